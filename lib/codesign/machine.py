@@ -1,0 +1,217 @@
+"""What machine this is, who may use it now, and how many threads a process gets.
+
+Timings of different machines are never compared, so every record names its machine by `MachineInfo.machine_id`.
+Tuning, training and measuring share one machine-wide lock, `exclusive`: two of them at once make both wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import platform
+import tempfile
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+
+from codesign.errors import InputError
+
+_SYSTEM = Path("/sys/devices/system/cpu")
+_CPUS = sorted(os.sched_getaffinity(0))  # as the user started us: a thread pinned later must not shrink the machine
+_LOCK_TOKEN = "CODESIGN_MACHINE_TOKEN"  # tells a child process that its parent holds the machine
+_WAIT_S = 0.2
+# The instruction sets that decide how fast a float32 kernel can be; other CPU flags vary with the kernel version.
+_VECTOR_ISA = (
+    "sse4_2", "avx", "avx2", "fma", "avx_vnni", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl",
+    "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "asimd", "asimddp", "sve", "sve2",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MachineInfo:
+    """This machine as the fields of a `machine` record: caches in KiB (L1d and L2 of one core; 0 = unknown)."""
+
+    cpu: str
+    vendor: str
+    isa: list[str]
+    cores: int
+    threads: int
+    l1d_kib: int
+    l2_kib: int
+    l3_kib: int
+    memory_gib: float
+
+    @property
+    def machine_id(self) -> str:
+        """Eight hex digits: the same for every machine with this CPU, these cores and these caches."""
+        fields = dataclasses.asdict(self)
+        del fields["memory_gib"]  # what the operating system reserves differs between boots
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:8]
+
+
+@functools.cache
+def describe() -> MachineInfo:
+    """Describe the machine, counting only the CPUs that this process may use."""
+    info = _cpuinfo()
+    flags = set(info.get("flags", info.get("Features", "")).split())
+    return MachineInfo(
+        cpu=info.get("model name") or platform.processor() or platform.machine(),
+        vendor=info.get("vendor_id", "unknown"),
+        isa=[name for name in _VECTOR_ISA if name in flags],
+        cores=len({_siblings(cpu) for cpu in _CPUS}),
+        threads=len(_CPUS),
+        **_cache_sizes(_CPUS[0]),
+        memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+    )
+
+
+def cpus(threads: int | None = None) -> list[int]:
+    """Logical CPUs for `threads` threads (None: all there are), one of each physical core before any second one.
+
+    Raises
+    ------
+    InputError
+        When this process may use fewer CPUs: threads that share one give a timing of nothing.
+    """
+    siblings = Counter[str]()
+    order = []
+    for cpu in _CPUS:
+        order.append((siblings[_siblings(cpu)], cpu))
+        siblings[_siblings(cpu)] += 1
+    if threads is not None and not 1 <= threads <= len(order):
+        nearest = min(max(threads, 1), len(order))
+        raise InputError("threads", threads, f"1 to {len(order)}, the CPUs this process may use", nearest)
+    return [cpu for _, cpu in sorted(order)][:threads]
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """Environment that makes every numerical library of a child process use `threads` threads.
+
+    TVM is always told: unset, it takes half of the logical CPUs on x86.
+    """
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TVM_NUM_THREADS")
+    return {**dict.fromkeys(names, str(threads)), "OMP_DYNAMIC": "FALSE", "MKL_DYNAMIC": "FALSE"}
+
+
+def pin_main_thread() -> None:
+    """Keep the calling thread on the first CPU, where TVM leaves room for it.
+
+    TVM pins its workers to the other CPUs but not the main thread, which then shares a core with a worker in one
+    process of six. Call it after the thread pool has started: threads started later inherit the affinity.
+    """
+    os.sched_setaffinity(0, cpus(1))
+
+
+def load_average() -> float:
+    """Load average over the last minute, recorded beside every timing."""
+    return round(os.getloadavg()[0], 2)
+
+
+@contextlib.contextmanager
+def exclusive(purpose: str) -> Iterator[None]:
+    """Hold this machine alone while tuning, training or measuring.
+
+    Waits for another holder, saying who it is. Re-entrant: a process that holds the machine, and every child it
+    starts, passes straight through, so that a notebook run under the lock can measure.
+
+    Parameters
+    ----------
+    purpose
+        What the machine is held for, shown to whoever waits.
+    """
+    with open(_lock_path(), "r+", encoding="utf-8") as file:
+        if not _acquire(file):
+            yield
+            return
+        token = uuid.uuid4().hex
+        _write(file, {"token": token, "pid": os.getpid(), "purpose": purpose})
+        outer = os.environ.get(_LOCK_TOKEN)  # left by a holder that has gone
+        os.environ[_LOCK_TOKEN] = token
+        try:
+            yield
+        finally:
+            if outer is None:
+                del os.environ[_LOCK_TOKEN]
+            else:
+                os.environ[_LOCK_TOKEN] = outer
+            _write(file, {})
+
+
+def _acquire(file: TextIO) -> bool:
+    """Take the lock (True), waiting if need be, or find that this process or its parent holds it (False)."""
+    with contextlib.ExitStack() as stack:
+        status = None
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                holder = _read(file)
+            if "token" in holder and holder["token"] == os.environ.get(_LOCK_TOKEN):
+                return False
+            if status is None and holder:
+                console = Console(stderr=True, force_jupyter=False)
+                message = f"waiting for this machine, held by process {holder['pid']}: {holder['purpose']}"
+                console.print(message, highlight=False)
+                status = stack.enter_context(console.status(message))
+            time.sleep(_WAIT_S)
+
+
+def _lock_path() -> Path:
+    path = Path(tempfile.gettempdir()) / "codesign-machine.lock"
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL, 0o666)
+        os.fchmod(descriptor, 0o666)  # whatever the umask says: the lock is for all users of the machine
+        os.close(descriptor)
+    return path
+
+
+def _write(file: TextIO, holder: dict[str, Any]) -> None:
+    file.seek(0)
+    file.truncate()
+    json.dump(holder, file)
+    file.flush()
+
+
+def _read(file: TextIO) -> dict[str, Any]:
+    """Who holds the lock; empty while a new holder is just writing its name."""
+    file.seek(0)
+    try:
+        holder: dict[str, Any] = json.loads(file.read() or "{}")
+    except json.JSONDecodeError:
+        return {}
+    return holder
+
+
+def _cpuinfo() -> dict[str, str]:
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _siblings(cpu: int) -> str:
+    """The logical CPUs that share a physical core with this one."""
+    try:
+        return (_SYSTEM / f"cpu{cpu}/topology/thread_siblings_list").read_text(encoding="ascii").strip()
+    except OSError:  # some containers hide the topology
+        return str(cpu)
+
+
+def _cache_sizes(cpu: int) -> dict[str, int]:
+    sizes = {"l1d_kib": 0, "l2_kib": 0, "l3_kib": 0}
+    for index in (_SYSTEM / f"cpu{cpu}/cache").glob("index[0-9]*"):
+        level, kind, size = ((index / name).read_text(encoding="ascii").strip() for name in ("level", "type", "size"))
+        if kind != "Instruction":
+            sizes["l1d_kib" if level == "1" else f"l{level}_kib"] = int(size.removesuffix("K"))
+    return sizes
