@@ -1,0 +1,21 @@
+"""Figures: each function takes records and returns a `Drawing`, which shows itself in a notebook and in the book.
+
+Last line of a notebook cell: ``latency_bars(records)`` (or ``show(...)`` in the middle of one).
+"""
+
+from IPython.display import HTML, display
+
+from codesign.study.figures.drawing import Drawing
+from codesign.study.figures.latency_bars import latency_bars
+from codesign.study.figures.masks import masks
+from codesign.study.figures.retained_norm import retained_norm
+from codesign.study.figures.task_map import task_map
+from codesign.study.figures.tuning_curves import tuning_curves
+from codesign.study.figures.your_shape import your_shape
+
+__all__ = ["Drawing", "latency_bars", "masks", "retained_norm", "show", "task_map", "tuning_curves", "your_shape"]
+
+
+def show(drawing: Drawing) -> None:
+    """Display a drawing from inside a notebook cell."""
+    display(HTML(drawing._repr_html_()))  # type: ignore[no-untyped-call]

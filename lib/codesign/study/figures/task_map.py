@@ -1,0 +1,67 @@
+"""Which tuning tasks a pruned model has, how often each is used, and how many trials it got."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from matplotlib.figure import Figure
+
+from codesign.study.evidence import Record
+from codesign.study.figures.drawing import BLUE, ORANGE, PAPER, SKY, Drawing, panel
+from codesign.study.words import SCOPE_LABELS, shape_order
+
+COLOURS = {"bsr": BLUE, "dense": ORANGE, "stock": SKY}
+
+
+def task_map(records: Iterable[Record]) -> Drawing:
+    """Draw one panel a scope and one row a block shape: every segment is a task, as long as its number of uses.
+
+    Parameters
+    ----------
+    records
+        Task records of the engines that are to be compared (usually ``tvm-bsr``); the newest of each digest counts.
+    """
+    models: dict[str, dict[str, dict[str, Record]]] = {}
+    for r in records:
+        models.setdefault(r["scope"], {}).setdefault(r["block"], {})[r["digest"]] = r
+    panels = [scope_panel(scope, rows) for scope, rows in models.items()]
+    alt = " ".join(sentence(scope, rows) for scope, rows in models.items()) or "No tasks have been recorded."
+    return Drawing(
+        panels,
+        alt,
+        "Each row is one compiled model, each segment one tuning task, as long as the number of places that use it. "
+        "Blue tasks are block-sparse, orange ones dense. On the right: tasks and the trials spent on them.",
+    )
+
+
+def scope_panel(scope: str, rows: dict[str, dict[str, Record]]) -> Figure:
+    """Draw the models of one scope."""
+    blocks = sorted(rows, key=shape_order)
+    longest = max(sum(t["weight"] for t in rows[b].values()) for b in blocks)
+    with panel(width=4.6, height=0.7 + 0.3 * len(blocks)) as (figure, axes):
+        for place, block in enumerate(blocks):
+            tasks = sorted(rows[block].values(), key=lambda t: (t["family_kind"] != "bsr", -t["weight"]))
+            start = 0
+            for task in tasks:
+                axes.barh(place, task["weight"], left=start, height=0.74, color=COLOURS[task["family_kind"]], edgecolor=PAPER, linewidth=1)
+                if task["weight"] > 0.06 * longest:
+                    axes.text(start + task["weight"] / 2, place, str(task["weight"]), ha="center", va="center", color="white")
+                start += task["weight"]
+            trials = sum(t["trials"] for t in tasks)
+            axes.annotate(f"{len(tasks)} tasks, {trials} trials", (start, place), (5, 0), textcoords="offset points", va="center")
+        axes.set_yticks(range(len(blocks)), blocks)
+        axes.invert_yaxis()
+        axes.set_xlim(0, longest * 1.55)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("uses in one inference")
+        axes.set_title(SCOPE_LABELS[scope])
+    return figure
+
+
+def sentence(scope: str, rows: dict[str, dict[str, Record]]) -> str:
+    """Say in words what one panel shows."""
+    parts = []
+    for block in sorted(rows, key=shape_order):
+        sparse = [t for t in rows[block].values() if t["family_kind"] == "bsr"]
+        parts.append(f"{block}: {len(rows[block])} tasks, {len(sparse)} of them sparse")
+    return f"{SCOPE_LABELS[scope]}: {'; '.join(parts)}."

@@ -1,0 +1,196 @@
+"""The parameters of the notebooks: one rule each, and which notebook takes which.
+
+Everything that reads a parameter (the command line, a profile file, a notebook run by hand) is checked here, because
+papermill itself only warns about unknown names and casts values by trial.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from codesign.blocks import DENSE, BlockShape
+from codesign.encoder import SCOPES
+from codesign.errors import InputError
+from codesign.measure import PROTOCOLS
+from codesign.prune import PRUNERS
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a parameter may be.
+
+    Parameters
+    ----------
+    kind
+        ``int``, ``float`` or ``str``.
+    low, high
+        Bounds of a number, both allowed.
+    choices
+        The only values allowed, where there is such a list.
+    shape
+        The text is a block shape.
+    many
+        A list of such values, not empty and without repetition.
+    """
+
+    kind: type
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    shape: bool = False
+    many: bool = False
+
+    @property
+    def expected(self) -> str:
+        """The rule in words."""
+        what = {int: "an integer", float: "a number", str: "text"}[self.kind]
+        if self.low is not None:
+            what += f" from {self.low:g} to {self.high:g}"
+        if self.choices:
+            what = "one of " + ", ".join(self.choices)
+        if self.shape:
+            what = f"a block shape as '32x1'{' or dense' if self.many else ''}"
+        return f"a list without repetition, each {what}" if self.many else what
+
+
+#: A sparsity of 1 leaves no block at all.
+SPARSITY_MAX = 0.999
+
+RULES: Mapping[str, Rule] = {
+    "results": Rule(str, choices=("reference", "local")),
+    "profile": Rule(str, choices=(*PROTOCOLS, "try")),
+    "model": Rule(str),
+    "seed": Rule(int, low=0, high=2**31 - 1),
+    "scope": Rule(str, choices=SCOPES),
+    "scopes": Rule(str, choices=SCOPES, many=True),
+    "pruner": Rule(str, choices=tuple(PRUNERS)),
+    "block": Rule(str, shape=True),
+    "blocks": Rule(str, shape=True, many=True),
+    "sparsity": Rule(float, low=0.0, high=SPARSITY_MAX),
+    "batch": Rule(int, low=1, high=256),
+    "seq": Rule(int, low=1, high=512),
+    "threads": Rule(int, low=1, high=256),
+    "trials_per_task": Rule(int, low=1, high=100_000),
+}
+
+_MODE = ("results", "profile")
+_LOAD = ("batch", "seq", "threads")
+_SWEEP = (*_MODE, "model", "seed", "scopes", "pruner", "blocks", "sparsity", *_LOAD)
+
+#: Notebook -> the parameters that its `parameters` cell must define, no more and no fewer.
+NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
+    "01_prune": _SWEEP,
+    "02_compile": _SWEEP,
+    "03_tune": (*_SWEEP, "trials_per_task"),
+    "04_latency": _SWEEP,
+    "05_scheduler": _SWEEP,
+    "06_your_shape": (
+        *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "trials_per_task",
+    ),
+}  # fmt: skip
+
+
+def nearest(text: object, names: Iterable[str]) -> str | None:
+    """The most similar name, or None when nothing is similar."""
+    matches = difflib.get_close_matches(str(text), list(names), n=1, cutoff=0.4)
+    return matches[0] if matches else None
+
+
+def check(name: str, value: Any) -> Any:
+    """The value, or an InputError that names the nearest right one.
+
+    Raises
+    ------
+    InputError
+        Unknown name, wrong type, or a value out of range.
+    """
+    rule = _rule(name, RULES)
+    if not rule.many:
+        return _check_one(name, value, rule)
+    if not isinstance(value, list) or not value or len(set(map(str, value))) != len(value):
+        near = sorted(set(map(str, value))) if isinstance(value, list) and value else None
+        raise InputError(name, value, rule.expected, near)
+    return [_check_one(name, item, rule) for item in value]
+
+
+def parse(name: str, text: str) -> Any:
+    """A value typed on the command line: YAML, where numbers are numbers only for a parameter that is one.
+
+    (YAML 1.1 would read the block shape ``0x4`` as the number four.)
+    """
+    rule = _rule(name, RULES)
+    if rule.kind is str and not rule.many:
+        return text
+    try:
+        return yaml.load(text, yaml.BaseLoader if rule.kind is str else yaml.SafeLoader)
+    except yaml.YAMLError:
+        raise InputError(name, text, rule.expected) from None
+
+
+def check_all(notebook: str, values: Mapping[str, Any], *, complete: bool = True) -> dict[str, Any]:
+    """Check a notebook's parameters together.
+
+    Parameters
+    ----------
+    notebook
+        Name without suffix, as in ``"03_tune"``.
+    values
+        Parameter name -> value.
+    complete
+        Refuse when a parameter of the notebook has no value.
+
+    Raises
+    ------
+    InputError
+        Unknown notebook; a name the notebook does not take; one it takes and is missing; a value against its rule.
+    """
+    wanted = parameters_of(notebook)
+    for name in values:
+        if name not in wanted:
+            raise InputError("parameter", name, f"a parameter of {notebook}", nearest(name, wanted))
+    missing = [name for name in wanted if name not in values]
+    if complete and missing:
+        raise InputError(missing[0], None, f"{RULES[missing[0]].expected} ({notebook} takes it, and it is missing)")
+    return {name: check(name, value) for name, value in values.items()}
+
+
+def parameters_of(notebook: str) -> tuple[str, ...]:
+    """The parameter names that a notebook takes."""
+    if notebook not in NOTEBOOKS:
+        raise InputError("notebook", notebook, "one of " + ", ".join(NOTEBOOKS), nearest(notebook, NOTEBOOKS))
+    return NOTEBOOKS[notebook]
+
+
+def _rule(name: str, rules: Mapping[str, Rule]) -> Rule:
+    if name not in rules:
+        raise InputError("parameter", name, "a known parameter", nearest(name, rules))
+    return rules[name]
+
+
+def _check_one(name: str, value: Any, rule: Rule) -> Any:
+    if rule.kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not rule.kind or value == "":  # type(), because True is an int to isinstance
+        raise InputError(name, value, rule.expected, _cast(value, rule))
+    if rule.low is not None and rule.high is not None and not rule.low <= value <= rule.high:
+        clamped = rule.kind(min(max(value, rule.low), rule.high)) if value == value else None
+        raise InputError(name, value, rule.expected, clamped)
+    if rule.choices and value not in rule.choices:
+        raise InputError(name, value, rule.expected, nearest(value, rule.choices))
+    if rule.shape and not (rule.many and value == DENSE):
+        BlockShape.parse(value)
+    return value
+
+
+def _cast(value: Any, rule: Rule) -> Any:
+    """What a value of the wrong type probably meant, where that is plain."""
+    try:
+        cast = rule.kind(value)
+    except (TypeError, ValueError):
+        return None
+    return cast if cast not in ("", "None") else None

@@ -1,0 +1,28 @@
+"""Words and order that every page, table and figure shares: one word for one thing."""
+
+from __future__ import annotations
+
+from codesign.blocks import BlockShape
+
+ENGINE_LABELS = {
+    "torch-eager": "PyTorch eager",
+    "openvino": "OpenVINO",
+    "tvm-stock-default": "TVM stock, untuned",
+    "tvm-stock-tuned": "TVM stock, tuned",
+    "tvm-dense": "our compiler, dense",
+    "tvm-bsr": "our compiler, sparse",
+}
+SCOPE_LABELS = {
+    "none": "Nothing pruned",
+    "attention": "Attention weights pruned",
+    "ffn": "Feed-forward weights pruned",
+    "all": "All encoder weights pruned",
+}
+
+
+def shape_order(block: str) -> tuple[int, int, int]:
+    """Sort key for block shapes: dense first, then columns of one, then wider ones, by rows."""
+    if block == "dense":
+        return (0, 0, 0)
+    shape = BlockShape.parse(block)
+    return (1 if shape.cols == 1 else 2, shape.rows if shape.cols == 1 else shape.area, shape.rows)
