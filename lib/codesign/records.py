@@ -23,6 +23,8 @@ from typing import Any, Literal, NoReturn
 from codesign.errors import InputError, MissingRecord, RecordError
 from codesign.schema import KINDS, SCHEMA_VERSION, STAMP, Record, validate
 
+__all__ = ["KINDS", "Record", "Results", "code_digest", "commit", "stamp", "validate"]
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS_ROOT = REPOSITORY / "book" / "results"
 
