@@ -1,0 +1,29 @@
+"""The operators added to TVM, all over feature-major activations ``[features, tokens]``.
+
+An operator says *what* is computed: its arguments, an unscheduled TensorIR function that TVM can extract as a tuning
+task, and a float64 NumPy oracle. *How* it is computed is a schedule family's business (``codesign.compiler.schedules``).
+"""
+
+from __future__ import annotations
+
+from codesign.compiler.operators.attention import Attention
+from codesign.compiler.operators.base import Argument, Operator, operator_of, registered
+from codesign.compiler.operators.layer_norm import LayerNorm
+from codesign.compiler.operators.layout import ToFeatureMajor, ToTokenMajor
+from codesign.compiler.operators.linear import Linear, PackedLinear, pack
+
+OPERATORS = registered(Linear, Attention, LayerNorm, ToFeatureMajor, ToTokenMajor)
+
+__all__ = [
+    "OPERATORS",
+    "Argument",
+    "Attention",
+    "LayerNorm",
+    "Linear",
+    "Operator",
+    "PackedLinear",
+    "ToFeatureMajor",
+    "ToTokenMajor",
+    "operator_of",
+    "pack",
+]

@@ -1,0 +1,104 @@
+"""Multi-head attention over feature-major activations: no transposes, everything vectorises over query tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from codesign.compiler.operators.base import Argument, Operator
+from codesign.compiler.tvm_compat import T, tirx
+
+#: Bias of a padded key: as masked keys in the exported encoder.
+MASKED = float(np.finfo(np.float32).min)
+
+
+@dataclass(frozen=True)
+class Attention(Operator):
+    """softmax(Q^T K * scale + bias) V for every head.
+
+    Parameters
+    ----------
+    batch, seq
+        True batch and sequence length.
+    seq_padded
+        Columns a sequence takes in the activations.
+    heads, head_dim
+        Heads and features of a head; ``heads * head_dim`` rows of the activations.
+    """
+
+    batch: int
+    seq: int
+    seq_padded: int
+    heads: int
+    head_dim: int
+    kind: ClassVar[str] = "attention"
+
+    @property
+    def tokens(self) -> int:
+        """Columns of the activations."""
+        return self.batch * self.seq_padded
+
+    @property
+    def scale(self) -> float:
+        """1 / sqrt(head_dim) (Vaswani et al. 2017)."""
+        return float(self.head_dim) ** -0.5
+
+    @property
+    def flops(self) -> int:
+        return 4 * self.batch * self.heads * self.seq * self.seq * self.head_dim
+
+    def arguments(self) -> list[Argument]:
+        activations = (self.heads * self.head_dim, self.tokens)
+        return [
+            Argument("query", activations),
+            Argument("key", activations),
+            Argument("value", activations),
+            Argument("bias", (self.batch, self.seq)),
+            Argument("y", activations),
+        ]
+
+    def key_bias(self, bias: Any, b: Any, j: Any) -> Any:
+        """Additive bias of key ``j``, which may lie in the padding."""
+        if self.seq == self.seq_padded:
+            return bias[b, j]
+        return tirx.if_then_else(j < self.seq, bias[b, tirx.min(j, self.seq - 1)], tirx.const(MASKED, "float32"))
+
+    def body(self, *buffers: Any) -> None:
+        query, key, value, bias, y = buffers
+        zero = tirx.const(0.0, "float32")
+        scores = T.alloc_buffer((self.seq_padded,), "float32")
+        state = T.alloc_buffer((2,), "float32")
+        with T.serial(0, self.batch) as b, T.serial(0, self.heads) as h, T.serial(0, self.seq_padded) as i:
+            m = b * self.seq_padded + i
+            T.buffer_store(state, tirx.const(MASKED, "float32"), [0])
+            T.buffer_store(state, zero, [1])
+            with T.serial(0, self.seq_padded) as j:
+                T.buffer_store(scores, zero, [j])
+                with T.serial(0, self.head_dim) as d:
+                    f = h * self.head_dim + d
+                    T.buffer_store(scores, scores[j] + query[f, m] * key[f, b * self.seq_padded + j], [j])
+                biased = scores[j] * tirx.const(self.scale, "float32") + self.key_bias(bias, b, j)
+                T.buffer_store(scores, biased, [j])
+                T.buffer_store(state, tirx.max(state[0], scores[j]), [0])
+            with T.serial(0, self.seq_padded) as j:
+                T.buffer_store(scores, tirx.exp(scores[j] - state[0]), [j])
+                T.buffer_store(state, state[1] + scores[j], [1])
+            with T.serial(0, self.head_dim) as d:
+                f = h * self.head_dim + d
+                T.buffer_store(y, zero, [f, m])
+                with T.serial(0, self.seq_padded) as j:
+                    T.buffer_store(y, y[f, m] + scores[j] * value[f, b * self.seq_padded + j], [f, m])
+                T.buffer_store(y, y[f, m] / state[1], [f, m])
+
+    def oracle(self, *inputs: np.ndarray) -> np.ndarray:
+        query, key, value, bias = (a.astype(np.float64) for a in inputs)
+        shape = (self.heads, self.head_dim, self.batch, self.seq_padded)
+        query, key, value = (a.reshape(shape) for a in (query, key, value))
+        scores = np.einsum("hdbi,hdbj->bhij", query, key) * self.scale
+        scores[..., : self.seq] += bias[:, None, None, :]
+        scores[..., self.seq :] = -np.inf
+        weights = np.exp(scores - scores.max(-1, keepdims=True))
+        weights /= weights.sum(-1, keepdims=True)
+        return np.einsum("bhij,hdbj->hdbi", weights, value).reshape(self.heads * self.head_dim, self.tokens)

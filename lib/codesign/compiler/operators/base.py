@@ -1,0 +1,102 @@
+"""What every operator has in common, and how one is recognised in a TensorIR function."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from codesign.compiler.tvm_compat import IRBuilder, T, tirx
+
+#: Function attribute that holds an operator's kind and sizes as JSON. Part of a task's structure, hence of its identity.
+ATTRIBUTE = "codesign.operator"
+#: Name of the annotated block of every unscheduled operator, and of the schedule rule that TVM calls for it.
+BLOCK, RULE = "operator", "codesign.families"
+
+_KINDS: dict[str, type[Operator]] = {}
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of an operator; the last one is the output."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Base of all operators: a frozen dataclass of sizes, so that equal operators are one tuning task."""
+
+    kind: ClassVar[str]
+
+    def arguments(self) -> list[Argument]:
+        """Arguments in calling order, the output last."""
+        raise NotImplementedError
+
+    def body(self, *buffers: Any) -> None:
+        """Emit the unscheduled loops, the definition of the operator in TensorIR."""
+        raise NotImplementedError
+
+    def oracle(self, *inputs: np.ndarray) -> np.ndarray:
+        """Compute the output in float64 NumPy from the inputs (every argument but the last)."""
+        raise NotImplementedError
+
+    def example_inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
+        """Valid random inputs: what the tuner measures on. Index arrays must point inside their matrices."""
+        return [rng.standard_normal(a.shape).astype(a.dtype) for a in self.arguments()[:-1]]
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of one call that the algorithm cannot avoid."""
+        return 0
+
+    def attributes(self) -> str:
+        """Kind and sizes as JSON, the form stored in the IR."""
+        return json.dumps({"kind": self.kind, **dataclasses.asdict(self)}, sort_keys=True)
+
+    def unscheduled(self) -> tirx.PrimFunc:
+        """The task as TVM's tuner sees it: plain loops in a block that names our schedule rule."""
+        with primfunc(self) as (buffers, finish):
+            with T.sblock(BLOCK):
+                T.reads(*[buffer[_everything(buffer)] for buffer in buffers[:-1]])
+                T.writes(buffers[-1][_everything(buffers[-1])])
+                T.sblock_attr({"schedule_rule": RULE})
+                self.body(*buffers)
+        return finish()
+
+
+def _everything(buffer: Any) -> tuple[slice, ...]:
+    return tuple(slice(0, extent) for extent in buffer.shape)
+
+
+@contextmanager
+def primfunc(operator: Operator) -> Iterator[tuple[list[Any], Callable[[], tirx.PrimFunc]]]:
+    """Open a TensorIR function with the operator's signature; the second item returns it once closed."""
+    with IRBuilder() as builder:
+        with T.prim_func(s_tir=True):
+            T.func_name("main")
+            # op_pattern 8 is "opaque": FuseOps leaves the function alone, its epilogue is already inside
+            T.func_attr({"global_symbol": "main", "tirx.noalias": True, "op_pattern": 8, ATTRIBUTE: operator.attributes()})
+            buffers = [T.arg(a.name, T.buffer(a.shape, a.dtype)) for a in operator.arguments()]
+            yield buffers, builder.get
+
+
+def registered(*kinds: type[Operator]) -> dict[str, type[Operator]]:
+    """Make operators known by their kind."""
+    _KINDS.update({kind.kind: kind for kind in kinds})
+    return _KINDS
+
+
+def operator_of(function: tirx.PrimFunc) -> Operator | None:
+    """The operator that a TensorIR function implements, or None for one of TVM's own."""
+    if function.attrs is None or ATTRIBUTE not in function.attrs:
+        return None
+    fields = json.loads(str(function.attrs[ATTRIBUTE]))
+    return _KINDS[fields.pop("kind")](**fields)

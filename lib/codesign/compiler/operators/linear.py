@@ -1,0 +1,160 @@
+"""Linear layer with a block-sparse (or dense) weight: ``Y[out, tokens] = W @ X[in, tokens]`` plus epilogue."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from codesign.blocks import BlockShape
+from codesign.bsr import BSRMatrix
+from codesign.compiler import scalar
+from codesign.compiler.operators.base import Argument, Operator
+from codesign.compiler.tvm_compat import T, tirx
+from codesign.errors import InputError
+
+#: What may follow the product inside the kernel, before the result leaves the registers.
+EPILOGUES = ("bias", "bias_gelu", "bias_residual")
+#: Rows of a panel of a dense weight: divisible by every row tile that fits the registers.
+DENSE_ROWS = 48
+
+
+@dataclass(frozen=True)
+class Linear(Operator):
+    """Sizes of a linear layer whose weight is stored as BSR.
+
+    A dense weight is the special case of one block per block-row that spans all inputs (``cols == inputs``), so sparse
+    and dense layers share kernels, tuning and this definition.
+
+    Parameters
+    ----------
+    outputs, inputs
+        True shape of the weight.
+    tokens
+        Columns of the activations, padded to whole vectors.
+    rows, cols
+        Shape of a block.
+    nnz
+        Stored blocks.
+    shares
+        Threads that the block-rows are divided among, by non-zeros: share ``p`` is ``bounds[p]:bounds[p + 1]``.
+    epilogue
+        One of `EPILOGUES`.
+    """
+
+    outputs: int
+    inputs: int
+    tokens: int
+    rows: int
+    cols: int
+    nnz: int
+    shares: int
+    epilogue: str
+    kind: ClassVar[str] = "linear"
+
+    def __post_init__(self) -> None:
+        if self.epilogue not in EPILOGUES:
+            raise InputError("epilogue", self.epilogue, f"one of {', '.join(EPILOGUES)}", "bias")
+
+    @property
+    def block_rows(self) -> int:
+        """Block-rows of the weight."""
+        return -(-self.outputs // self.rows)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the weight is stored whole."""
+        return self.cols == self.inputs and self.nnz == self.block_rows
+
+    @property
+    def flops(self) -> int:
+        return 2 * self.tokens * self.nnz * self.rows * self.cols
+
+    def arguments(self) -> list[Argument]:
+        residual = [Argument("residual", (self.outputs, self.tokens))] if self.epilogue == "bias_residual" else []
+        return [
+            Argument("x", (self.inputs, self.tokens)),
+            Argument("data", (max(self.nnz, 1), self.cols, self.rows)),
+            Argument("indices", (max(self.nnz, 1),), "int32"),
+            Argument("indptr", (self.block_rows + 1,), "int32"),
+            Argument("bounds", (self.shares + 1,), "int32"),
+            Argument("bias", (self.outputs,)),
+            *residual,
+            Argument("y", (self.outputs, self.tokens)),
+        ]
+
+    def body(self, *buffers: Any) -> None:
+        x, data, indices, indptr, _, bias, *residual, y = buffers
+        with T.serial(0, self.outputs) as n, T.serial(0, self.tokens) as m:
+            T.buffer_store(y, tirx.const(0.0, "float32"), [n, m])
+            row = n // self.rows
+            with T.serial(0, indptr[row + 1] - indptr[row]) as j, T.serial(0, self.cols) as c:
+                block = indptr[row] + j
+                product = data[block, c, n % self.rows] * x[self.column(indices[block], c), m]
+                T.buffer_store(y, y[n, m] + product, [n, m])
+            T.buffer_store(y, self.finish(y[n, m], bias[n], residual[0][n, m] if residual else None), [n, m])
+
+    def column(self, block_column: Any, c: Any) -> Any:
+        """Input feature of column ``c`` of a block; the padding of an edge block reads a real column times zero."""
+        column = block_column * self.cols + c
+        return column if self.inputs % self.cols == 0 else tirx.min(column, self.inputs - 1)
+
+    def finish(self, total: Any, bias: Any, residual: Any | None) -> Any:
+        """Apply the epilogue to one accumulated element."""
+        total = total + bias
+        if self.epilogue == "bias_gelu":
+            return scalar.gelu(total)
+        return total if residual is None else total + residual
+
+    def oracle(self, *inputs: np.ndarray) -> np.ndarray:
+        x, data, indices, indptr, _, bias, *residual = inputs
+        grid = (self.block_rows, -(-self.inputs // self.cols))
+        blocks = np.zeros((*grid, self.cols, self.rows))
+        block_row = np.repeat(np.arange(self.block_rows), np.diff(indptr))
+        blocks[block_row, indices[: self.nnz]] = data[: self.nnz]
+        weight = blocks.transpose(0, 3, 1, 2).reshape(grid[0] * self.rows, -1)[: self.outputs, : self.inputs]
+        y = weight @ x.astype(np.float64) + bias[:, None]
+        if self.epilogue == "bias_gelu":
+            return y * 0.5 * (1.0 + np.vectorize(math.erf)(y / np.sqrt(2.0)))
+        return y + residual[0] if residual else y
+
+    def example_inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
+        x, *_, bias = super().example_inputs(rng)[:6]
+        columns = -(-self.inputs // self.cols)
+        stored = np.zeros(self.block_rows * columns, bool)
+        stored[rng.choice(stored.size, self.nnz, replace=False)] = True
+        stored = stored.reshape(self.block_rows, columns)
+        weight = np.kron(stored, np.ones((self.rows, self.cols), np.float32))[: self.outputs, : self.inputs]
+        weight *= rng.standard_normal(weight.shape, np.float32)
+        packed = pack(BSRMatrix.from_dense(weight, BlockShape(self.rows, self.cols)), self.shares)
+        residual = [rng.standard_normal((self.outputs, self.tokens)).astype(np.float32)]
+        return [x, *packed.arrays(), bias, *(residual if self.epilogue == "bias_residual" else [])]
+
+
+@dataclass(frozen=True, eq=False)
+class PackedLinear:
+    """A weight as the kernels read it: ``data`` is [nnz, cols, rows], so that the rows of a block lie side by side."""
+
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+    bounds: np.ndarray
+
+    def arrays(self) -> list[np.ndarray]:
+        """The arrays in calling order."""
+        return [self.data, self.indices, self.indptr, self.bounds]
+
+
+def pack(matrix: BSRMatrix, shares: int) -> PackedLinear:
+    """Lay a BSR matrix out for the kernels and divide its block-rows into ``shares`` of about equal non-zeros."""
+    data = np.ascontiguousarray(matrix.data.transpose(0, 2, 1))
+    indices = matrix.indices
+    if matrix.nnz_blocks == 0:  # TVM has no empty tensors; nothing points at this block
+        data, indices = np.zeros((1, *data.shape[1:]), np.float32), np.zeros(1, np.int32)
+    # an empty row costs its epilogue, hence the + 1
+    cost = np.concatenate([[0], np.cumsum(np.diff(matrix.indptr) + 1)])
+    bounds = np.searchsorted(cost, np.linspace(0, cost[-1], shares + 1)).astype(np.int32)
+    bounds[0], bounds[-1] = 0, len(matrix.indptr) - 1
+    return PackedLinear(data, indices, matrix.indptr, bounds)

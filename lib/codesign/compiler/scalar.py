@@ -1,0 +1,61 @@
+"""Elementwise functions that vectorise: TVM's own ``exp`` and ``erf`` become one scalar library call per element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from codesign.compiler.tvm_compat import tirx
+
+Expr = Any  # a float32 TensorIR expression
+
+#: Cephes ``expf``: minimax polynomial of (exp(r) - 1 - r) / r^2 on |r| <= ln(2)/2.
+_EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+#: Abramowitz & Stegun 7.1.26: |error| <= 1.5e-7.
+_ERF_P, _ERF = 0.3275911, (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
+
+
+def _f32(value: float) -> Expr:
+    return tirx.const(value, "float32")
+
+
+def _let(value: Expr, body: Callable[[Expr], Expr]) -> Expr:
+    """Name a value that is used more than once: without it the expression doubles at every use."""
+    name = tirx.Var("v", "float32")
+    return tirx.Let(name, value, body(name))
+
+
+def _horner(x: Expr, coefficients: tuple[float, ...]) -> Expr:
+    total = _f32(coefficients[0])
+    for coefficient in coefficients[1:]:
+        total = total * x + _f32(coefficient)
+    return total
+
+
+def exp(x: Expr) -> Expr:
+    """exp(x) within 2 ulp for float32 ``x``; below -87.3 it stays at the smallest normal number."""
+    clamped = tirx.max(tirx.min(x, _f32(88.0)), _f32(-87.3))
+    return _let(clamped, lambda x: _let(tirx.floor(x * _f32(1.44269504088896341) + _f32(0.5)), lambda n: _exp(x, n)))
+
+
+def _exp(x: Expr, n: Expr) -> Expr:
+    """exp(x) = 2^n exp(r) with r = x - n ln(2), |r| <= ln(2)/2."""
+    power = tirx.reinterpret("float32", (n.astype("int32") + tirx.const(127, "int32")) << tirx.const(23, "int32"))
+    # ln(2) in two parts, so that n * ln(2) loses no bits (Cephes)
+    r = x - n * _f32(0.693359375) + n * _f32(2.12194440e-4)
+    return _let(r, lambda r: (_horner(r, _EXP) * (r * r) + r + _f32(1.0)) * power)
+
+
+def erf(x: Expr) -> Expr:
+    """erf(x) for float32 ``x``, absolute error below 1e-6."""
+
+    def positive(magnitude: Expr) -> Expr:
+        t = _f32(1.0) / (_f32(_ERF_P) * magnitude + _f32(1.0))
+        return _let(t, lambda t: _f32(1.0) - _horner(t, _ERF) * t * exp(-(magnitude * magnitude)))
+
+    return _let(_let(tirx.abs(x), positive), lambda value: tirx.Select(x < _f32(0.0), -value, value))
+
+
+def gelu(x: Expr) -> Expr:
+    """Exact GELU, x * Phi(x) (Hendrycks & Gimpel 2016), as in BERT."""
+    return _let(x, lambda x: x * _f32(0.5) * (erf(x * _f32(0.70710678118654752)) + _f32(1.0)))

@@ -1,0 +1,10 @@
+"""Schedule families: each answers, for one operator, *how* it may be computed. One family a file."""
+
+from __future__ import annotations
+
+from codesign.compiler.schedules import attention_tile, column_tile, layout_tile, token_tile
+from codesign.compiler.schedules.base import Decisions, Family, Space, applicable, families_for, register, refusals
+
+register(token_tile.TokenTile(), attention_tile.AttentionTile(), column_tile.ColumnTile(), layout_tile.LayoutTile())
+
+__all__ = ["Decisions", "Family", "Space", "applicable", "families_for", "refusals"]

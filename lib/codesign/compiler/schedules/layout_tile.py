@@ -1,0 +1,46 @@
+"""Layout changes in square tiles, so that both sides touch whole cache lines."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from codesign.compiler.operators import ToFeatureMajor, ToTokenMajor
+from codesign.compiler.operators.base import primfunc
+from codesign.compiler.schedules.base import Decisions, Family, Space
+from codesign.compiler.schedules.emit import f32
+from codesign.compiler.target import TargetSpec
+from codesign.compiler.tvm_compat import T, tirx
+
+
+class LayoutTile(Family):
+    """Decisions: ``edge`` of a tile, in elements."""
+
+    name: ClassVar[str] = "layout_tile"
+    operators: ClassVar[tuple[type, ...]] = (ToFeatureMajor, ToTokenMajor)
+
+    def space(self, operator: ToFeatureMajor | ToTokenMajor, spec: TargetSpec) -> Space | str:
+        return Space({"edge": (spec.lanes, 2 * spec.lanes, spec.lanes // 2)})
+
+    def generate(
+        self, operator: ToFeatureMajor | ToTokenMajor, spec: TargetSpec, decisions: Decisions
+    ) -> tirx.PrimFunc:
+        edge = decisions["edge"]
+        tiles_f, tiles_s = -(-operator.features // edge), -(-operator.seq_padded // edge)
+        with primfunc(operator) as ((x, y), finish):
+            with T.parallel(0, tiles_f) as tf, T.serial(0, operator.batch) as b, T.serial(0, tiles_s) as ts:
+                with T.serial(0, edge) as df, T.serial(0, edge) as ds:
+                    f, s = tf * edge + df, ts * edge + ds
+                    inside = tirx.all(f < operator.features, s < operator.seq_padded)
+                    with T.If(inside), T.Then():
+                        _move(operator, x, y, b, s, f)
+        return finish()
+
+
+def _move(operator: ToFeatureMajor | ToTokenMajor, x: Any, y: Any, b: Any, s: Any, f: Any) -> None:
+    column = b * operator.seq_padded + s
+    if isinstance(operator, ToFeatureMajor):
+        value = x[b, tirx.min(s, operator.seq - 1), f]
+        T.buffer_store(y, tirx.if_then_else(s < operator.seq, value, f32(0.0)), [f, column])
+    else:
+        with T.If(s < operator.seq), T.Then():
+            T.buffer_store(y, x[f, column], [b, s, f])
