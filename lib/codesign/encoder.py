@@ -174,7 +174,8 @@ class EncoderForward(nn.Module):
         words = embeddings.word_embeddings(input_ids)
         positions = embeddings.position_embeddings.weight[: input_ids.shape[1]]
         hidden = embeddings.LayerNorm(words + embeddings.token_type_embeddings.weight[0] + positions)
-        additive = torch.where(attention_mask[:, None, None, :] == 0, torch.finfo(torch.float32).min, 0.0)
+        # arithmetic, not torch.where: TVM's importer knows no where with scalars
+        additive = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * torch.finfo(torch.float32).min
         output: Tensor = self.bert.encoder(hidden, additive).last_hidden_state
         return output
 
