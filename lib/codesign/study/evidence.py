@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
-
-import numpy as np
+from typing import Protocol
 
 from codesign.errors import MissingRecord
-from codesign.measure import ratio
+from codesign.measure.ratios import Interval, Ratio, median, ratio
+from codesign.schema import KINDS, Record
 
-Record = Mapping[str, Any]
 Key = tuple[str, str, str]  # engine (or "" for kinds without one), scope, block
-
-DENSE: Key = ("tvm-dense", "none", "dense")
-RESAMPLES = 2000
-
-MADE_BY = {
-    "machine": ("04_latency", "make reproduce"),
-    "pattern": ("01_prune", "make reproduce"),
-    "compile": ("02_compile", "make reproduce"),
-    "task": ("02_compile", "make reproduce"),
-    "tuning": ("03_tune", "make reproduce"),
-    "latency": ("04_latency", "make reproduce"),
-}
-
-
-class Interval(NamedTuple):
-    """An estimate and the ends of its 95% interval, all in the unit of ``value``."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Source(Protocol):
@@ -42,22 +20,13 @@ class Source(Protocol):
     @property
     def mode(self) -> str: ...
 
-    def read(self, kind: str, **filters: Any) -> list[dict[str, Any]]: ...
+    def read(self, kind: str, **filters: object) -> list[Record]: ...
 
 
-def median_interval(record: Record, confidence: float = 0.95, seed: int = 0) -> Interval:
-    """Return the median of a latency record in milliseconds, with a bootstrap interval over its rounds.
-
-    Whole rounds are drawn, not single calls: calls of one round share the machine's mood.
-    """
-    samples = np.asarray(record["samples_ns"], dtype=float) / 1e6
-    rounds = np.split(samples, np.cumsum(record["rounds"])[:-1])
-    draw = np.random.default_rng(seed)
-    picks = draw.integers(len(rounds), size=(RESAMPLES, len(rounds)))
-    medians = [np.median(np.concatenate([rounds[i] for i in pick])) for pick in picks]
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(medians, [tail, 1 - tail])
-    return Interval(float(np.median(samples)), float(low), float(high))
+def median_ms(record: Record) -> Interval:
+    """Return the median of a latency record with its interval, in milliseconds."""
+    ns = median(record)
+    return Interval(ns.value / 1e6, ns.low / 1e6, ns.high / 1e6)
 
 
 @dataclass(frozen=True)
@@ -79,9 +48,9 @@ class Evidence:
     seq: int = 128
     threads: int = 2
     pruner: str = "magnitude"
-    _cache: dict[str, list[dict[str, Any]]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _cache: dict[str, list[Record]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def records(self, kind: str) -> list[dict[str, Any]]:
+    def records(self, kind: str) -> list[Record]:
         """Return every record of ``kind`` at this operating point, oldest first."""
         if kind not in self._cache:
             found = self.results.read(kind, model=self.model, batch=self.batch, seq=self.seq, threads=self.threads)
@@ -93,7 +62,7 @@ class Evidence:
         return dense or (record["sparsity"] == self.sparsity and record["pruner"] == self.pruner)
 
     @cached_property
-    def machine(self) -> dict[str, Any]:
+    def machine(self) -> Record:
         """The machine of the newest latency record (of the newest machine record when nothing was timed)."""
         machines = self.results.read("machine")
         timed = self.results.read("latency")
@@ -108,7 +77,7 @@ class Evidence:
         """The newest usable latency record of every (engine, scope, block); controls are left out."""
         return newest_latencies(self.records("latency"))
 
-    def newest(self, kind: str) -> dict[Key, dict[str, Any]]:
+    def newest(self, kind: str) -> dict[Key, Record]:
         """Return the newest record of ``kind`` for every (engine, scope, block)."""
         return {(r.get("engine", ""), r["scope"], r["block"]): r for r in self.records(kind)}
 
@@ -123,19 +92,19 @@ class Evidence:
         """Return block shape -> latency record of ``engine`` for one scope."""
         return {block: r for (e, s, block), r in self.latencies.items() if (e, s) == (engine, scope)}
 
-    def speedup(self, slow: Key, fast: Key) -> Interval:
+    def speedup(self, slow: Key, fast: Key) -> Ratio:
         """Return how many times ``fast`` is faster than ``slow``: a ratio of medians with its interval.
 
         The slow contender is taken from the session of the fast one when it took part in it.
         """
         fast_record = self.latency(fast)
-        return ratio_of(self._in_session(slow, fast_record["session_id"]), fast_record)
+        return ratio(self._in_session(slow, fast_record["session_id"]), fast_record)
 
     def _in_session(self, key: Key, session: str) -> Record:
         together = newest_latencies(r for r in self.records("latency") if r["session_id"] == session)
         return together.get(key) or self.latency(key)
 
-    def tasks(self, engine: str, scope: str, block: str) -> list[dict[str, Any]]:
+    def tasks(self, engine: str, scope: str, block: str) -> list[Record]:
         """Return the tuning tasks of one compiled model, each once (the newest record of its digest)."""
         here = (r for r in self.records("task") if (r["engine"], r["scope"], r["block"]) == (engine, scope, block))
         return list({r["digest"]: r for r in here}.values())
@@ -146,17 +115,9 @@ def newest_latencies(records: Iterable[Record]) -> dict[Key, Record]:
     return {(r["engine"], r["scope"], r["block"]): r for r in records if r["status"] == "ok" and not r["control"]}
 
 
-def ratio_of(slow: Record, fast: Record) -> Interval:
-    """Return ``median(slow) / median(fast)`` with its interval."""
-    found = ratio(slow, fast)
-    return Interval(found.value, found.low, found.high)
-
-
-def missing(kind: str, **filters: Any) -> MissingRecord:
+def missing(kind: str, **filters: object) -> MissingRecord:
     """Return the error that names the record which is missing and the notebook that makes it."""
-    notebook, command = MADE_BY.get(kind, ("?", "make reproduce"))
-    wanted = ", ".join(f"{name}={value}" for name, value in filters.items()) or "any"
-    return MissingRecord(f"no {kind} record with {wanted}: notebook {notebook} makes it ({command})")
+    return MissingRecord(kind, filters, KINDS[kind].producer)
 
 
 def flagged(records: Iterable[Record]) -> list[str]:

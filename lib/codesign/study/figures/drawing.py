@@ -6,18 +6,19 @@ page's theme, in the book and in JupyterLab alike; files for places without CSS 
 
 from __future__ import annotations
 
+import hashlib
 import html
 import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.style import context
 
 INK, PAPER = "#010203", "#fcfdfe"  # stand-ins: replaced by the page's own colours when the SVG is written
 LIGHT, DARK = {INK: "#1f2328", PAPER: "#ffffff"}, {INK: "#e6e6e6", PAPER: "#121212"}
@@ -66,14 +67,14 @@ class Drawing:
     panels: list[Figure]
     alt: str
     caption: str = ""
-    _ids: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def _repr_html_(self) -> str:
         """Return the figure for a notebook or a page; panels wrap where the page is narrow."""
         body = "".join(f'<div class="panel">{svg}</div>' for svg in self._svgs(PAGE))
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
         label = html.escape(self.alt, quote=True)
-        return f'<figure class="drawing"><div class="panels" role="img" aria-label="{label}">{body}</div>{caption}</figure>'
+        panels = f'<div class="panels" role="img" aria-label="{label}">{body}</div>'
+        return f'<figure class="drawing">{panels}{caption}</figure>'
 
     def _svgs(self, colours: dict[str, str]) -> list[str]:
         return [to_svg(panel, colours, prefix=f"{slug(self.alt)}-{i}-") for i, panel in enumerate(self.panels)]
@@ -91,15 +92,20 @@ class Drawing:
 @contextmanager
 def panel(width: float = 4.4, height: float = 3.0) -> Iterator[tuple[Figure, Axes]]:
     """Give a styled (figure, axes) of ``width`` x ``height`` inches."""
-    with mpl.rc_context(STYLE):
+    with context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, figure.add_subplot()
+
+
+def at_end(axes: Axes, text: str, x: float, y: float, **style: Any) -> None:
+    """Write ``text`` a little to the right of a bar or a line that ends at (x, y)."""
+    axes.annotate(text, (x, y), (4, 0), textcoords="offset points", va="center", **style)
 
 
 def to_svg(figure: Figure, colours: dict[str, str], prefix: str) -> str:
     """Return the figure as an ``<svg>`` element whose ids start with ``prefix``, so that many fit on one page."""
     buffer = io.StringIO()
-    with mpl.rc_context(STYLE):
+    with context(STYLE):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
@@ -130,6 +136,4 @@ def side_by_side(svgs: list[str], alt: str, gap: float = 18.0) -> str:
 
 def slug(text: str) -> str:
     """Return a short identifier made from ``text``."""
-    import hashlib
-
     return "d" + hashlib.sha256(text.encode()).hexdigest()[:8]

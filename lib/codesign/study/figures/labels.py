@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 
@@ -9,6 +10,6 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
     """Return positions near ``places``, in the same order of height, at least ``gap`` apart."""
     order = sorted(range(len(places)), key=lambda i: places[i])
     moved = list(places)
-    for below, above in zip(order, order[1:], strict=False):
+    for below, above in itertools.pairwise(order):
         moved[above] = max(moved[above], moved[below] + gap)
     return moved

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from matplotlib.figure import Figure
 
-from codesign.study.evidence import Interval, Key, Record, median_interval, newest_latencies
-from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, panel
+from codesign.measure.ratios import Interval
+from codesign.schema import Record
+from codesign.study.evidence import Key, median_ms, newest_latencies
+from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
 from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order
 
 DENSE_ENGINES = ("tvm-dense", "openvino", "torch-eager", "tvm-stock-tuned")
@@ -39,7 +41,7 @@ def latency_bars(records: Iterable[Record], scopes: tuple[str, ...] = ("attentio
 def sparse_rows(latencies: Mapping[Key, Record], scope: str) -> list[Row]:
     """Return a row per block shape, the fastest marked "best"."""
     found = {block: r for (engine, s, block), r in latencies.items() if (engine, s) == ("tvm-bsr", scope)}
-    times = {block: median_interval(found[block]) for block in sorted(found, key=shape_order)}
+    times = {block: median_ms(found[block]) for block in sorted(found, key=shape_order)}
     fastest = min(times, key=lambda block: times[block].value, default=None)
     return [("best" if block == fastest else "sparse", block, time) for block, time in times.items()]
 
@@ -47,7 +49,7 @@ def sparse_rows(latencies: Mapping[Key, Record], scope: str) -> list[Row]:
 def dense_rows(latencies: Mapping[Key, Record]) -> list[Row]:
     """Return a row per dense engine that was measured, fastest first."""
     found = [(engine, latencies.get((engine, "none", "dense"))) for engine in DENSE_ENGINES]
-    rows = [("dense", ENGINE_LABELS[engine], median_interval(record)) for engine, record in found if record]
+    rows = [("dense", ENGINE_LABELS[engine], median_ms(record)) for engine, record in found if record]
     return sorted(rows, key=lambda row: row[2].value)
 
 
@@ -61,9 +63,16 @@ def bar_panel(title: str, rows: list[Row], limit: float) -> Figure:
             axes.barh(place, time.value, height=0.72, color=colours[kind])
             axes.plot([time.low, time.high], [place, place], color=INK, linewidth=1.2, solid_capstyle="butt")
             weight = "bold" if kind == "best" else "normal"
-            axes.annotate(f"{time.value:.1f}", (time.high, place), (4, 0), textcoords="offset points", va="center", weight=weight)
+            at_end(axes, f"{time.value:.1f}", time.high, place, weight=weight)
             if label in [ENGINE_LABELS[engine] for engine in GUIDES]:
-                axes.plot([time.value] * 2, [places[0] - 0.5, place], color=ORANGE, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
+                axes.plot(
+                    [time.value] * 2,
+                    [places[0] - 0.5, place],
+                    color=ORANGE,
+                    linewidth=0.9,
+                    linestyle="--",
+                    zorder=0,
+                )
         axes.set_yticks(places, [label for _, label, _ in rows])
         axes.set_ylim(places[-1] + 0.6, places[0] - 0.6)
         axes.set_xlim(0, limit)
@@ -85,7 +94,8 @@ def caption(records: Iterable[Record]) -> str:
     if sparse is None:
         return ""
     return (
-        f"One inference of {sparse['model']} with {sparse['sparsity']:.0%} of the blocks pruned: batch {sparse['batch']}, "
-        f"{sparse['seq']} tokens, {sparse['threads']} threads, float32. Blue: our compiler on sparse weights, one row a "
-        "block shape, the fastest in dark blue. Orange: dense engines. Bars are medians; the line at their end is the 95% interval."
+        f"One inference of {sparse['model']} with {sparse['sparsity']:.0%} of the blocks pruned: "
+        f"batch {sparse['batch']}, {sparse['seq']} tokens, {sparse['threads']} threads, float32. Blue: our compiler on sparse "
+        "weights, one row a block shape, the fastest in dark blue. Orange: dense engines. Bars are medians; the line at "
+        "their end is the 95% interval."
     )

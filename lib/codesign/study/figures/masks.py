@@ -34,4 +34,4 @@ def masks(weights: Mapping[str, np.ndarray], crop: int = 64) -> Drawing:
             axes.set_ylabel("output features")
         panels.append(figure)
     alt = f"The first {crop} by {crop} weights of one matrix, pruned with block shapes {', '.join(weights)}."
-    return Drawing(panels, alt, f"The same {crop} x {crop} corner of one weight matrix. Blue weights were kept, the rest are zero.")
+    return Drawing(panels, alt, "The same corner of one weight matrix. Blue weights were kept, the rest are zero.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from codesign.study.evidence import Record
-from codesign.study.figures.drawing import BLUE, INK, SKY, Drawing, panel
+from codesign.schema import Record
+from codesign.study.figures.drawing import BLUE, INK, SKY, Drawing, at_end, panel
 from codesign.study.words import shape_order
 
 
@@ -24,7 +24,7 @@ def retained_norm(records: Iterable[Record], scope: str = "attention") -> Drawin
     with panel(width=5.6, height=0.6 + 0.24 * max(len(shapes), 1)) as (figure, axes):
         axes.barh(range(len(shapes)), [kept[s] for s in shapes], height=0.7, color=[BLUE] + [SKY] * (len(shapes) - 1))
         for place, shape in enumerate(shapes):
-            axes.annotate(f"{kept[shape]:.0%}", (kept[shape], place), (4, 0), textcoords="offset points", va="center")
+            at_end(axes, f"{kept[shape]:.0%}", kept[shape], place)
         axes.axvline(1, color=INK, linewidth=0.8, linestyle=(0, (2, 2)))
         axes.set_yticks(range(len(shapes)), shapes)
         axes.invert_yaxis()
@@ -33,4 +33,5 @@ def retained_norm(records: Iterable[Record], scope: str = "attention") -> Drawin
         axes.set_xlabel("share of the weights' L2 norm that is kept (more is better)")
     listing = ", ".join(f"{s} {kept[s]:.0%}" for s in sorted(shapes, key=shape_order))
     alt = f"Norm kept after pruning, by block shape: {listing}."
-    return Drawing([figure], alt, "The finer the block, the freer the choice of weights, and the more of their norm survives.")
+    caption = "The finer the block, the freer the choice of weights, and the more of their norm survives."
+    return Drawing([figure] if shapes else [], alt, caption)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from matplotlib.figure import Figure
 
-from codesign.study.evidence import Record
-from codesign.study.figures.drawing import BLUE, ORANGE, PAPER, SKY, Drawing, panel
+from codesign.schema import Record
+from codesign.study.figures.drawing import BLUE, ORANGE, PAPER, SKY, Drawing, at_end, panel
 from codesign.study.words import SCOPE_LABELS, shape_order
 
 COLOURS = {"bsr": BLUE, "dense": ORANGE, "stock": SKY}
@@ -43,12 +43,13 @@ def scope_panel(scope: str, rows: dict[str, dict[str, Record]]) -> Figure:
             tasks = sorted(rows[block].values(), key=lambda t: (t["family_kind"] != "bsr", -t["weight"]))
             start = 0
             for task in tasks:
-                axes.barh(place, task["weight"], left=start, height=0.74, color=COLOURS[task["family_kind"]], edgecolor=PAPER, linewidth=1)
-                if task["weight"] > 0.06 * longest:
-                    axes.text(start + task["weight"] / 2, place, str(task["weight"]), ha="center", va="center", color="white")
-                start += task["weight"]
+                uses, colour = task["weight"], COLOURS[task["family_kind"]]
+                axes.barh(place, uses, left=start, height=0.74, color=colour, edgecolor=PAPER, linewidth=1)
+                if uses > 0.06 * longest:
+                    axes.text(start + uses / 2, place, str(uses), ha="center", va="center", color="white")
+                start += uses
             trials = sum(t["trials"] for t in tasks)
-            axes.annotate(f"{len(tasks)} tasks, {trials} trials", (start, place), (5, 0), textcoords="offset points", va="center")
+            at_end(axes, f"{len(tasks)} tasks, {trials} trials", start, place)
         axes.set_yticks(range(len(blocks)), blocks)
         axes.invert_yaxis()
         axes.set_xlim(0, longest * 1.55)

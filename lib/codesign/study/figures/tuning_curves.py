@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from codesign.study.evidence import Record
+from codesign.schema import Record
 from codesign.study.figures.drawing import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, Drawing, panel
 from codesign.study.figures.labels import spread
 
@@ -28,13 +28,15 @@ def tuning_curves(records: Iterable[Record]) -> Drawing:
         ends = spread([points[-1][1] for _, points in lines], gap=0.06 * max((p[0][1] for _, p in lines), default=1.0))
         for i, ((label, points), height) in enumerate(zip(lines, ends, strict=True)):
             place = (points[-1][0], height)
-            axes.annotate(label, place, (6, 0), textcoords="offset points", va="center", color=PALETTE[i % len(PALETTE)])
+            axes.annotate(
+                label, place, (6, 0), textcoords="offset points", va="center", color=PALETTE[i % len(PALETTE)]
+            )
         axes.set_ylim(bottom=0)
         axes.set_xlabel("seconds of tuning")
         axes.set_ylabel("sum of tuned tasks, ms")
     ends_text = ", ".join(f"{label} ends at {points[-1][1]:.1f} ms" for label, points in lines)
     alt = f"Tuned time against seconds spent: {ends_text}." if lines else "No tuning has been recorded."
-    return Drawing([figure], alt, "Every step is a better schedule found by the task scheduler.")
+    return Drawing([figure] if lines else [], alt, "Every step is a better schedule found by the task scheduler.")
 
 
 def curve_label(record: Record) -> str:

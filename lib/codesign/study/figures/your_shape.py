@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from codesign.study.evidence import Interval, Record, newest_latencies, ratio_of
-from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, panel
+from codesign.measure.ratios import Ratio, ratio
+from codesign.schema import Record
+from codesign.study.evidence import newest_latencies
+from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
 from codesign.study.words import SCOPE_LABELS, shape_order
 
 REFERENCE_ENGINE = ("tvm-dense", "none", "dense")
@@ -29,7 +31,7 @@ def your_shape(local: Iterable[Record], reference: Iterable[Record], scope: str 
         for place, (_, colour, gain) in enumerate(rows):
             axes.barh(place, gain.value, height=0.72, color=colour)
             axes.plot([gain.low, gain.high], [place, place], color=INK, linewidth=1.2)
-            axes.annotate(f"{gain.value:.2f}", (gain.high, place), (4, 0), textcoords="offset points", va="center")
+            at_end(axes, f"{gain.value:.2f}", gain.high, place)
         axes.axvline(1, color=ORANGE, linewidth=1.2)
         axes.set_yticks(range(len(rows)), [label for label, _, _ in rows])
         axes.invert_yaxis()
@@ -39,10 +41,11 @@ def your_shape(local: Iterable[Record], reference: Iterable[Record], scope: str 
         axes.set_title(SCOPE_LABELS[scope])
     listing = ", ".join(f"{label} {gain.value:.2f}" for label, _, gain in rows)
     alt = f"Gain over our own dense engine: {listing}." if rows else "No shape has been tried on this machine yet."
-    return Drawing([figure], alt, "Dark blue was measured here, light blue is the book. Left of the orange line, pruning lost.")
+    caption = "Dark blue was measured here, light blue is the book. Left of the orange line, pruning lost."
+    return Drawing([figure] if rows else [], alt, caption)
 
 
-def gains(records: Iterable[Record], scope: str) -> list[tuple[str, Interval]]:
+def gains(records: Iterable[Record], scope: str) -> list[tuple[str, Ratio]]:
     """Return (block, gain over the dense engine of the same session) for every sparse record of ``scope``."""
     records = list(records)
     found = []
@@ -51,5 +54,5 @@ def gains(records: Iterable[Record], scope: str) -> list[tuple[str, Interval]]:
             continue
         session = newest_latencies(r for r in records if r["session_id"] == record["session_id"])
         if REFERENCE_ENGINE in session:
-            found.append((block, ratio_of(session[REFERENCE_ENGINE], record)))
+            found.append((block, ratio(session[REFERENCE_ENGINE], record)))
     return sorted(found, key=lambda row: shape_order(row[0]))

@@ -1,0 +1,54 @@
+"""Roles for numbers: ``{num}`` prints one from records, ``{paper}`` one that the paper or a peer published."""
+
+from __future__ import annotations
+
+import difflib
+
+from codesign.errors import InputError
+from codesign.study.numbers import lookup
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxRole
+
+from codesign_book.shown import shown
+
+Result = tuple[list[nodes.Node], list[nodes.system_message]]
+
+
+class Num(SphinxRole):
+    """A number computed from the records that this build shows."""
+
+    def run(self) -> Result:
+        """Return the text, or an error that fails the build."""
+        here = shown()
+        try:
+            text = lookup(here.numbers, self.text, here.evidence.results.mode)
+        except InputError as error:
+            return hole(self, str(error))
+        return [nodes.inline(self.rawtext, text, classes=["num"])], []
+
+
+class Paper(SphinxRole):
+    """A published number, from ``paper.yml``, with its source on hover."""
+
+    def run(self) -> Result:
+        """Return the number, or an error that fails the build."""
+        known = shown().paper
+        if self.text not in known:
+            near = difflib.get_close_matches(self.text, known, n=1)
+            return hole(self, f"paper.yml has no {self.text!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        entry = known[self.text]
+        node = nodes.abbreviation(self.rawtext, entry["value"], explanation=entry["source"], classes=["published"])
+        return [node], []
+
+
+def hole(role: SphinxRole, message: str) -> Result:
+    """Return what stands where a number should: an error for the log, and nothing that reads like a number."""
+    report = role.inliner.reporter.error(message, line=role.lineno)
+    return [role.inliner.problematic(role.rawtext, role.rawtext, report)], [report]
+
+
+def setup(app: Sphinx) -> None:
+    """Register the roles."""
+    app.add_role("num", Num())
+    app.add_role("paper", Paper())

@@ -1,0 +1,56 @@
+"""The records that this build shows, read once."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from codesign.records import Results
+from codesign.study import places
+from codesign.study.claims import Verdict, evaluate
+from codesign.study.evidence import Evidence
+from codesign.study.numbers import numbers
+
+BOOK = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What pages may print.
+
+    Parameters
+    ----------
+    evidence
+        The records, at the operating point of the book.
+    numbers
+        Key -> text for the role ``num``.
+    verdicts
+        Claim id -> verdict.
+    paper
+        Key -> {"value", "source"} for the role ``paper``.
+    """
+
+    evidence: Evidence
+    numbers: dict[str, str]
+    verdicts: dict[str, Verdict]
+    paper: dict[str, dict[str, str]]
+
+    @property
+    def strict(self) -> bool:
+        """Whether something missing fails the build: it does unless the book shows this machine's own records."""
+        return self.evidence.results.mode == "reference"
+
+
+@functools.cache
+def shown() -> Shown:
+    """Read ``CODESIGN_RESULTS`` ("reference", the default, or "local"; under ``CODESIGN_RESULTS_ROOT`` when set)."""
+    root = os.environ.get("CODESIGN_RESULTS_ROOT")
+    mode = os.environ.get("CODESIGN_RESULTS", "reference")
+    results = Results(mode, Path(root)) if root else places.results(mode)  # type: ignore[arg-type]  # it checks modes
+    evidence = Evidence(results)
+    verdicts = {verdict.id: verdict for verdict in evaluate(evidence)}
+    paper = yaml.safe_load((BOOK / "paper.yml").read_text(encoding="utf-8"))
+    return Shown(evidence, numbers(results), verdicts, paper)

@@ -1,0 +1,42 @@
+"""The stamp at the foot of every page: which machine, commit, profile and date its numbers come from."""
+
+from __future__ import annotations
+
+import html
+
+from codesign.study.evidence import missing
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+from codesign_book.shown import Shown, shown
+
+
+def text(here: Shown) -> str:
+    """Return the stamp as HTML.
+
+    Raises
+    ------
+    MissingRecord
+        When the reference names no machine.
+    """
+    values = {key: html.escape(value) for key, value in here.numbers.items()}
+    if "stamp.machine" not in values:
+        if here.strict:
+            raise missing("machine")
+        return '<p class="stamp">Nothing has been measured on this machine yet.</p>'
+    source = "the committed reference" if here.strict else "this machine"
+    age = "" if values["stamp.code"] == "this code" else ' <strong class="older">Measured by older code.</strong>'
+    return (
+        f'<p class="stamp">Numbers on this page come from {source}: {values["stamp.machine"]} · commit '
+        f"<code>{values['stamp.commit']}</code> · profile {values['stamp.profile']} · {values['stamp.date']}.{age}</p>"
+    )
+
+
+def put(app: Sphinx, config: Config) -> None:
+    """Hand the stamp to the theme, which prints it on every page."""
+    config.html_theme_options["extra_footer"] = text(shown())
+
+
+def setup(app: Sphinx) -> None:
+    """Register the stamp."""
+    app.connect("config-inited", put)

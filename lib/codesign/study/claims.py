@@ -1,0 +1,192 @@
+"""Judgements that the book makes, as predicates over records: each has an id, a threshold and a verdict.
+
+A verdict follows from an effect and its 95% interval alone: an interval on one side of the threshold decides, one that
+straddles it is inconclusive, and so is anything that rests on a session that was flagged while it was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from codesign.errors import MissingRecord
+from codesign.measure.ratios import Interval
+from codesign.study.evidence import Evidence, Key, flagged
+
+SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
+INCONCLUSIVE, NOT_MEASURED = "inconclusive", "not measured here"
+VERDICTS = (SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_MEASURED)
+
+RATIO = "{value:.2f}\N{MULTIPLICATION SIGN} ({low:.2f} to {high:.2f})"
+SHARE = "{value:.0%} ({low:.0%} to {high:.0%})"
+COUNT = "{value:.1f} uses per task"
+
+HIDDEN = 768  # BERT-base, which every claim here is about
+SHAPE = "32x1"
+VERIFY, FULL = ("make verify", 15), ("make reproduce", 45)
+
+Effect = Callable[[Evidence], Interval]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement that records can support or not.
+
+    Parameters
+    ----------
+    id, statement
+        How pages refer to it, and what it says.
+    effect
+        Computes what the claim is about; raises `MissingRecord` where nothing was measured.
+    threshold
+        The claim holds where the effect is at least this.
+    contenders
+        Latency records it rests on, so that flagged sessions are noticed.
+    format
+        How the effect is printed.
+    command, minutes
+        What re-checks it, and how long that takes on two cores.
+    """
+
+    id: str
+    statement: str
+    effect: Effect
+    threshold: float
+    contenders: tuple[Key, ...] = ()
+    format: str = RATIO
+    command: str = FULL[0]
+    minutes: int = FULL[1]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the records say about one claim; ``effect`` is None where nothing was measured."""
+
+    id: str
+    statement: str
+    verdict: str
+    effect: float | None
+    low: float | None
+    high: float | None
+    format: str
+    threshold: float
+    command: str
+    minutes: int
+    note: str = ""
+
+
+def decide(effect: Interval, threshold: float) -> str:
+    """Return the verdict that an interval gives on "at least ``threshold``"."""
+    if effect.low >= threshold:
+        return SUPPORTED
+    return NOT_SUPPORTED if effect.high < threshold else INCONCLUSIVE
+
+
+def judge(claim: Claim, evidence: Evidence) -> Verdict:
+    """Return the verdict on one claim."""
+    fixed = (claim.format, claim.threshold, claim.command, claim.minutes)
+    try:
+        effect = claim.effect(evidence)
+    except MissingRecord as error:
+        return Verdict(claim.id, claim.statement, NOT_MEASURED, None, None, None, *fixed, note=str(error))
+    reasons = flagged(evidence.latency(key) for key in claim.contenders)
+    verdict = INCONCLUSIVE if reasons else decide(effect, claim.threshold)
+    return Verdict(
+        claim.id, claim.statement, verdict, effect.value, effect.low, effect.high, *fixed, note="; ".join(reasons)
+    )
+
+
+def evaluate(evidence: Evidence) -> list[Verdict]:
+    """Return the verdict on every claim, in the order of the registry."""
+    return [judge(claim, evidence) for claim in CLAIMS]
+
+
+# What follows from arithmetic: multiply-accumulates of one BERT layer, per token.
+
+
+def attention_share(seq: int, hidden: int = HIDDEN) -> float:
+    """Share of an encoder's multiply-accumulates that the attention linears (Q, K, V, output) do."""
+    attention, ffn, products = 4 * hidden**2, 8 * hidden**2, 2 * seq * hidden
+    return attention / (attention + ffn + products)
+
+
+def amdahl_bound(sparsity: float, seq: int) -> float:
+    """Largest speed-up from skipping ``sparsity`` of the attention linears, everything else unchanged."""
+    return 1 / (1 - sparsity * attention_share(seq))
+
+
+# Effects.
+
+
+def speedup(baseline: str, scope: str, block: str = SHAPE) -> Effect:
+    """Effect: how many times our sparse engine is faster than a dense one."""
+    return lambda evidence: evidence.speedup((baseline, "none", "dense"), ("tvm-bsr", scope, block))
+
+
+def lead_over_other_shapes(scope: str, block: str = SHAPE) -> Effect:
+    """Effect: time of the closest other shape over that of ``block``; above one where ``block`` beats them all."""
+
+    def effect(evidence: Evidence) -> Interval:
+        mine: Key = ("tvm-bsr", scope, block)
+        evidence.latency(mine)
+        others = [("tvm-bsr", scope, other) for other in evidence.shapes(scope) if other != block]
+        if not others:
+            raise MissingRecord("latency", {"scope": scope, "block": f"not {block}"}, "notebook 04_latency")
+        leads = [evidence.speedup(other, mine) for other in others]
+        return Interval(*(min(getattr(lead, end) for lead in leads) for end in ("value", "low", "high")))
+
+    return effect
+
+
+def share_of_bound(evidence: Evidence) -> Interval:
+    """Effect: time that pruning saved, as a share of what Amdahl's law allows for the attention scope."""
+    possible = 1 - 1 / amdahl_bound(evidence.sparsity, evidence.seq)
+    gain = speedup("tvm-dense", "attention")(evidence)
+    return Interval(*((1 - 1 / ratio) / possible for ratio in (gain.value, gain.low, gain.high)))
+
+
+def uses_per_task(evidence: Evidence) -> Interval:
+    """Effect: uses of a sparse task in one inference, averaged over tasks, for the shape where it is least."""
+    counts = list(_sparse_task_uses(evidence))
+    if not counts:
+        raise MissingRecord("task", {"engine": "tvm-bsr", "scope": "attention"}, "notebook 03_tune")
+    return Interval(min(counts), min(counts), min(counts))
+
+
+def _sparse_task_uses(evidence: Evidence) -> Iterator[float]:
+    for engine, scope, block in evidence.newest("task"):
+        weights = [t["weight"] for t in evidence.tasks(engine, scope, block) if t["family_kind"] == "bsr"]
+        if (engine, scope) == ("tvm-bsr", "attention") and weights:
+            yield sum(weights) / len(weights)
+
+
+def _speed_claim(id: str, statement: str, baseline: str, scope: str, threshold: float, check: tuple[str, int]) -> Claim:
+    contenders: tuple[Key, ...] = ((baseline, "none", "dense"), ("tvm-bsr", scope, SHAPE))
+    return Claim(id, statement, speedup(baseline, scope), threshold, contenders, RATIO, *check)
+
+
+ATTENTION = f"80% of the attention weights pruned in {SHAPE} blocks"
+ALL = f"80% of all encoder weights pruned in {SHAPE} blocks"
+
+CLAIMS: tuple[Claim, ...] = (
+    _speed_claim("paper-1a", f"BSR in TVM is at least 4 times as fast as PyTorch eager, {ATTENTION}.",
+                 "torch-eager", "attention", 4.0, VERIFY),
+    _speed_claim("paper-1a-all", f"BSR in TVM is at least 4 times as fast as PyTorch eager, {ALL}.",
+                 "torch-eager", "all", 4.0, FULL),
+    _speed_claim("paper-1b", f"BSR in TVM is at least 2.2 times as fast as stock TVM after tuning, {ATTENTION}.",
+                 "tvm-stock-tuned", "attention", 2.2, FULL),
+    _speed_claim("paper-1b-untuned", f"BSR in TVM is at least 2.2 times as fast as stock TVM untuned, {ATTENTION}.",
+                 "tvm-stock-default", "attention", 2.2, VERIFY),
+    _speed_claim("credit-dense", f"Sparsity itself makes our compiler faster than its own dense engine, {ATTENTION}.",
+                 "tvm-dense", "attention", 1.0, VERIFY),
+    _speed_claim("credit-dense-all", f"Sparsity itself makes our compiler faster than its own dense engine, {ALL}.",
+                 "tvm-dense", "all", 1.0, FULL),
+    Claim("paper-2", f"{SHAPE} is the fastest of the measured block shapes, attention weights pruned.",
+          lead_over_other_shapes("attention"), 1.0, (("tvm-bsr", "attention", SHAPE),), RATIO, *VERIFY),
+    Claim("paper-2-all", f"{SHAPE} is the fastest of the measured block shapes, all encoder weights pruned.",
+          lead_over_other_shapes("all"), 1.0, (("tvm-bsr", "all", SHAPE),), RATIO, *FULL),
+    Claim("amdahl", f"At least 80% of the time that Amdahl's law lets us save is saved, {ATTENTION}.",
+          share_of_bound, 0.8, (("tvm-dense", "none", "dense"), ("tvm-bsr", "attention", SHAPE)), SHARE, *VERIFY),
+    Claim("paper-3", "Uniform pruning leaves few distinct sparse tasks: each is used at least 6 times on average, for "
+          "every measured block shape (attention weights).", uses_per_task, 6.0, (), COUNT, *VERIFY),
+)  # fmt: skip

@@ -1,0 +1,209 @@
+"""Every number that the book's prose may print, as text with its unit, computed from records.
+
+A page writes ``{num}`latency.tvm-bsr.all.32x1```; a key that does not exist is an error, never a hole.
+"""
+
+from __future__ import annotations
+
+import difflib
+import statistics
+from collections.abc import Iterator
+
+from codesign.errors import InputError, MissingRecord
+from codesign.measure.ratios import Interval
+from codesign.records import code_digest
+from codesign.study.claims import RATIO, Verdict, amdahl_bound, attention_share, evaluate
+from codesign.study.evidence import Evidence, Source, median_ms
+from codesign.study.words import shape_order
+
+NOT_MEASURED = "not measured here"
+BASELINES = ("tvm-dense", "openvino", "torch-eager", "tvm-stock-tuned", "tvm-stock-default")
+DENSE = ("none", "dense")
+
+Item = tuple[str, str]
+
+
+def glue_numbers(results: Source, **point: object) -> dict[str, str]:
+    """Glue every number for use in notebook prose, and return them.
+
+    Parameters
+    ----------
+    results
+        Where records are read from.
+    point
+        Fields of the operating point that differ from `Evidence`'s defaults, such as ``model="minilm"``.
+    """
+    from myst_nb import glue  # type: ignore[import-untyped]  # only a notebook has a use for it
+
+    values = numbers(results, **point)
+    for key, text in values.items():
+        glue(key, text, display=False)
+    return values
+
+
+def numbers(results: Source, **point: object) -> dict[str, str]:
+    """Return every number as key -> text. Keys read from the general to the particular, joined by dots."""
+    evidence = Evidence(results, **point)  # type: ignore[arg-type]
+    parts = (points, stamp, patterns, compiles, tasks, tunings, latencies, ratios, best, claim_numbers)
+    return {key: text for part in parts for key, text in part(evidence)}
+
+
+def lookup(values: dict[str, str], key: str, mode: str) -> str:
+    """Return the text of ``key``.
+
+    Raises
+    ------
+    InputError
+        When there is no such number and ``mode`` is "reference". Locally it reads "not measured here".
+    """
+    if key in values:
+        return values[key]
+    if mode == "local":
+        return NOT_MEASURED
+    nearest = next(iter(difflib.get_close_matches(key, values, n=1)), None)
+    raise InputError("num", key, "a number that the reference records contain", nearest)
+
+
+def milliseconds(value: float) -> str:
+    """Format a latency with three significant digits: ``9.41 ms``, ``31.2 ms``, ``24,366 ms``."""
+    if value >= 1000:
+        return f"{value:,.0f} ms"
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} ms"
+
+
+def times(ratio: Interval) -> str:
+    """Format a ratio with its interval."""
+    return RATIO.format(value=ratio.value, low=ratio.low, high=ratio.high)
+
+
+def points(evidence: Evidence) -> Iterator[Item]:
+    """Yield the operating point and what follows from it by arithmetic alone."""
+    yield "point.model", evidence.model
+    yield "point.sparsity", f"{evidence.sparsity:.0%}"
+    yield "point.batch", str(evidence.batch)
+    yield "point.seq", str(evidence.seq)
+    yield "point.threads", str(evidence.threads)
+    yield "amdahl.attention.share", f"{attention_share(evidence.seq):.0%}"
+    yield "amdahl.attention.bound", f"{amdahl_bound(evidence.sparsity, evidence.seq):.2f}\N{MULTIPLICATION SIGN}"
+
+
+def stamp(evidence: Evidence) -> Iterator[Item]:
+    """Yield which machine, commit, profile and date the numbers come from; nothing when no machine is recorded."""
+    try:
+        machine = evidence.machine
+    except MissingRecord:
+        return
+    shown = evidence.records("latency") or [machine]
+    newest = shown[-1]
+    yield "stamp.machine", f"{machine['cpu']}, {machine['cores']} cores"
+    yield "stamp.machine_id", machine["machine_id"]
+    yield "stamp.commit", short_commit(newest["commit"])
+    yield "stamp.profile", newest["profile"]
+    yield "stamp.date", newest["started_at"][:10]
+    yield "stamp.code", "this code" if newest["code"] == code_digest() else "older code"
+    yield "machine.cpu", machine["cpu"]
+    yield "machine.vendor", machine["vendor"]
+    yield "machine.cores", str(machine["cores"])
+    yield "machine.l2", f"{machine['l2_kib'] / 1024:.0f} MiB"
+    yield "machine.l3", f"{machine['l3_kib'] / 1024:.0f} MiB"
+    yield "machine.memory", f"{machine['memory_gib']:.0f} GiB"
+    for name, version in newest["versions"].items():
+        yield f"version.{name}", version
+
+
+def short_commit(commit: str) -> str:
+    """Shorten a commit to ten digits, keeping ``-dirty``."""
+    digits, dash, state = commit.partition("-")
+    return digits[:10] + dash + state
+
+
+def patterns(evidence: Evidence) -> Iterator[Item]:
+    """Yield what pruning left of the weights."""
+    for (_, scope, block), record in evidence.newest("pattern").items():
+        key = f"pattern.{scope}.{block}"
+        yield f"{key}.block_sparsity", f"{record['block_sparsity']:.1%}"
+        yield f"{key}.element_sparsity", f"{record['element_sparsity']:.1%}"
+        yield f"{key}.retained_l2", f"{record['retained_l2']:.0%}"
+        yield f"{key}.matrices", str(len(record["matrices"]))
+
+
+def compiles(evidence: Evidence) -> Iterator[Item]:
+    """Yield size, build time and error of compiled models."""
+    for parts, record in evidence.newest("compile").items():
+        key = ".".join(("compile", *parts))
+        yield f"{key}.build", f"{record['build_s']:.0f} s"
+        yield f"{key}.size", f"{record['artifact_bytes'] / 2**20:.0f} MiB"
+        yield f"{key}.functions", str(record["functions"])
+        yield f"{key}.bsr_linears", str(record["bsr_linears"])
+        yield f"{key}.error", f"{record['max_abs_err']:.0e}"
+
+
+def tasks(evidence: Evidence) -> Iterator[Item]:
+    """Yield how many tuning tasks each compiled model has."""
+    for engine, scope, block in evidence.newest("task"):
+        found = evidence.tasks(engine, scope, block)
+        key = f"tasks.{engine}.{scope}.{block}"
+        yield f"{key}.count", str(len(found))
+        yield f"{key}.sparse", str(sum(t["family_kind"] == "bsr" for t in found))
+        yield f"{key}.uses", str(sum(t["weight"] for t in found if t["family_kind"] == "bsr"))
+        yield f"{key}.trials", f"{sum(t['trials'] for t in found):,}"
+
+
+def tunings(evidence: Evidence) -> Iterator[Item]:
+    """Yield what tuning cost."""
+    for parts, record in evidence.newest("tuning").items():
+        key = ".".join(("tuning", *parts))
+        yield f"{key}.tasks", str(record["tasks"])
+        yield f"{key}.trials", f"{record['trials']:,}"
+        yield f"{key}.failed", str(record["failed_trials"])
+        yield f"{key}.minutes", f"{record['seconds'] / 60:.1f} min"
+
+
+def latencies(evidence: Evidence) -> Iterator[Item]:
+    """Yield medians and errors of everything that was timed."""
+    for parts, record in evidence.latencies.items():
+        key = ".".join(("latency", *parts))
+        yield key, milliseconds(median_ms(record).value)
+        yield f"{key}.error", f"{record['max_abs_err']:.0e}"
+        yield f"{key}.solo", milliseconds(statistics.median(record["solo_ns"]) / 1e6)
+
+
+def ratios(evidence: Evidence) -> Iterator[Item]:
+    """Yield how many times faster each contender is than each dense engine."""
+    for fast in evidence.latencies:
+        for baseline in BASELINES:
+            slow = (baseline, *DENSE)
+            if slow != fast and slow in evidence.latencies:
+                yield f"ratio.{'.'.join(fast)}.over.{baseline}", times(evidence.speedup(slow, fast))
+
+
+def best(evidence: Evidence) -> Iterator[Item]:
+    """Yield the fastest and the slowest block shape of each scope."""
+    for scope in ("attention", "ffn", "all"):
+        found = {block: median_ms(r).value for block, r in evidence.shapes(scope).items()}
+        if not found:
+            continue
+        ranked = sorted(found, key=lambda block: (found[block], shape_order(block)))
+        for name, block in (("best", ranked[0]), ("worst", ranked[-1])):
+            yield f"{name}.{scope}.block", block
+            yield f"{name}.{scope}.latency", milliseconds(found[block])
+            for baseline in BASELINES:
+                slow = (baseline, *DENSE)
+                if slow in evidence.latencies:
+                    yield f"{name}.{scope}.over.{baseline}", times(evidence.speedup(slow, ("tvm-bsr", scope, block)))
+        yield f"shapes.{scope}", str(len(found))
+
+
+def claim_numbers(evidence: Evidence) -> Iterator[Item]:
+    """Yield verdict and effect of every claim."""
+    for verdict in evaluate(evidence):
+        yield f"claim.{verdict.id}.verdict", verdict.verdict
+        if verdict.effect is not None:
+            yield f"claim.{verdict.id}.effect", effect_text(verdict)
+
+
+def effect_text(verdict: Verdict) -> str:
+    """Format the effect of a claim in its own unit."""
+    if verdict.effect is None:
+        return "-"
+    return verdict.format.format(value=verdict.effect, low=verdict.low, high=verdict.high)
