@@ -5,22 +5,26 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
 from codesign.blocks import DENSE, BlockShape
+from codesign.errors import InputError
 from codesign.study.parameters import check
 
-#: The block shape that dense engines run, where it is in the sweep: the paper's best.
+#: The paper's best block shape: stands for all where one shape must.
 HEADLINE = "32x1"
 
-TVM_ENGINES = ("tvm-bsr", "tvm-dense", "tvm-stock-tuned", "tvm-stock-default")
+#: The fields of a point whose weights are as they were loaded.
+UNPRUNED: dict[str, Any] = {"scope": "none", "pruner": "none", "block": DENSE, "sparsity": 0.0}
 
 
 @dataclass(frozen=True, order=True)
 class Point:
-    """One pruned model under one load; every record but `machine` carries these fields.
+    """One model, pruned or not, under one load; every record but `machine` carries these fields.
+
+    A point that is not pruned has scope and pruner ``"none"``, block ``"dense"`` and sparsity 0.
 
     Raises
     ------
@@ -40,12 +44,21 @@ class Point:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            check(name, value)
+            if (name, value) not in UNPRUNED.items():
+                check(name, value)
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.scope} {self.block} {self.sparsity:.0%}" if self.shape else f"{self.model} dense"
 
     @property
-    def shape(self) -> BlockShape:
-        """The block shape, parsed."""
-        return BlockShape.parse(self.block)
+    def shape(self) -> BlockShape | None:
+        """The block shape, parsed; None for a point that is not pruned."""
+        return None if self.block == DENSE else BlockShape.parse(self.block)
+
+    @property
+    def dense(self) -> Point:
+        """The same model and load, not pruned."""
+        return replace(self, **UNPRUNED)
 
     def fields(self) -> dict[str, Any]:
         """The point fields of a record."""
@@ -67,19 +80,10 @@ class Point:
 
 @dataclass(frozen=True, order=True)
 class Case:
-    """An engine running a point's weights.
-
-    Engines that do not look at zeros run the same pruned weights and simply compute them, so that every engine of a
-    session has the same output to match.
-    """
+    """An engine running a point."""
 
     engine: str
     point: Point
-
-    @property
-    def block(self) -> BlockShape | None:
-        """The block shape that the engine makes use of; None where zeros are computed."""
-        return self.point.shape if self.engine == "tvm-bsr" else None
 
     @property
     def pipeline(self) -> str:
@@ -89,7 +93,15 @@ class Case:
     @property
     def compiled(self) -> bool:
         """Whether the engine runs an artefact of ours."""
-        return self.engine in TVM_ENGINES
+        return self.engine.startswith("tvm-")
+
+    @property
+    def tuned(self) -> bool:
+        """Whether its artefact is built from the tuning database."""
+        return self.compiled and self.engine != "tvm-stock-default"
+
+    def __str__(self) -> str:
+        return f"{self.engine} {self.point}"
 
     def fields(self) -> dict[str, Any]:
         """The fields of a record that name this case."""
@@ -112,30 +124,37 @@ def sweep(
     seq: int,
     threads: int,
 ) -> list[Point]:
-    """Every scope by every block shape, scope by scope.
+    """Every scope by every block shape, scope by scope; ``"dense"`` gives one point, the first.
 
-    ``"dense"`` in `blocks` asks for the dense engines, not for another set of weights: it gives no point.
+    Raises
+    ------
+    InputError
+        If a value breaks its parameter's rule, or nothing is left to prune.
     """
     check("scopes", list(scopes))
     check("blocks", list(blocks))
-    return [
+    pruned = [
         Point(model, seed, scope, pruner, block, float(sparsity), batch, seq, threads)
         for scope in scopes
         for block in blocks
         if block != DENSE
     ]
+    if not pruned:
+        raise InputError("blocks", list(blocks), "at least one shape beside dense", [*blocks, HEADLINE])
+    return [pruned[0].dense, *pruned] if DENSE in blocks else pruned
 
 
 def headline(points: Iterable[Point]) -> Point:
-    """The point whose weights stand for all: 32x1 where the sweep has it, else the first."""
-    points = list(points)
-    return next((point for point in points if point.block == HEADLINE), points[0])
+    """The pruned point that stands for all: 32x1 where the sweep has it, else the first shape; the widest scope."""
+    pruned = [point for point in points if point.shape]
+    scope = pruned[-1].scope
+    return next((point for point in pruned if (point.scope, point.block) == (scope, HEADLINE)), pruned[0])
 
 
 def by_scope(points: Iterable[Point]) -> dict[str, list[Point]]:
-    """Points grouped by scope, in order."""
+    """Pruned points grouped by scope, in order."""
     groups: dict[str, list[Point]] = {}
-    for point in points:
+    for point in filter(lambda point: point.shape, points):
         groups.setdefault(point.scope, []).append(point)
     return groups
 

@@ -1,0 +1,67 @@
+# Every target makes .venv from requirements.lock when it is missing or the lock has changed.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+PYTHON ?= python3.11
+PROFILE ?= report
+BOOK_RESULTS ?= reference
+# What a user types reaches the recipes through the environment, in double quotes: the shell never reads it as code.
+export PROFILE BOOK_RESULTS BLOCK SPARSITY SCOPE MODEL
+
+BIN := .venv/bin
+LOCKED := .venv/requirements.lock
+
+.PHONY: help setup reproduce verify try book headline test check doctor clean distclean
+
+help:  ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 12
+
+setup: $(LOCKED)  ## make .venv
+
+# The copy of the lock is written last, so that an interrupted set-up is taken up again.
+$(LOCKED): requirements.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+	  { echo "Python 3.11 is needed, and '$(PYTHON)' is not: say which, as in make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@command -v g++ >/dev/null || command -v clang++ >/dev/null || \
+	  { echo "a C++ compiler is needed (g++ or clang++): TVM links what it compiles with it" >&2; exit 1; }
+	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
+	cmp -s requirements.lock $@ || $(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	cp requirements.lock $@
+
+reproduce: $(LOCKED)  ## measure everything here and build the book from it [PROFILE=report|smoke|verify|paper]
+	$(BIN)/codesign reproduce --profile "$$PROFILE"
+
+verify: export PROFILE = verify
+verify: reproduce  ## the paper's claims in a quarter of an hour
+
+try: $(LOCKED)  ## any block shape: BLOCK=24x1 SPARSITY=0.9 [SCOPE=all] [MODEL=bert-base]
+	$(BIN)/codesign try --block "$${BLOCK-}" --sparsity "$${SPARSITY-}" --scope "$${SCOPE-}" --model "$${MODEL-}" \
+	  --results "$$BOOK_RESULTS"
+
+book: $(LOCKED)  ## the book from the committed results [BOOK_RESULTS=local for this machine's]
+	$(BIN)/codesign book --results "$$BOOK_RESULTS" --profile "$$PROFILE"
+
+headline: $(LOCKED)  ## draw the README's figure from the committed results
+	$(BIN)/codesign headline
+
+test: $(LOCKED)  ## all tests
+	$(BIN)/python -m pytest
+
+check: $(LOCKED)  ## linter, formatter, types, prose
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m codesign.study.lint
+
+doctor: $(LOCKED)  ## is this machine ready?
+	$(BIN)/codesign doctor
+
+clean:  ## remove what was built; local results stay
+	rm -rf build book/_build book/runs
+
+distclean: clean  ## and the environment, local results and caches
+	rm -rf .venv book/results/local .mypy_cache .pytest_cache .ruff_cache .hypothesis lib/*.egg-info

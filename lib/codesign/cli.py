@@ -1,0 +1,133 @@
+"""The `codesign` command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from codesign import doctor, pipeline
+from codesign.errors import InputError, MissingRecord, RecordError
+from codesign.study import ledger, places
+from codesign.study.chain import new_run_id
+from codesign.study.evidence import Evidence
+from codesign.study.figures import latency_bars
+from codesign.study.parameters import check, parse
+
+#: Errors whose message is all that a user needs; anything else is a bug and keeps its traceback.
+EXPLAINED = (InputError, MissingRecord, RecordError, pipeline.NotebookFailed, pipeline.BookFailed)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code (2 when the input is refused, 1 when the work fails)."""
+    options = _parser().parse_args(arguments)
+    os.environ.setdefault("CODESIGN_RUN_ID", new_run_id())
+    try:
+        return int(options.run(options) or 0)
+    except EXPLAINED as error:
+        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False)
+        return 2 if isinstance(error, InputError) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="codesign", description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Any) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=run.__doc__, description=run.__doc__, allow_abbrev=False)
+        added.set_defaults(run=run)
+        return added
+
+    run = command("run", _run)
+    run.add_argument("notebook", metavar="NOTEBOOK", help="name, as in 01_prune")
+    run.add_argument("-p", dest="pairs", action="append", default=[], metavar="NAME=VALUE", help="one parameter")
+    profile = run.add_mutually_exclusive_group()
+    profile.add_argument("--profile", help="parameters from notebooks/params (default: the notebook's own)")
+    profile.add_argument("--params", type=Path, metavar="FILE", help="parameters from another such file")
+    run.add_argument("--results", help="reference (read) or local (measure what is missing)")
+
+    reproduce = command("reproduce", _reproduce)
+    reproduce.add_argument("--profile", default="report")
+
+    book = command("book", _book)
+    book.add_argument("--profile", default="report")
+    book.add_argument("--results", default="reference")
+
+    attempt = command("try", _try)
+    for name in ("block", "sparsity"):
+        attempt.add_argument(f"--{name}", required=True)
+    for name in ("scope", "model"):
+        attempt.add_argument(f"--{name}")
+    attempt.add_argument(
+        "-p", dest="pairs", action="append", default=[], metavar="NAME=VALUE", help="another parameter"
+    )
+    attempt.add_argument("--results", default="reference", help="results that the rest of the book shows")
+
+    command("headline", _headline)
+    command("doctor", _doctor)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    """Execute one notebook with checked parameters."""
+    values: dict[str, Any] = {}
+    if options.profile or options.params:
+        path = options.params or places.PROFILES / f"{options.profile}.yaml"
+        values = pipeline.notebook_section(path, options.notebook) | {"profile": path.stem}
+    values |= _pairs(options.pairs)
+    if options.results is not None:
+        values["results"] = options.results
+    print(pipeline.run_notebook(options.notebook, values))
+
+
+def _reproduce(options: argparse.Namespace) -> None:
+    """Measure everything on this machine, notebook by notebook, and build the book from it."""
+    steps = pipeline.load_profile(places.PROFILES / f"{options.profile}.yaml")
+    Console().print(ledger.table(options.profile, steps))
+    print(pipeline.build_book("local", options.profile))
+
+
+def _book(options: argparse.Namespace) -> None:
+    """Execute the notebooks on committed or local results and build the book."""
+    print(pipeline.build_book(check("results", options.results), options.profile))
+
+
+def _try(options: argparse.Namespace) -> None:
+    """Prune, compile, tune and measure one block shape, and show it in the book."""
+    given = {"block": options.block, "sparsity": options.sparsity}
+    given |= {name: text for name in ("scope", "model") if (text := getattr(options, name))}
+    values = {name: check(name, parse(name, text)) for name, text in given.items()}
+    results = check("results", options.results)
+    executed = pipeline.run_notebook(pipeline.TRY, values | _pairs(options.pairs) | {"results": "local"})
+    print(pipeline.build_book(results, "report", done=[executed.stem]))
+
+
+def _headline(options: argparse.Namespace) -> None:
+    """Draw the README's figure from the committed results."""
+    drawing = latency_bars(Evidence(places.results("reference")).records("latency"))
+    for path in drawing.save(places.BOOK / "_static" / "headline"):
+        print(path)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    """Say whether this machine is ready."""
+    return doctor.report(doctor.examine())
+
+
+def _pairs(pairs: Sequence[str]) -> dict[str, Any]:
+    values = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise InputError("-p", pair, "NAME=VALUE", f"{name}=...")
+        values[name] = parse(name, text)
+    return values
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""What every step of the chain shares: where its records are, which still count, and what is left to do.
+
+A step is an ``ensure_*`` function that a notebook calls. Reading committed results, it returns the records of its
+points or says which is missing. Measuring on this machine, it first does what no record of this machine, profile and
+code says was done; so an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from codesign import machine
+from codesign.records import Record, Results, code_digest, stamp
+from codesign.study import places
+from codesign.study.parameters import check
+
+Item = TypeVar("Item")
+
+#: The profile of records made by `make try`, and the one whose measurement protocol it follows.
+TRY, TRY_PROTOCOL = "try", "verify"
+
+#: Profiles that start from the committed tuning database of this kind of machine, where there is one.
+REPLAYING = ("verify", TRY)
+
+
+@dataclass(frozen=True)
+class Study:
+    """One notebook's view of the results.
+
+    Parameters
+    ----------
+    results
+        Where records are read from, and written to when local.
+    profile
+        Stamped on new records; local records of other profiles do not count.
+    run_id
+        The same for every record of one `make reproduce`.
+    machine_id
+        Local records of another machine do not count.
+    build
+        Folder of work products.
+    """
+
+    results: Results
+    profile: str
+    run_id: str
+    machine_id: str
+    build: Path
+
+    @property
+    def local(self) -> bool:
+        """Whether missing work is done here (True) or reported (False)."""
+        return self.results.mode == "local"
+
+    @property
+    def protocol(self) -> str:
+        """Which measurement protocol its sessions follow."""
+        return TRY_PROTOCOL if self.profile == TRY else self.profile
+
+    def found(self, kind: str, fields: Mapping[str, Any]) -> list[Record]:
+        """Records with these fields that count, oldest first."""
+        here = {"profile": self.profile, "machine_id": self.machine_id, "code": code_digest()} if self.local else {}
+        return self.results.read(kind, **fields, **here)
+
+    def newest(self, kind: str, fields: Mapping[str, Any]) -> Record:
+        """Return the newest record that counts.
+
+        Raises
+        ------
+        MissingRecord
+            Naming the notebook that makes it.
+        """
+        counting = self.found(kind, fields)
+        return counting[-1] if counting else self.results.one(kind, **fields)
+
+    def stamp(self, kind: str) -> Record:
+        """Start a record."""
+        return stamp(kind, profile=self.profile, run_id=self.run_id, machine_id=self.machine_id)
+
+    def append(self, kind: str, *fields: Mapping[str, Any]) -> None:
+        """Write one record; later fields win."""
+        record = self.stamp(kind)
+        for part in fields:
+            record.update(part)
+        self.results.append(record)
+
+
+def open_study(results: Literal["reference", "local"], profile: str) -> Study:
+    """Open the results for a notebook.
+
+    Parameters
+    ----------
+    results
+        ``"reference"`` reads the committed records, ``"local"`` measures on this machine what is missing.
+    profile
+        As in ``notebooks/params``, or ``"try"``.
+
+    Raises
+    ------
+    InputError
+        If either is not one of its allowed values.
+    """
+    info = machine.describe()
+    run_id = os.environ.get("CODESIGN_RUN_ID") or new_run_id()
+    opened = places.results(check("results", results))
+    study = Study(opened, check("profile", profile), run_id, info.machine_id, places.build())
+    if study.local and not study.results.read("machine", machine_id=info.machine_id):
+        study.append("machine", asdict(info))
+    return study
+
+
+def new_run_id() -> str:
+    """Return a name that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+
+
+def track(items: Sequence[Item], doing: str) -> Iterator[Item]:
+    """Go through `items`, saying on stderr which is next and about how much time is left."""
+    start = time.monotonic()
+    for done, item in enumerate(items):
+        left = (time.monotonic() - start) / done * (len(items) - done) if done else None
+        say(f"{doing} {done + 1}/{len(items)}: {item}" + (f", about {duration(left)} left" if left else ""))
+        yield item
+
+
+def say(text: str) -> None:
+    """Report progress: on stderr, which the book leaves out."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people: ``"45 s"``, ``"12 min"``, ``"3 h 20 min"``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,126 @@
+"""Steps 2 and 4: every point lowered to kernels, and built into artefacts that run without torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from codesign import compiler
+from codesign.compiler import Lowered, TargetSpec, target_spec
+from codesign.engines import Job, Worker
+from codesign.errors import MissingRecord
+from codesign.records import Record
+from codesign.study.chain import Study, track
+from codesign.study.points import Case
+from codesign.study.pruned import require_files
+
+
+def lower(study: Study, case: Case) -> Lowered:
+    """Lower a case's pruned checkpoint with its pipeline."""
+    point = case.point
+    return compiler.lower_encoder(
+        require_files(study, point).checkpoint,
+        block=point.shape,
+        batch=point.batch,
+        seq=point.seq,
+        spec=target_spec(point.threads),
+        pipeline=case.pipeline,
+    )
+
+
+def ensure_lowered(study: Study, cases: Sequence[Case]) -> list[Record]:
+    """Lower every case that still needs it; return the `task` records of all cases: each task once, newest first seen.
+
+    Raises
+    ------
+    MissingRecord
+        If a checkpoint or, reading committed results, a record is missing.
+    """
+    if study.local:
+        for case in track([case for case in cases if not study.found("task", case.fields())], "lowering"):
+            write_tasks(study, case, lower(study, case), database=None)
+    return [record for case in cases for record in tasks_of(study, case)]
+
+
+def tasks_of(study: Study, case: Case) -> list[Record]:
+    """Return the newest record of each task of a case.
+
+    Raises
+    ------
+    MissingRecord
+        If there is none.
+    """
+    newest = {record["digest"]: record for record in study.found("task", case.fields())}
+    return list(newest.values()) or [study.newest("task", case.fields())]
+
+
+def write_tasks(study: Study, case: Case, lowered: Lowered, database: Path | None) -> None:
+    """Append a record of each task, with what the database knows of it."""
+    for fields in compiler.task_records(lowered, database):
+        study.append("task", case.fields(), fields)
+
+
+def database(study: Study, spec: TargetSpec) -> Path:
+    """Folder of the tuning database of one target."""
+    return study.results.tuning(spec.key)
+
+
+def artifact(study: Study, case: Case) -> Path:
+    """Folder of the compiled encoder."""
+    return study.build / "artifacts" / case.key()
+
+
+def ensure_built(study: Study, cases: Sequence[Case]) -> list[Record]:
+    """Build every case that still needs it and check its output; return the `compile` record of each, in order.
+
+    Raises
+    ------
+    MissingRecord
+        If a checkpoint, the tuning database or, reading committed results, a record is missing.
+    """
+    if study.local:
+        todo = [c for c in cases if not (artifact(study, c).exists() and study.found("compile", c.fields()))]
+        for case in track(todo, "building"):
+            _build(study, case)
+    return [study.newest("compile", case.fields()) for case in cases]
+
+
+def _build(study: Study, case: Case) -> None:
+    spec = target_spec(case.point.threads)
+    tuned: Path | None = None
+    if case.tuned:
+        tuned = database(study, spec)
+        if not tuned.exists():
+            raise MissingRecord("tuning", case.fields(), "notebook 03_tune", tuned)
+    start = time.monotonic()
+    lowered = lower(study, case)
+    manifest = compiler.build(lowered, tuned, artifact(study, case), spec)
+    seconds = time.monotonic() - start
+    study.append(
+        "compile",
+        case.fields(),
+        {
+            "target": spec.key,
+            "artifact_bytes": sum(file.stat().st_size for file in artifact(study, case).rglob("*")),
+            "build_s": seconds,
+            "bsr_linears": manifest["bsr_linears"],
+            "dense_linears": manifest["dense_linears"],
+            "functions": manifest["functions"],
+            "max_abs_err": max_abs_error(study, case),
+        },
+    )
+
+
+def max_abs_error(study: Study, case: Case) -> float:
+    """Largest difference between a built encoder and fp32 PyTorch with the same weights and inputs."""
+    where = require_files(study, case.point)
+    job = Job(
+        case.engine, str(where.checkpoint), str(artifact(study, case)), str(where.inputs), case.point.threads
+    )  # fmt: skip
+    with Worker(job) as worker:
+        worker.prepare()
+        output, _ = worker.output()
+    return float(np.abs(output - np.load(where.expected)).max())

@@ -1,0 +1,38 @@
+"""Where work goes: local results, work products and executed notebooks.
+
+Found from the repository, never from the working directory, so that a notebook runs alike from JupyterLab and from
+papermill. The variable ``CODESIGN_WORKSPACE`` moves everything that a run writes into another folder; the committed
+reference results are read from the repository all the same.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from codesign.records import REPOSITORY, RESULTS_ROOT, Results
+
+BOOK = REPOSITORY / "book"
+NOTEBOOKS = REPOSITORY / "notebooks"
+PROFILES = NOTEBOOKS / "params"
+
+
+def results(mode: Literal["reference", "local"]) -> Results:
+    """Return the results of one mode."""
+    return Results(mode, RESULTS_ROOT if mode == "reference" else _place("results", RESULTS_ROOT))
+
+
+def build() -> Path:
+    """Folder of checkpoints, expected outputs, artefacts and unexecuted notebooks."""
+    return _place("build", REPOSITORY / "build")
+
+
+def runs() -> Path:
+    """Folder of executed notebooks."""
+    return _place("runs", BOOK / "runs")
+
+
+def _place(name: str, default: Path) -> Path:
+    workspace = os.environ.get("CODESIGN_WORKSPACE")
+    return Path(workspace).resolve() / name if workspace else default

@@ -1,0 +1,140 @@
+"""Step 1: pruned checkpoints, and what PyTorch computes with them."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from transformers import BertModel
+
+from codesign import corpus
+from codesign.blocks import BlockShape
+from codesign.encoder import (
+    RANDOM_MODELS,
+    EncoderForward,
+    example_inputs,
+    load_encoder,
+    prunable_linears,
+    save_checkpoint,
+    sentence_inputs,
+)
+from codesign.errors import MissingRecord
+from codesign.prune import PruneReport, prune_model
+from codesign.records import Record
+from codesign.study.chain import Study, track
+from codesign.study.points import Point, by_scope
+
+
+class Pruned(NamedTuple):
+    """The files of a point."""
+
+    checkpoint: Path
+    """Hugging Face directory of the pruned encoder."""
+    inputs: Path
+    """``input_ids`` and ``attention_mask``, int64[batch, seq] (npz)."""
+    expected: Path
+    """What fp32 PyTorch computes from them, float32[batch, seq, hidden] (npy)."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is there."""
+        return all(path.exists() for path in self)
+
+
+def files(study: Study, point: Point) -> Pruned:
+    """Name the files of a point, whether they exist or not."""
+    load = study.build / "expected" / f"{point.weights_key()}-b{point.batch}-s{point.seq}"
+    return Pruned(study.build / "models" / point.weights_key(), load / "inputs.npz", load / "output.npy")
+
+
+def require_files(study: Study, point: Point) -> Pruned:
+    """Return the files of a point.
+
+    Raises
+    ------
+    MissingRecord
+        Naming the notebook that makes them.
+    """
+    found = files(study, point)
+    if not found.complete:
+        raise MissingRecord("checkpoint", point.fields(), "notebook 01_prune", found.checkpoint)
+    return found
+
+
+def ensure_pruned(study: Study, points: Sequence[Point]) -> list[Record]:
+    """Prune every point that still needs it; return the `pattern` record of each point, in order.
+
+    Raises
+    ------
+    MissingRecord
+        Reading committed results, if they lack a point.
+    """
+    if study.local:
+        todo = [p for p in points if not (files(study, p).complete and study.found("pattern", p.fields()))]
+        for point in track(todo, "pruning"):
+            _prune(study, point)
+    return [study.newest("pattern", point.fields()) for point in points]
+
+
+def example_weights(points: Sequence[Point]) -> dict[str, np.ndarray]:
+    """Prune the first matrix of the first scope alone, once for each block shape.
+
+    Returns
+    -------
+    dict[str, np.ndarray]
+        Block shape -> float32 [out, in], exactly as it is in the pruned encoder.
+    """
+    pruned = next(iter(by_scope(points).values()))
+    whole = load_encoder(pruned[0].model, seed=pruned[0].seed)
+    del whole.encoder.layer[1:]  # masks of a matrix do not depend on the other matrices
+    examples = {}
+    for point in pruned:
+        model = copy.deepcopy(whole)
+        _apply(model, point)
+        examples[point.block] = next(iter(prunable_linears(model, point.scope).values())).weight.numpy()
+    return examples
+
+
+def _prune(study: Study, point: Point) -> None:
+    model = load_encoder(point.model, seed=point.seed)
+    report = _apply(model, point)
+    where = files(study, point)
+    save_checkpoint(model, where.checkpoint, point.fields())
+    _save_expected(where, model, point)
+    study.append("pattern", report.record_fields(), point.fields())
+
+
+def _apply(model: BertModel, point: Point) -> PruneReport:
+    """Prune in place; sparsity 0 changes nothing, so that the dense point gets its record like any other."""
+    dense = point.shape is None
+    return prune_model(
+        model,
+        scope="all" if dense else point.scope,
+        pruner="magnitude" if dense else point.pruner,
+        block=point.shape or BlockShape(1, 1),
+        sparsity=point.sparsity,
+        seed=point.seed,
+    )
+
+
+def _save_expected(where: Pruned, model: BertModel, point: Point) -> None:
+    """Write inputs and outputs; the folder appears complete or not at all."""
+    if point.model in RANDOM_MODELS:
+        ids, mask = example_inputs(model, point.batch, point.seq, point.seed)
+    else:
+        ids, mask = sentence_inputs(point.model, corpus.sentences(point.batch), point.seq)
+    with torch.inference_mode():
+        output = EncoderForward(model)(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+    folder = where.expected.parent
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    np.savez(work / where.inputs.name, input_ids=ids, attention_mask=mask)
+    np.save(work / where.expected.name, output)
+    shutil.rmtree(folder, ignore_errors=True)
+    work.rename(folder)

@@ -1,0 +1,93 @@
+"""Step 4: one session a scope, every engine and every block shape timed beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from codesign.measure import PROTOCOLS, Contender, run_session
+from codesign.measure.session import REFERENCES
+from codesign.records import Record
+from codesign.study.chain import Study, say
+from codesign.study.compiled import artifact
+from codesign.study.points import Case, Point, by_scope
+from codesign.study.pruned import require_files
+
+#: Too slow to be called in every session: it gets one of its own, beside the references.
+SLOW = "tvm-stock-default"
+
+
+def sessions(points: Sequence[Point], *, stock: bool) -> list[list[Case]]:
+    """Say which cases are timed together.
+
+    A session for each scope, with the references, the dense engines where the sweep has the dense point, and every
+    block shape; and one more with the untuned stock pipeline, if asked for.
+    """
+    dense = points[0].dense
+    references = [Case(engine, dense) for engine in REFERENCES]
+    others = ["tvm-dense", *(["tvm-stock-tuned"] if stock else [])] if dense in points else []
+    fixed = references + [Case(engine, dense) for engine in others]
+    planned = [fixed + [Case("tvm-bsr", point) for point in group] for group in by_scope(points).values()]
+    return planned + ([[*references, Case(SLOW, dense)]] if stock and dense in points else [])
+
+
+def compiled_cases(points: Sequence[Point], *, stock: bool) -> list[Case]:
+    """Every case of the sessions that needs an artefact, once."""
+    planned = sessions(points, stock=stock)
+    return list(dict.fromkeys(case for session in planned for case in session if case.compiled))
+
+
+def ensure_timed(study: Study, points: Sequence[Point], *, stock: bool = True) -> list[Record]:
+    """Run every session that still needs it; return the `latency` records of all sessions, controls included.
+
+    A session counts as a whole: if one of its records is missing, all of it is timed again.
+
+    Raises
+    ------
+    MissingRecord
+        If an artefact or, reading committed results, a record is missing.
+    """
+    planned = sessions(points, stock=stock)
+    if study.local:
+        for number, cases in enumerate(planned, start=1):
+            if _session_id(study, cases) is None:
+                say(f"session {number}/{len(planned)}: {len(cases)} contenders")
+                _run(study, cases)
+    return [record for cases in planned for record in _records(study, cases)]
+
+
+def _session_id(study: Study, cases: Sequence[Case]) -> str | None:
+    """Return the newest session that has a record of every case."""
+    held = [[r["session_id"] for r in study.found("latency", case.fields())] for case in cases]
+    return next((name for name in reversed(held[0]) if all(name in names for names in held)), None)
+
+
+def _records(study: Study, cases: Sequence[Case]) -> list[Record]:
+    session = _session_id(study, cases)
+    if session is None:
+        return [study.newest("latency", case.fields()) for case in cases]
+    return study.found("latency", {"session_id": session})
+
+
+def _run(study: Study, cases: Sequence[Case]) -> None:
+    run_session(
+        [_contender(study, case) for case in cases],
+        protocol=PROTOCOLS[study.protocol],
+        results=study.results,
+        profile=study.profile,
+        run_id=study.run_id,
+    )
+
+
+def _contender(study: Study, case: Case) -> Contender:
+    where = require_files(study, case.point)
+    pattern = study.newest("pattern", case.point.fields())
+    sparsity: dict[str, Any] = {name: pattern[name] for name in ("block_sparsity", "element_sparsity")}
+    return Contender(
+        engine=case.engine,
+        point={**case.point.fields(), **sparsity},
+        checkpoint=where.checkpoint,
+        artifact=artifact(study, case) if case.compiled else None,
+        expected=where.expected,
+        inputs=where.inputs,
+    )

@@ -1,0 +1,75 @@
+"""Any block shape, on demand: measured beside 32x1 and the dense engines, and shown beside the book's shapes."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from IPython.display import Markdown
+
+from codesign.records import Record, Results
+from codesign.study import places
+from codesign.study.chain import TRY, Study
+from codesign.study.compiled import ensure_built
+from codesign.study.numbers import NOT_MEASURED, milliseconds
+from codesign.study.points import Point
+from codesign.study.pruned import ensure_pruned
+from codesign.study.timed import compiled_cases, ensure_timed
+from codesign.study.tuned import ensure_tuned
+
+#: What two records must share for their shapes to be compared.
+_SETTING = ("model", "seed", "pruner", "sparsity", "batch", "seq", "threads")
+
+
+def measure(study: Study, points: Sequence[Point], trials_per_task: int) -> None:
+    """Take points through the whole chain: prune, tune, build and time what is not there yet."""
+    cases = compiled_cases(points, stock=False)
+    ensure_pruned(study, points)
+    ensure_tuned(study, cases, trials_per_task)
+    ensure_built(study, cases)
+    ensure_timed(study, points, stock=False)
+
+
+def tried() -> list[Record]:
+    """Return the latency records of `make try` on this machine, in the setting that was tried last.
+
+    Each has a further field ``median``, as text.
+    """
+    records = places.results("local").read("latency", profile=TRY)
+    return [record | {"median": _median(record)} for record in _alike(records, records)]
+
+
+def in_the_book(tried: Sequence[Record]) -> list[Record]:
+    """Return the committed latency records in the setting of the tried ones."""
+    return _alike(Results("reference").read("latency"), tried)
+
+
+def summary(tried: Sequence[Record]) -> Markdown:
+    """Say in a sentence what was tried, or how to try something."""
+    shapes = list(dict.fromkeys(f"{r['block']} ({r['scope']})" for r in tried if r["engine"] == "tvm-bsr"))
+    if not shapes:
+        return Markdown(
+            f"**{NOT_MEASURED.capitalize()}.** No shape has been tried on this machine yet: "
+            "`make try BLOCK=24x1 SPARSITY=0.9` takes about ten minutes and fills this page."
+        )
+    record = next(r for r in tried if r["engine"] == "tvm-bsr")
+    return Markdown(
+        f"Tried on this machine, with {record['model']} at {record['sparsity']:.0%} block sparsity, "
+        f"batch {record['batch']}, {record['seq']} tokens and {record['threads']} threads: {', '.join(shapes)}."
+    )
+
+
+def _alike(records: Sequence[Record], like: Sequence[Record]) -> list[Record]:
+    """Return the sessions among `records` with a sparse engine in the setting of the last such record in `like`."""
+    last = next((record for record in reversed(like) if record["engine"] == "tvm-bsr"), None)
+    if last is None:
+        return []
+    setting = {name: last[name] for name in _SETTING}
+    sessions = {r["session_id"] for r in records if r["engine"] == "tvm-bsr" and setting.items() <= r.items()}
+    return [record for record in records if record["session_id"] in sessions]
+
+
+def _median(record: Record) -> str:
+    if not record["samples_ns"]:
+        return f"{record['status']}: {record['reason']}"
+    return milliseconds(statistics.median(record["samples_ns"]) / 1e6)

@@ -1,0 +1,79 @@
+"""Step 3: the tasks of all cases tuned together, into one database for this target."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from codesign import compiler, machine
+from codesign.compiler import TargetSpec, target_spec
+from codesign.records import Record
+from codesign.study import places
+from codesign.study.chain import REPLAYING, Study, say, track
+from codesign.study.compiled import database, lower, write_tasks
+from codesign.study.points import Case
+
+
+def ensure_tuned(study: Study, cases: Sequence[Case], trials_per_task: int) -> list[Record]:
+    """Tune the tasks of all cases, each once however many models use it; return the `tuning` records.
+
+    The cases of one pipeline are tuned in one run, so that the scheduler weighs dense and sparse tasks against each
+    other; the record carries the run's first case. Trials that the database has already are not repeated.
+
+    Parameters
+    ----------
+    cases
+        Tuned cases that share a target.
+    trials_per_task
+        Most trials of a task, recorded ones included.
+
+    Raises
+    ------
+    MissingRecord
+        If a checkpoint or, reading committed results, a record is missing.
+    """
+    runs = _runs(cases)
+    if study.local:
+        todo = [run for run in runs if not study.found("tuning", run[0].fields())]
+        for run in todo:
+            _tune(study, run, trials_per_task)
+    return [study.newest("tuning", run[0].fields()) for run in runs]
+
+
+def _runs(cases: Sequence[Case]) -> list[list[Case]]:
+    """Group the cases by pipeline."""
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.pipeline, []).append(case)
+    return list(groups.values())
+
+
+def _tune(study: Study, run: Sequence[Case], trials_per_task: int) -> None:
+    spec = target_spec(run[0].point.threads)
+    folder = database(study, spec)
+    if study.profile in REPLAYING:
+        _copy_reference(study, spec)
+    lowered = [lower(study, case) for case in track(run, "lowering")]
+    tasks = compiler.extract_tasks(lowered)
+    say(f"tuning {len(tasks)} tasks of {len(run)} models, up to {trials_per_task} trials each")
+    with machine.exclusive(f"tuning {len(tasks)} tasks"):
+        report = compiler.tune(
+            tasks,
+            database=folder,
+            spec=spec,
+            trials_per_task=trials_per_task,
+            max_trials=None,
+            progress=lambda progress: say(str(progress)),
+        )
+    for case, model in zip(run, lowered, strict=True):
+        write_tasks(study, case, model, folder)
+    # Last: this record says that the run is finished.
+    study.append("tuning", run[0].fields(), {"target": spec.key}, asdict(report))
+
+
+def _copy_reference(study: Study, spec: TargetSpec) -> None:
+    """Start from the committed database of the same target, so that known tasks replay."""
+    committed, here = places.results("reference").tuning(spec.key), database(study, spec)
+    if committed.exists() and not here.exists():
+        shutil.copytree(committed, here)

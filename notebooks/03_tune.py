@@ -1,0 +1,89 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Tuning dense and sparse kernels together
+#
+# A lowered encoder is a list of *tasks*: kernels, each with a weight that says how often one inference runs it. TVM's
+# task scheduler spends trials where they are expected to shorten the whole inference most. **What does it make of the
+# tasks of all our encoders, sparse and dense, when it tunes them as one set?**
+#
+# Tasks that are equal are tuned once, however many encoders use them: shapes, scopes and the dense parts share. The
+# stock pipeline of TVM is tuned beside them as a baseline, by its own rules. Every trial goes into one database for
+# this kind of CPU and number of threads, and a later run starts from it.
+
+# %% tags=["parameters"]
+results = "reference"  # "reference" reads the committed records, "local" measures here what is missing
+profile = "report"  # smoke, verify, report or paper: which local records count, and how often sessions repeat
+model = "bert-base"  # bert-base, bert-tiny (random weights); minilm (pretrained); a local directory; a hub id
+seed = 0  # of random weights, random masks and inputs
+scopes = ["attention", "all"]  # which linears are pruned: attention, ffn, all
+pruner = "magnitude"  # magnitude or random
+blocks = ["dense", "1x1", "4x1", "16x1", "32x1", "1x32", "16x16", "32x32"]  # rows x columns of W[out, in], or dense
+sparsity = 0.8  # share of blocks removed from each matrix, at least 0 and below 1
+batch = 1  # sequences
+seq = 128  # tokens a sequence
+threads = 2  # at most the cores of this machine
+trials_per_task = 64  # most schedules tried for a task, those already in the database included
+
+# %% tags=["hide-input"]
+from codesign.study.chain import open_study
+from codesign.study.figures import tuning_curves
+from codesign.study.points import sweep
+from codesign.study.tables import table
+from codesign.study.timed import compiled_cases
+from codesign.study.tuned import ensure_tuned
+
+# %%
+study = open_study(results, profile)
+points = sweep(
+    model=model,
+    seed=seed,
+    scopes=scopes,
+    pruner=pruner,
+    blocks=blocks,
+    sparsity=sparsity,
+    batch=batch,
+    seq=seq,
+    threads=threads,
+)
+cases = [case for case in compiled_cases(points, stock=True) if case.tuned]
+runs = ensure_tuned(study, cases, trials_per_task)
+
+# %% [markdown]
+# ## What tuning gained
+#
+# The height of a curve is the sum over tasks of best time so far, times its weight: the part of the latency that
+# tuning can change.
+
+# %%
+tuning_curves(runs)
+
+# %%
+table(
+    runs,
+    {
+        "run": "{engine}",
+        "tasks": "{tasks}",
+        "trials": "{trials}",
+        "failed": "{failed_trials}",
+        "seconds": "{seconds:.0f}",
+        "target": "{target}",
+    },
+)
+
+# %% [markdown]
+# ## What this shows
+#
+# The curves say how quickly the scheduler finds its schedules and where more trials would stop paying. They are sums
+# of kernels timed by the tuner, each kernel over and over by itself; what an inference takes is measured in the next
+# notebook, and only that is compared with other engines.

@@ -1,0 +1,97 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Latency: every block shape beside the engines one would otherwise use
+#
+# **Which block shape makes an inference fastest, and how does it compare with engines that ignore zeros?**
+#
+# Engines take turns in one session, each in a process of its own with the same threads; the first calls of each turn
+# are thrown away, because the threads of the engine before may still be spinning. PyTorch takes part twice: if its two
+# entries disagree, or an engine is slower in company than alone, the session is marked. Every engine's output is
+# compared with what PyTorch computes in float32 for the same weights before its time counts.
+
+# %% tags=["parameters"]
+results = "reference"  # "reference" reads the committed records, "local" measures here what is missing
+profile = "report"  # smoke, verify, report or paper: which local records count, and how often sessions repeat
+model = "bert-base"  # bert-base, bert-tiny (random weights); minilm (pretrained); a local directory; a hub id
+seed = 0  # of random weights, random masks and inputs
+scopes = ["attention", "all"]  # which linears are pruned: attention, ffn, all
+pruner = "magnitude"  # magnitude or random
+blocks = ["dense", "1x1", "4x1", "16x1", "32x1", "1x32", "16x16", "32x32"]  # rows x columns of W[out, in], or dense
+sparsity = 0.8  # share of blocks removed from each matrix, at least 0 and below 1
+batch = 1  # sequences
+seq = 128  # tokens a sequence
+threads = 2  # at most the cores of this machine
+
+# %% tags=["hide-input"]
+from codesign.study.chain import open_study
+from codesign.study.compiled import ensure_built
+from codesign.study.figures import latency_bars
+from codesign.study.points import sweep
+from codesign.study.tables import table
+from codesign.study.timed import compiled_cases, ensure_timed
+
+# %%
+study = open_study(results, profile)
+points = sweep(
+    model=model,
+    seed=seed,
+    scopes=scopes,
+    pruner=pruner,
+    blocks=blocks,
+    sparsity=sparsity,
+    batch=batch,
+    seq=seq,
+    threads=threads,
+)
+built = ensure_built(study, compiled_cases(points, stock=True))
+timed = ensure_timed(study, points, stock=True)
+
+# %% [markdown]
+# ## The sessions
+
+# %%
+latency_bars(timed, scopes=tuple(scopes))
+
+# %% [markdown]
+# With all encoder weights pruned, the fastest shape is {num}`best.all.block` at {num}`best.all.latency`; our own dense
+# engine takes {num}`latency.tvm-dense.none.dense`, OpenVINO {num}`latency.openvino.none.dense` and PyTorch
+# {num}`latency.torch-eager.none.dense`. With attention weights only, it is {num}`best.attention.block` at
+# {num}`best.attention.latency`. Q, K, V and the output projection are {num}`amdahl.attention.share` of the encoder's
+# arithmetic, so skipping {num}`point.sparsity` of them gives at most {num}`amdahl.attention.bound` over an equally good
+# dense compiler.
+
+# %% [markdown]
+# ## Is it still the same function?
+#
+# The largest difference of each built encoder from PyTorch with the same weights and inputs.
+
+# %%
+table(
+    built,
+    {
+        "engine": "{engine}",
+        "pruned": "{scope}",
+        "block": "{block}",
+        "sparse linears": "{bsr_linears}",
+        "kernels": "{functions}",
+        "error": "{max_abs_err:.1e}",
+    },
+)
+
+# %% [markdown]
+# ## What this shows
+#
+# Ratios within a session travel; milliseconds do not. A share of any gain over PyTorch or over TVM's own pipeline
+# comes from better dense kernels, so what sparsity itself brings is the distance to our dense engine, which compiles
+# the same encoder without zeros by the same means. Why the shapes differ is the subject of the next notebook.

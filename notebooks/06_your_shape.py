@@ -1,0 +1,72 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Your shape
+#
+# `make try BLOCK=24x1 SPARSITY=0.9` takes a block shape that nobody planned through the whole chain, on your machine:
+# pruned, compiled, tuned, timed beside 32x1 and the dense engines, and shown here beside the shapes of the book.
+
+# %% tags=["parameters"]
+results = "reference"  # "reference" shows every shape tried on this machine, "local" first measures the one below
+profile = "try"
+model = "bert-base"  # bert-base, bert-tiny (random weights); minilm (pretrained); a local directory; a hub id
+seed = 0  # of random weights, random masks and inputs
+scope = "all"  # which linears are pruned: attention, ffn, all
+pruner = "magnitude"  # magnitude or random
+block = "24x1"  # rows x columns of W[out, in]
+sparsity = 0.9  # share of blocks removed from each matrix, at least 0 and below 1
+batch = 1  # sequences
+seq = 128  # tokens a sequence
+threads = 2  # at most the cores of this machine
+trials_per_task = 64  # most schedules tried for a task
+
+# %% tags=["hide-input"]
+from codesign.study.chain import open_study
+from codesign.study.figures import show, your_shape
+from codesign.study.points import HEADLINE, sweep
+from codesign.study.tables import table
+from codesign.study.tried import in_the_book, measure, summary, tried
+
+# %%
+points = sweep(
+    model=model,
+    seed=seed,
+    scopes=[scope],
+    pruner=pruner,
+    blocks=list(dict.fromkeys(["dense", HEADLINE, block])),
+    sparsity=sparsity,
+    batch=batch,
+    seq=seq,
+    threads=threads,
+)
+if results == "local":
+    measure(open_study("local", profile), points, trials_per_task)
+records = tried()
+summary(records)
+
+# %%
+for pruned in sorted({record["scope"] for record in records if record["engine"] == "tvm-bsr"}):
+    show(your_shape(records, in_the_book(records), scope=pruned))
+
+# %%
+table(
+    [record for record in records if not record["control"]],
+    {
+        "pruned": "{scope}",
+        "engine": "{engine}",
+        "block": "{block}",
+        "blocks removed": "{block_sparsity:.1%}",
+        "median": "{median}",
+        "error": "{max_abs_err:.1e}",
+    },
+)
