@@ -85,7 +85,8 @@ def primfunc(operator: Operator) -> Iterator[tuple[list[Any], Callable[[], tirx.
             # op_pattern 8 is "opaque": FuseOps leaves the function alone, its epilogue is already inside
             T.func_attr({"global_symbol": "main", "tirx.noalias": True, "op_pattern": 8, ATTRIBUTE: operator.attributes()})
             buffers = [T.arg(a.name, T.buffer(a.shape, a.dtype)) for a in operator.arguments()]
-            yield buffers, builder.get
+            with T.sblock("root"):
+                yield buffers, builder.get
 
 
 def registered(*kinds: type[Operator]) -> dict[str, type[Operator]]:

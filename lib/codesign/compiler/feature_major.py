@@ -1,0 +1,333 @@
+"""Rewrite an encoder to feature-major operators: linears (sparse or dense), attention, layer norm.
+
+The graph is walked once, in order. Each value is either an ordinary Relax variable or one that lives feature-major,
+``[features, tokens]``, with names for its logical axes. Splitting features into heads and permuting axes then costs
+nothing: only the names move. Linears stay *pending* until something needs their result, so that a bias, a GELU or a
+residual that follows becomes their epilogue. Whatever the walk does not know is left to TVM, on token-major values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from codesign.blocks import BlockShape
+from codesign.bsr import BSRMatrix
+from codesign.compiler.frontend import Imported, as_module
+from codesign.compiler.operators import Attention, LayerNorm, Linear, Operator, ToFeatureMajor, ToTokenMajor, pack
+from codesign.compiler.operators.linear import DENSE_ROWS
+from codesign.compiler.target import TargetSpec
+from codesign.compiler.tvm_compat import relax, tvm
+
+#: Below this share of zero blocks a weight is stored whole: indices would cost more than they skip.
+MIN_BLOCK_SPARSITY = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Weight:
+    """A transposed weight argument, waiting for its matmul."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Pending:
+    """A linear whose epilogue is still open."""
+
+    x: relax.Expr
+    weight: str
+    bias: str | None = None
+    gelu: bool = False
+    residual: relax.Expr | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMajor:
+    """A value stored as ``[features, batch * seq_padded]``; ``axes`` names its logical dimensions in order."""
+
+    store: relax.Expr | Pending
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+
+
+@dataclass
+class Rewritten:
+    """The rewritten module, its weight arguments by name, and how the linears were stored."""
+
+    module: tvm.IRModule
+    params: dict[str, np.ndarray]
+    bsr_linears: int = 0
+    dense_linears: int = 0
+
+
+def rewrite(imported: Imported, block: BlockShape | None, batch: int, seq: int, spec: TargetSpec) -> Rewritten:
+    """Rewrite ``imported``.
+
+    Parameters
+    ----------
+    imported
+        With attention kept as one operator.
+    block
+        Block shape of sparse weights; None stores every weight whole.
+    batch, seq
+        As exported.
+    spec
+        Gives lanes to pad tokens to and threads to divide rows among.
+    """
+    return _Rewriter(imported, block, batch, seq, spec).run()
+
+
+@dataclass
+class _Rewriter:
+    imported: Imported
+    block: BlockShape | None
+    batch: int
+    seq: int
+    spec: TargetSpec
+    builder: relax.BlockBuilder = field(default_factory=relax.BlockBuilder)
+    values: dict[Any, Any] = field(default_factory=dict)
+    params: dict[str, tuple[relax.Var, np.ndarray]] = field(default_factory=dict)
+    functions: dict[Operator, relax.GlobalVar] = field(default_factory=dict)
+    converted: dict[Any, relax.Expr] = field(default_factory=dict)
+    stored: dict[str, Linear] = field(default_factory=dict)
+
+    def run(self) -> Rewritten:
+        function = self.imported.function
+        inputs = list(function.params[: self.imported.inputs])
+        with self.builder.function("main", inputs):
+            with self.builder.dataflow():
+                for block in function.body.blocks:
+                    for binding in block.bindings:
+                        self.values[binding.var] = self.visit(binding.value)
+                output = self.builder.emit_output(self.token_major(function.body.body))
+            self.builder.emit_func_output(output)
+        module = self.builder.get()
+        main = module["main"]
+        variables, arrays = zip(*self.params.values(), strict=True)
+        module["main"] = relax.Function([*main.params, *variables], main.body, main.ret_ty).with_attrs(
+            {"global_symbol": "main", "num_input": len(inputs)}
+        )
+        module = relax.transform.Normalize()(module)
+        dense = sum(linear.is_dense for linear in self.stored.values())
+        names = [variable.name for variable in variables]
+        return Rewritten(module, dict(zip(names, arrays, strict=True)), len(self.stored) - dense, dense)
+
+    # -- values -------------------------------------------------------------------------------------------------
+
+    def visit(self, expr: relax.Expr) -> Any:
+        if isinstance(expr, relax.Var):
+            return self.values.get(expr, expr)
+        if isinstance(expr, relax.Call) and (rule := _RULES.get(getattr(expr.op, "name", ""))):
+            value = rule(self, expr, *[self.values.get(arg, arg) for arg in expr.args])
+            if value is not None:
+                return value
+        if not isinstance(expr, relax.Call):
+            return self.builder.emit(expr)
+        arguments = [self.token_major(arg) if isinstance(arg, relax.Var) else arg for arg in expr.args]
+        return self.builder.emit(relax.Call(expr.op, arguments, expr.attrs, expr.ty_args))
+
+    def token_major(self, var: relax.Expr) -> relax.Expr:
+        """Return an argument as an ordinary variable, whatever it has become."""
+        value = self.values.get(var, var)
+        if isinstance(value, Weight):
+            return self.builder.emit(relax.op.permute_dims(self.weight(value.name)))
+        if isinstance(value, FeatureMajor):
+            return self.to_token_major(value)
+        if isinstance(value, relax.Var) and value.name in self.imported.weights:
+            return self.weight(value.name)
+        return value
+
+    def to_token_major(self, value: FeatureMajor) -> relax.Expr:
+        store = self.store(value)
+        features = int(store.ty.shape[0])
+        operator = ToTokenMajor(self.batch, self.seq, self.padded, features)
+        result = self.call(operator, [store])
+        if value.axes == ("b", "s", "f"):
+            return result
+        sizes = dict(zip(value.axes, value.shape, strict=True))
+        split = self.builder.emit(relax.op.reshape(result, (self.batch, self.seq, sizes["h"], sizes["d"])))
+        return self.builder.emit(relax.op.permute_dims(split, ["bshd".index(axis) for axis in value.axes]))
+
+    def feature_major(self, value: Any) -> relax.Expr | None:
+        """Return the stored form ``[features, tokens]`` of a value of logical shape [batch, seq, features]."""
+        if isinstance(value, FeatureMajor):
+            return self.store(value) if value.axes == ("b", "s", "f") else None
+        if not isinstance(value, relax.Var) or _shape(value)[:-1] != (self.batch, self.seq):
+            return None
+        if value not in self.converted:
+            operator = ToFeatureMajor(self.batch, self.seq, self.padded, _shape(value)[-1])
+            self.converted[value] = self.call(operator, [value])
+        return self.converted[value]
+
+    def store(self, value: FeatureMajor) -> relax.Expr:
+        """Return the variable behind a feature-major value, emitting a linear that is still pending."""
+        if not isinstance(value.store, Pending):
+            return value.store
+        if value.store not in self.converted:
+            self.converted[value.store] = self.emit_linear(value.store)
+        return self.converted[value.store]
+
+    @property
+    def padded(self) -> int:
+        """Columns of one sequence: whole vectors."""
+        return -(-self.seq // self.spec.lanes) * self.spec.lanes
+
+    # -- operators ----------------------------------------------------------------------------------------------
+
+    def call(self, operator: Operator, arguments: list[relax.Expr]) -> relax.Expr:
+        if operator not in self.functions:
+            self.functions[operator] = self.builder.add_func(operator.unscheduled(), operator.kind)
+        output = operator.arguments()[-1]
+        type_ = relax.TensorType(output.shape, output.dtype)
+        return self.builder.emit(relax.call_tir(self.functions[operator], arguments, type_))
+
+    def emit_linear(self, pending: Pending) -> relax.Expr:
+        path = self.imported.weights[pending.weight]
+        weight = self.imported.arrays[path]
+        matrix = self.stored_as(weight)
+        epilogue = "bias_gelu" if pending.gelu else "bias" if pending.residual is None else "bias_residual"
+        operator = Linear(
+            outputs=weight.shape[0],
+            inputs=weight.shape[1],
+            tokens=self.batch * self.padded,
+            rows=matrix.block.rows,
+            cols=matrix.block.cols,
+            nnz=matrix.nnz_blocks,
+            shares=self.spec.threads,
+            epilogue=epilogue,
+        )
+        self.stored[path] = operator
+        names = ("data", "indices", "indptr", "bounds")
+        packed = pack(matrix, self.spec.threads).arrays()
+        arrays = [self.param(f"{path}.{name}", array) for name, array in zip(names, packed, strict=True)]
+        if pending.bias is None:
+            bias = self.param(f"{path}.no_bias", np.zeros(weight.shape[0], np.float32))
+        else:
+            bias = self.weight(pending.bias)
+        residual = [] if pending.residual is None else [pending.residual]
+        return self.call(operator, [pending.x, *arrays, bias, *residual])
+
+    def stored_as(self, weight: np.ndarray) -> BSRMatrix:
+        """Store a weight in blocks where enough of them are zero, else in whole panels of rows."""
+        if self.block is not None:
+            matrix = BSRMatrix.from_dense(weight, self.block)
+            if matrix.block_sparsity >= MIN_BLOCK_SPARSITY:
+                return matrix
+        return whole(weight)
+
+    def weight(self, name: str) -> relax.Var:
+        path = self.imported.weights[name]
+        return self.param(path, self.imported.arrays[path])
+
+    def param(self, name: str, array: np.ndarray) -> relax.Var:
+        if name not in self.params:
+            var = relax.Var(name.replace(".", "_"), relax.TensorType(array.shape, str(array.dtype)))
+            self.params[name] = (var, array)
+        return self.params[name][0]
+
+
+def whole(weight: np.ndarray) -> BSRMatrix:
+    """Store a matrix [out, in] whole, in panels of rows: one block a block-row, zeros included."""
+    outputs, inputs = weight.shape
+    block = BlockShape(DENSE_ROWS if outputs % DENSE_ROWS == 0 else 32, inputs)
+    panels = block.grid((outputs, inputs))[0]
+    data = np.pad(weight, ((0, panels * block.rows - outputs), (0, 0))).reshape(panels, block.rows, inputs)
+    indptr = np.arange(panels + 1, dtype=np.int32)
+    return BSRMatrix(data, np.zeros(panels, np.int32), indptr, (outputs, inputs), block)
+
+
+def _shape(var: relax.Expr) -> tuple[int, ...]:
+    return tuple(int(extent) for extent in var.ty.shape)
+
+
+# -- one rule per Relax operator: return the new value, or None to leave the call to TVM ------------------------------
+
+
+def _permute_dims(rewriter: _Rewriter, call: relax.Call, x: Any) -> Any:
+    if isinstance(x, relax.Var) and x.name in rewriter.imported.weights and len(_shape(x)) == 2:
+        return Weight(x.name)
+    if not isinstance(x, FeatureMajor):
+        return None
+    order = call.attrs.axes or reversed(range(len(x.axes)))
+    order = [int(axis) for axis in order]
+    return replace(x, axes=tuple(x.axes[a] for a in order), shape=tuple(x.shape[a] for a in order))
+
+
+def _reshape(rewriter: _Rewriter, call: relax.Call, x: Any, shape: Any) -> Any:
+    if not isinstance(x, FeatureMajor):
+        return None
+    target = tuple(int(extent) for extent in shape)
+    if target == x.shape:
+        return x
+    if x.axes == ("b", "s", "f") and len(target) == 4 and target[:2] == x.shape[:2]:
+        return replace(x, axes=("b", "s", "h", "d"), shape=target)
+    if x.axes == ("b", "s", "h", "d") and len(target) == 3 and target[:2] == x.shape[:2]:
+        return replace(x, axes=("b", "s", "f"), shape=target)
+    return None
+
+
+def _matmul(rewriter: _Rewriter, call: relax.Call, x: Any, weight: Any) -> Any:
+    if not isinstance(weight, Weight):
+        return None
+    store = rewriter.feature_major(x)
+    if store is None:
+        return None
+    outputs = rewriter.imported.arrays[rewriter.imported.weights[weight.name]].shape[0]
+    shape = (rewriter.batch, rewriter.seq, outputs)
+    return FeatureMajor(Pending(store, weight.name), ("b", "s", "f"), shape)
+
+
+def _add(rewriter: _Rewriter, call: relax.Call, a: Any, b: Any) -> Any:
+    for value, other in ((a, b), (b, a)):
+        if not (isinstance(value, FeatureMajor) and isinstance(value.store, Pending)) or value.store.gelu:
+            continue
+        if isinstance(other, relax.Var) and other.name in rewriter.imported.weights:
+            if value.store.bias is None and _shape(other) == value.shape[-1:]:
+                return replace(value, store=replace(value.store, bias=other.name))
+        elif value.store.residual is None and (residual := rewriter.feature_major(other)) is not None:
+            return replace(value, store=replace(value.store, residual=residual))
+    return None
+
+
+def _gelu(rewriter: _Rewriter, call: relax.Call, x: Any) -> Any:
+    if isinstance(x, FeatureMajor) and isinstance(x.store, Pending) and not x.store.gelu and x.store.residual is None:
+        return replace(x, store=replace(x.store, gelu=True))
+    return None
+
+
+def _layer_norm(rewriter: _Rewriter, call: relax.Call, x: Any, gamma: Any, beta: Any) -> Any:
+    if not isinstance(x, FeatureMajor) or [int(axis) for axis in call.attrs.axes] != [-1]:
+        return None
+    store = rewriter.feature_major(x)
+    if store is None:
+        return None
+    operator = LayerNorm(x.shape[-1], rewriter.batch * rewriter.padded, float(call.attrs.epsilon))
+    affine = [rewriter.weight(gamma.name), rewriter.weight(beta.name)]
+    return replace(x, store=rewriter.call(operator, [store, *affine]))
+
+
+def _attention(rewriter: _Rewriter, call: relax.Call, query: Any, key: Any, value: Any, bias: Any) -> Any:
+    heads = (query, key, value)
+    if not all(isinstance(x, FeatureMajor) and x.axes == ("b", "s", "h", "d") for x in heads):
+        return None
+    if _shape(bias) != (rewriter.batch, 1, 1, rewriter.seq) or call.attrs.scale is not None:
+        return None
+    operator = Attention(rewriter.batch, rewriter.seq, rewriter.padded, query.shape[2], query.shape[3])
+    flat = rewriter.builder.emit(relax.op.reshape(bias, (rewriter.batch, rewriter.seq)))
+    return replace(query, store=rewriter.call(operator, [*(rewriter.store(x) for x in heads), flat]))
+
+
+_RULES: dict[str, Callable[..., Any]] = {
+    "relax.permute_dims": _permute_dims,
+    "relax.reshape": _reshape,
+    "relax.matmul": _matmul,
+    "relax.add": _add,
+    "relax.nn.gelu": _gelu,
+    "relax.nn.layer_norm": _layer_norm,
+    "relax.nn.attention_bias": _attention,
+}
+
+__all__ = ["MIN_BLOCK_SPARSITY", "Rewritten", "as_module", "rewrite", "whole"]

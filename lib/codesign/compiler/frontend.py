@@ -1,0 +1,67 @@
+"""From PyTorch to Relax: one export, with the weights as named arguments."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import BertModel
+
+from codesign.compiler.tvm_compat import from_exported_program, relax, tvm
+from codesign.encoder import EncoderForward, example_inputs
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """An encoder in Relax.
+
+    ``function`` takes ``inputs`` data arguments followed by the weights; ``weights`` maps each weight argument's name
+    to its module path and ``arrays`` holds the values by module path. Keeping weights out of the IR keeps every pass
+    fast, and lets one export serve every pruning mask.
+    """
+
+    function: relax.Function
+    inputs: int
+    weights: dict[str, str]
+    arrays: dict[str, np.ndarray]
+
+
+def import_encoder(model: BertModel, batch: int, seq: int, *, decompose: bool) -> Imported:
+    """Export an encoder at a fixed shape and import it into Relax.
+
+    Parameters
+    ----------
+    model
+        From `codesign.encoder.load_encoder`.
+    batch, seq
+        The shape that the compiled encoder will accept.
+    decompose
+        True takes PyTorch's decompositions, as TVM's importer does by default; False keeps attention one operator.
+    """
+    forward = EncoderForward(model)
+    ids, mask = (torch.from_numpy(array) for array in example_inputs(model, batch, seq, seed=0))
+    with torch.no_grad(), warnings.catch_warnings():
+        # torch.export pickles its own deprecated tree specs
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        program = torch.export.export(forward, (ids, mask), strict=False)
+        module = from_exported_program(
+            program, keep_params_as_input=True, unwrap_unit_return_tuple=True, run_ep_decomposition=decompose
+        )
+    function = module["main"]
+    inputs = int(function.attrs["num_input"])
+    paths = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs}
+    weights = {param.name: paths[param.name] for param in function.params[inputs:]}
+    state = forward.state_dict(keep_vars=False)
+    return Imported(
+        function=function.without_attr("params"),
+        inputs=inputs,
+        weights=weights,
+        arrays={path: np.ascontiguousarray(state[path].numpy()) for path in weights.values()},
+    )
+
+
+def as_module(function: relax.Function) -> tvm.IRModule:
+    """Wrap a Relax function as a module's ``main``."""
+    return tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
