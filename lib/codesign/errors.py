@@ -37,12 +37,15 @@ class MissingRecord(LookupError):
         Field values that were asked for.
     producer
         The notebook or command that writes such records.
+    where
+        The file or folder that lacks it.
     """
 
-    def __init__(self, kind: str, filters: Mapping[str, object], producer: str) -> None:
+    def __init__(self, kind: str, filters: Mapping[str, object], producer: str, where: object = None) -> None:
         self.kind, self.filters, self.producer = kind, dict(filters), producer
-        wanted = ", ".join(f"{name}={value!r}" for name, value in filters.items()) or "any"
-        super().__init__(f"no {kind!r} record with {wanted}: {producer} makes it")
+        wanted = ", ".join(f"{name}={value!r}" for name, value in filters.items()) or "any fields"
+        place = "" if where is None else f" in {where}"
+        super().__init__(f"no {kind} with {wanted}{place}: {producer} makes it")
 
 
 class RecordError(ValueError):

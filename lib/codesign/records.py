@@ -72,7 +72,10 @@ class Results:
             If the record breaks the schema, or the file ends in a line that a killed run left torn.
         """
         validate(record)
-        line = json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n"
+        try:
+            line = json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n"
+        except ValueError:
+            raise RecordError(f"{record['kind']} record: a number is NaN or infinite") from None
         path = self.path(record["kind"])
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b", buffering=0) as file:
@@ -97,7 +100,7 @@ class Results:
         for name in filters.keys() - fields.keys():
             raise InputError("filter", name, f"a field of {kind!r} records: {', '.join(fields)}")
         wanted = filters.items()
-        return [record for record in _read_lines(path) if all(record[name] == value for name, value in wanted)]
+        return [record for record in _read_lines(path, kind) if all(record[name] == value for name, value in wanted)]
 
     def one(self, kind: str, **filters: object) -> Record:
         """Return the newest record that `read` finds.
@@ -113,7 +116,7 @@ class Results:
         return sorted(matches, key=lambda record: str(record["started_at"]))[-1]
 
 
-def _read_lines(path: Path) -> Iterator[Record]:
+def _read_lines(path: Path, kind: str) -> Iterator[Record]:
     if not path.exists():
         return
     lines = path.read_bytes().split(b"\n")
@@ -123,6 +126,8 @@ def _read_lines(path: Path) -> Iterator[Record]:
         try:
             record = json.loads(line)
             validate(record)
+            if record["kind"] != kind:
+                raise RecordError(f"field 'kind' is {record['kind']!r} in a file of {kind!r} records")
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
             raise RecordError(f"{path}:{number}: not a JSON object: {error}") from None
         except RecordError as error:
@@ -173,8 +178,11 @@ def _git(*arguments: str) -> str:
     return subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout.strip()
 
 
-#: Sources that present results without taking part in making them.
-PRESENTATION = frozenset({"cli.py", "pipeline.py", "study/claims.py", "study/figures.py", "study/numbers.py"})
+#: Sources that start work or present results, without taking part in making them.
+PRESENTATION = (
+    *("cli.py", "doctor.py", "pipeline.py"),
+    *(f"study/{name}" for name in ("claims", "evidence", "figures", "numbers", "words")),
+)
 
 
 @functools.cache
@@ -184,6 +192,6 @@ def code_digest() -> str:
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         name = path.relative_to(package).as_posix()
-        if name not in PRESENTATION:
+        if not name.startswith(PRESENTATION):
             digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]

@@ -1,0 +1,243 @@
+import json
+import multiprocessing
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codesign import records
+from codesign.errors import InputError, MissingRecord, RecordError
+from codesign.records import Results
+from codesign.schema import KINDS, POINT, STAMP, validate
+
+POINT_FIELDS = {
+    "model": "bert-tiny",
+    "seed": 0,
+    "scope": "attention",
+    "pruner": "magnitude",
+    "block": "32x1",
+    "sparsity": 0.8,
+    "batch": 1,
+    "seq": 16,
+    "threads": 2,
+    "dtype": "float32",
+}
+
+
+def latency(**changes: Any) -> dict[str, Any]:
+    fields = {
+        "engine": "torch-eager",
+        "session_id": "s1",
+        "samples_ns": [10, 11, 12],
+        "rounds": [2, 1],
+        "warmup_ns": [20],
+        "solo_ns": [10],
+        "max_abs_err": 1e-6,
+        "block_sparsity": 0.8,
+        "element_sparsity": 0.8,
+        "status": "ok",
+        "reason": None,
+        "settings": {},
+        "control": None,
+        "flagged": False,
+        "flag_reason": None,
+    }
+    return records.stamp("latency", profile="smoke", run_id="r1", machine_id="m1") | POINT_FIELDS | fields | changes
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    return Results("local", tmp_path)
+
+
+def test_what_is_written_is_read_back(results: Results) -> None:
+    results.append(latency(engine="openvino"))
+    results.append(latency())
+    assert [record["engine"] for record in results.read("latency")] == ["openvino", "torch-eager"]
+    assert results.read("latency", engine="openvino", block="32x1") == [latency(engine="openvino")]
+    assert results.path("latency").read_text().startswith('{"schema_version": 1, "kind": "latency"')
+
+
+def test_modes_and_targets_have_their_own_files(tmp_path: Path) -> None:
+    Results("local", tmp_path).append(latency())
+    assert Results("reference", tmp_path).read("latency") == []
+    assert Results("reference", tmp_path).tuning("znver5-2t") == tmp_path / "reference" / "tuning" / "znver5-2t"
+    assert Results("local").path("latency") == records.RESULTS_ROOT / "local" / "latency.jsonl"
+
+
+def test_one_returns_the_newest(results: Results) -> None:
+    results.append(latency(run_id="new", started_at="2026-11-24T00:00:00+00:00"))
+    results.append(latency(run_id="old", started_at="2026-11-23T00:00:00+00:00"))
+    assert results.one("latency", engine="torch-eager")["run_id"] == "new"
+    results.append(latency(run_id="as new", started_at="2026-11-24T00:00:00+00:00"))
+    assert results.one("latency")["run_id"] == "as new", "of equally new records the last one written"
+
+
+def test_a_missing_record_names_what_makes_it(results: Results) -> None:
+    with pytest.raises(MissingRecord, match=r"no latency with block='4x1'.*notebook 04_latency makes it"):
+        results.one("latency", block="4x1")
+
+
+def test_a_misspelt_filter_is_not_a_missing_record(results: Results) -> None:
+    with pytest.raises(InputError, match="filter='blok'"):
+        results.read("latency", blok="4x1")
+
+
+def test_unknown_kind_and_mode_are_refused(results: Results) -> None:
+    with pytest.raises(InputError, match="kind='latencies' is not valid: expected one of machine, pattern"):
+        results.read("latencies")
+    with pytest.raises(InputError, match="'reference' or 'local'"):
+        Results("refrence")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"block": "32*1"}, "field 'block'"),
+        ({"block": "0x4"}, "field 'block'"),
+        ({"sparsity": 1.0}, "field 'sparsity'"),
+        ({"threads": True}, "field 'threads'"),
+        ({"scope": "everything"}, "field 'scope'"),
+        ({"dtype": "bfloat16"}, "field 'dtype'"),
+        ({"samples_ns": [10, "11", 12]}, r"field 'samples_ns\[1\]'"),
+        ({"schema_version": 2}, "field 'schema_version'"),
+        ({"kind": "speed"}, "field 'kind' is 'speed'"),
+        ({"max_abs_err": None}, "without a correctness value is refused"),
+        ({"max_abs_err": None, "status": "failed", "reason": "wrong"}, "without a correctness value is refused"),
+        ({"samples_ns": [], "rounds": []}, "status 'ok' without a sample"),
+        ({"rounds": [2, 2]}, "does not add up"),
+        ({"status": "skipped"}, "field 'reason'"),
+    ],
+)
+def test_a_record_that_breaks_the_schema_is_not_written(
+    results: Results, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RecordError, match=message):
+        results.append(latency(**changes))
+    assert not results.directory.exists()
+
+
+def test_a_missing_field_is_named() -> None:
+    record = latency()
+    del record["engine"]
+    with pytest.raises(RecordError, match="'engine' is a required property"):
+        validate(record)
+
+
+def test_nan_is_refused(results: Results) -> None:
+    with pytest.raises(RecordError, match="NaN"):
+        results.append(latency(max_abs_err=float("nan")))
+
+
+def test_a_skip_needs_no_timing() -> None:
+    empty: dict[str, Any] = {"samples_ns": [], "rounds": [], "warmup_ns": [], "solo_ns": [], "max_abs_err": None}
+    validate(latency(**empty, status="skipped", reason="not installed"))
+
+
+def test_every_kind_but_machine_carries_its_point() -> None:
+    assert all(POINT.items() <= kind.fields.items() for name, kind in KINDS.items() if name != "machine")
+    assert not any(STAMP.keys() & kind.fields.keys() for kind in KINDS.values())
+
+
+def test_a_torn_line_is_reported_by_file_and_line_and_never_glued_to(results: Results) -> None:
+    results.append(latency())
+    path = results.path("latency")
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[: len(whole) // 2])
+    torn = path.read_bytes()
+    with pytest.raises(RecordError, match=r"latency\.jsonl:2: torn line"):
+        results.read("latency")
+    with pytest.raises(RecordError, match=r"latency\.jsonl:2: torn line"):
+        results.append(latency())
+    assert path.read_bytes() == torn
+    path.write_bytes(whole)
+    results.append(latency())
+    assert len(results.read("latency")) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("not json", "not a JSON object"),
+        ("[]", "not a JSON object"),
+        ("", "not a JSON object"),
+        ('{"kind": "latency"}', "is a required property"),
+        (json.dumps({"kind": "speed"}), "field 'kind' is 'speed'"),
+    ],
+)
+def test_a_bad_line_is_reported_by_file_and_line(results: Results, line: str, message: str) -> None:
+    results.append(latency())
+    with results.path("latency").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(RecordError, match=rf"latency\.jsonl:2: .*{message}"):
+        results.read("latency")
+
+
+def test_a_record_in_the_file_of_another_kind_is_reported(results: Results) -> None:
+    results.append(latency())
+    results.path("latency").rename(results.path("tuning"))
+    with pytest.raises(RecordError, match=r"tuning\.jsonl:1: field 'kind' is 'latency'"):
+        results.read("tuning")
+
+
+def _append_many(root: Path, run_id: str) -> None:
+    for _ in range(20):
+        Results("local", root).append(latency(run_id=run_id, samples_ns=[1] * 5000, rounds=[5000]))
+
+
+def test_two_processes_can_append_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_append_many, args=(tmp_path, name)) for name in ("a", "b")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert sorted(record["run_id"] for record in Results("local", tmp_path).read("latency")) == ["a"] * 20 + ["b"] * 20
+
+
+def test_stamp_says_what_made_the_record() -> None:
+    stamp = records.stamp("machine", profile="smoke", run_id="r1", machine_id="m1")
+    assert next(iter(stamp)) == "schema_version"
+    assert stamp.keys() == STAMP.keys()
+    assert stamp["versions"]["torch"].startswith("2.13.0")
+    assert stamp["started_at"].endswith("+00:00")
+    assert stamp["code"] == records.code_digest()
+    assert len(stamp["code"]) == 12
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Make a small repository pass for ours."""
+    monkeypatch.setattr(records, "REPOSITORY", tmp_path)
+    records.commit.cache_clear()
+    yield tmp_path
+    records.commit.cache_clear()
+
+
+def test_commit_says_dirty_for_sources_but_not_for_results(clone: Path) -> None:
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+        subprocess.run(["git", *identity, *arguments], cwd=clone, check=True, capture_output=True)
+
+    def commit() -> str:
+        records.commit.cache_clear()
+        return records.commit()
+
+    git("init")
+    (clone / "source.py").write_text("1\n")
+    git("add", "source.py")
+    git("commit", "-m", "first")
+    head = commit()
+    assert len(head) == 40
+    (clone / "book" / "results").mkdir(parents=True)
+    (clone / "book" / "results" / "latency.jsonl").write_text("{}\n")
+    assert commit() == head
+    (clone / "source.py").write_text("2\n")
+    assert commit() == f"{head}-dirty"
+
+
+def test_commit_outside_a_clone_is_unknown(clone: Path) -> None:
+    assert records.commit() == "unknown"
