@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from codesign.study import figures
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from codesign.study import figures
 from codesign_book.shown import shown
 
 KINDS = {"latency_bars": "latency", "retained_norm": "pattern", "task_map": "task", "tuning_curves": "tuning"}

@@ -9,11 +9,11 @@ Where the records give another verdict, a notice stands above the paragraph.
 
 from __future__ import annotations
 
-from codesign.study.claims import VERDICTS
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from codesign.study.claims import VERDICTS
 from codesign_book.shown import shown
 
 

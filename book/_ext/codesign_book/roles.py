@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 
-from codesign.errors import InputError
-from codesign.study.numbers import lookup
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
+from codesign.errors import InputError
+from codesign.study.numbers import lookup
 from codesign_book.shown import shown
 
 Result = tuple[list[nodes.Node], list[nodes.system_message]]

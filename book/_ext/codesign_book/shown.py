@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+
 from codesign.records import Results
 from codesign.study import places
 from codesign.study.claims import Verdict, evaluate

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import html
 
-from codesign.study.evidence import missing
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
+from codesign.study.evidence import missing
 from codesign_book.shown import Shown, shown
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from codesign.study.claims import NOT_MEASURED, Verdict
-from codesign.study.evidence import Evidence, Key, median_ms, missing
-from codesign.study.numbers import effect_text, milliseconds, times
-from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from codesign.study.claims import NOT_MEASURED, Verdict
+from codesign.study.evidence import Evidence, Key, median_ms, missing
+from codesign.study.numbers import effect_text, milliseconds, times
+from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order
 from codesign_book.shown import shown
 
 Cell = str | nodes.Node
@@ -31,9 +31,9 @@ class Claims(SphinxDirective):
             if verdict.verdict == NOT_MEASURED and shown().strict:
                 raise self.error(f"claim {verdict.id}: {verdict.note}")
         if "check" in self.options:
-            rows = [[code(v.id), code(v.command), f"{v.minutes} min", badge(v)] for v in verdicts]
+            rows = [[code(v.id), code(v.claim.command), f"{v.claim.minutes} min", badge(v)] for v in verdicts]
             return [table(["claim", "command", "takes", "verdict here"], rows)]
-        rows = [[code(v.id), v.statement, badge(v), effect_text(v) + held_back(v)] for v in verdicts]
+        rows = [[code(v.id), v.claim.statement, badge(v), effect_text(v) + held_back(v)] for v in verdicts]
         return [table(["claim", "statement", "verdict", "effect"], rows, widths=[14, 46, 16, 24])]
 
 

@@ -17,10 +17,6 @@ SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 INCONCLUSIVE, NOT_MEASURED = "inconclusive", "not measured here"
 VERDICTS = (SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_MEASURED)
 
-RATIO = "{value:.2f}\N{MULTIPLICATION SIGN} ({low:.2f} to {high:.2f})"
-SHARE = "{value:.0%} ({low:.0%} to {high:.0%})"
-COUNT = "{value:.1f} uses per task"
-
 HIDDEN = 768  # BERT-base, which every claim here is about
 SHAPE = "32x1"
 VERIFY, FULL = ("make verify", 15), ("make reproduce", 45)
@@ -42,8 +38,8 @@ class Claim:
         The claim holds where the effect is at least this.
     contenders
         Latency records it rests on, so that flagged sessions are noticed.
-    format
-        How the effect is printed.
+    unit
+        What the effect is: "ratio", "share", or a word for what is counted.
     command, minutes
         What re-checks it, and how long that takes on two cores.
     """
@@ -53,26 +49,27 @@ class Claim:
     effect: Effect
     threshold: float
     contenders: tuple[Key, ...] = ()
-    format: str = RATIO
+    unit: str = "ratio"
     command: str = FULL[0]
     minutes: int = FULL[1]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the records say about one claim; ``effect`` is None where nothing was measured."""
+    """What the records say about one claim; ``effect`` is None where nothing was measured, and ``note`` says why."""
 
-    id: str
-    statement: str
+    claim: Claim
     verdict: str
-    effect: float | None
-    low: float | None
-    high: float | None
-    format: str
-    threshold: float
-    command: str
-    minutes: int
+    effect: Interval | None
     note: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.claim.id
+
+    @property
+    def unit(self) -> str:
+        return self.claim.unit
 
 
 def decide(effect: Interval, threshold: float) -> str:
@@ -84,16 +81,13 @@ def decide(effect: Interval, threshold: float) -> str:
 
 def judge(claim: Claim, evidence: Evidence) -> Verdict:
     """Return the verdict on one claim."""
-    fixed = (claim.format, claim.threshold, claim.command, claim.minutes)
     try:
         effect = claim.effect(evidence)
     except MissingRecord as error:
-        return Verdict(claim.id, claim.statement, NOT_MEASURED, None, None, None, *fixed, note=str(error))
-    reasons = flagged(evidence.latency(key) for key in claim.contenders)
-    verdict = INCONCLUSIVE if reasons else decide(effect, claim.threshold)
-    return Verdict(
-        claim.id, claim.statement, verdict, effect.value, effect.low, effect.high, *fixed, note="; ".join(reasons)
-    )
+        return Verdict(claim, NOT_MEASURED, None, str(error))
+    if reasons := flagged(evidence.latency(key) for key in claim.contenders):
+        return Verdict(claim, INCONCLUSIVE, effect, "; ".join(reasons))
+    return Verdict(claim, decide(effect, claim.threshold), effect)
 
 
 def evaluate(evidence: Evidence) -> list[Verdict]:
@@ -162,7 +156,7 @@ def _sparse_task_uses(evidence: Evidence) -> Iterator[float]:
 
 def _speed_claim(id: str, statement: str, baseline: str, scope: str, threshold: float, check: tuple[str, int]) -> Claim:
     contenders: tuple[Key, ...] = ((baseline, "none", "dense"), ("tvm-bsr", scope, SHAPE))
-    return Claim(id, statement, speedup(baseline, scope), threshold, contenders, RATIO, *check)
+    return Claim(id, statement, speedup(baseline, scope), threshold, contenders, "ratio", *check)
 
 
 ATTENTION = f"80% of the attention weights pruned in {SHAPE} blocks"
@@ -182,11 +176,11 @@ CLAIMS: tuple[Claim, ...] = (
     _speed_claim("credit-dense-all", f"Sparsity itself makes our compiler faster than its own dense engine, {ALL}.",
                  "tvm-dense", "all", 1.0, FULL),
     Claim("paper-2", f"{SHAPE} is the fastest of the measured block shapes, attention weights pruned.",
-          lead_over_other_shapes("attention"), 1.0, (("tvm-bsr", "attention", SHAPE),), RATIO, *VERIFY),
+          lead_over_other_shapes("attention"), 1.0, (("tvm-bsr", "attention", SHAPE),), "ratio", *VERIFY),
     Claim("paper-2-all", f"{SHAPE} is the fastest of the measured block shapes, all encoder weights pruned.",
-          lead_over_other_shapes("all"), 1.0, (("tvm-bsr", "all", SHAPE),), RATIO, *FULL),
+          lead_over_other_shapes("all"), 1.0, (("tvm-bsr", "all", SHAPE),), "ratio", *FULL),
     Claim("amdahl", f"At least 80% of the time that Amdahl's law lets us save is saved, {ATTENTION}.",
-          share_of_bound, 0.8, (("tvm-dense", "none", "dense"), ("tvm-bsr", "attention", SHAPE)), SHARE, *VERIFY),
+          share_of_bound, 0.8, (("tvm-dense", "none", "dense"), ("tvm-bsr", "attention", SHAPE)), "share", *VERIFY),
     Claim("paper-3", "Uniform pruning leaves few distinct sparse tasks: each is used at least 6 times on average, for "
-          "every measured block shape (attention weights).", uses_per_task, 6.0, (), COUNT, *VERIFY),
+          "every measured block shape (attention weights).", uses_per_task, 6.0, (), "uses per task", *VERIFY),
 )  # fmt: skip

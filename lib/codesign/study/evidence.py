@@ -14,6 +14,13 @@ from codesign.schema import KINDS, Record
 Key = tuple[str, str, str]  # engine (or "" for kinds without one), scope, block
 
 
+#: In every session: what the two ends of a comparison across sessions are related to.
+REFERENCE: Key = ("openvino", "none", "dense")
+
+#: What `make try` measures is shown on its own page and does not mix with what the book is about.
+TRIED = "try"
+
+
 class Source(Protocol):
     """What this module needs of `codesign.records.Results`."""
 
@@ -58,8 +65,9 @@ class Evidence:
         return self._cache[kind]
 
     def _matches(self, record: Record) -> bool:
-        dense = record["block"] == "dense"
-        return dense or (record["sparsity"] == self.sparsity and record["pruner"] == self.pruner)
+        if record["profile"] == TRIED:
+            return False
+        return record["block"] == "dense" or (record["sparsity"] == self.sparsity and record["pruner"] == self.pruner)
 
     @cached_property
     def machine(self) -> Record:
@@ -95,24 +103,39 @@ class Evidence:
     def speedup(self, slow: Key, fast: Key) -> Ratio:
         """Return how many times ``fast`` is faster than ``slow``: a ratio of medians with its interval.
 
-        The slow contender is taken from the session of the fast one when it took part in it.
+        The slow contender is taken from the session of the fast one when it took part in it; otherwise each is related
+        to the reference engine of its own session, so that a drift between sessions cancels.
         """
         fast_record = self.latency(fast)
-        return ratio(self._in_session(slow, fast_record["session_id"]), fast_record)
+        together = self._session(fast_record)
+        if slow in together:
+            return ratio(together[slow], fast_record)
+        slow_record = self.latency(slow)
+        shared = (self._session(slow_record).get(REFERENCE), together.get(REFERENCE))
+        return ratio(slow_record, fast_record, via=shared if all(shared) else None)  # type: ignore[arg-type]
 
-    def _in_session(self, key: Key, session: str) -> Record:
-        together = newest_latencies(r for r in self.records("latency") if r["session_id"] == session)
-        return together.get(key) or self.latency(key)
+    def _session(self, record: Record) -> dict[Key, Record]:
+        return newest_latencies(r for r in self.records("latency") if r["session_id"] == record["session_id"])
 
     def tasks(self, engine: str, scope: str, block: str) -> list[Record]:
-        """Return the tuning tasks of one compiled model, each once (the newest record of its digest)."""
-        here = (r for r in self.records("task") if (r["engine"], r["scope"], r["block"]) == (engine, scope, block))
-        return list({r["digest"]: r for r in here}.values())
+        """Return the tuning tasks of one compiled model, as its newest run saw them."""
+        return newest_tasks(self.records("task")).get((engine, scope, block), [])
 
 
 def newest_latencies(records: Iterable[Record]) -> dict[Key, Record]:
     """Return the newest usable record of every (engine, scope, block); controls and failures are left out."""
     return {(r["engine"], r["scope"], r["block"]): r for r in records if r["status"] == "ok" and not r["control"]}
+
+
+def newest_tasks(records: Iterable[Record]) -> dict[Key, list[Record]]:
+    """Return the tasks of every (engine, scope, block), each task once, of the newest run that recorded any."""
+    runs: dict[Key, dict[str, Record]] = {}
+    for record in records:
+        tasks = runs.setdefault((record["engine"], record["scope"], record["block"]), {})
+        if any(other["run_id"] != record["run_id"] for other in tasks.values()):
+            tasks.clear()
+        tasks[record["digest"]] = record
+    return {key: list(tasks.values()) for key, tasks in runs.items()}
 
 
 def missing(kind: str, **filters: object) -> MissingRecord:

@@ -12,33 +12,15 @@ from collections.abc import Iterator
 from codesign.errors import InputError, MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.records import code_digest
-from codesign.study.claims import RATIO, Verdict, amdahl_bound, attention_share, evaluate
+from codesign.study.claims import NOT_MEASURED, Verdict, amdahl_bound, attention_share, evaluate
 from codesign.study.evidence import Evidence, Source, median_ms
 from codesign.study.words import shape_order
 
-NOT_MEASURED = "not measured here"
+TIMES = "\N{MULTIPLICATION SIGN}"
 BASELINES = ("tvm-dense", "openvino", "torch-eager", "tvm-stock-tuned", "tvm-stock-default")
 DENSE = ("none", "dense")
 
 Item = tuple[str, str]
-
-
-def glue_numbers(results: Source, **point: object) -> dict[str, str]:
-    """Glue every number for use in notebook prose, and return them.
-
-    Parameters
-    ----------
-    results
-        Where records are read from.
-    point
-        Fields of the operating point that differ from `Evidence`'s defaults, such as ``model="minilm"``.
-    """
-    from myst_nb import glue  # type: ignore[import-untyped]  # only a notebook has a use for it
-
-    values = numbers(results, **point)
-    for key, text in values.items():
-        glue(key, text, display=False)
-    return values
 
 
 def numbers(results: Source, **point: object) -> dict[str, str]:
@@ -72,8 +54,10 @@ def milliseconds(value: float) -> str:
 
 
 def times(ratio: Interval) -> str:
-    """Format a ratio with its interval."""
-    return RATIO.format(value=ratio.value, low=ratio.low, high=ratio.high)
+    """Format a ratio with its interval, to three significant digits."""
+    digits = 2 if ratio.value < 10 else 1 if ratio.value < 100 else 0
+    low, high = (f"{end:,.{digits}f}" for end in (ratio.low, ratio.high))
+    return f"{ratio.value:,.{digits}f}{TIMES} ({low} to {high})"
 
 
 def points(evidence: Evidence) -> Iterator[Item]:
@@ -84,7 +68,7 @@ def points(evidence: Evidence) -> Iterator[Item]:
     yield "point.seq", str(evidence.seq)
     yield "point.threads", str(evidence.threads)
     yield "amdahl.attention.share", f"{attention_share(evidence.seq):.0%}"
-    yield "amdahl.attention.bound", f"{amdahl_bound(evidence.sparsity, evidence.seq):.2f}\N{MULTIPLICATION SIGN}"
+    yield "amdahl.attention.bound", f"{amdahl_bound(evidence.sparsity, evidence.seq):.2f}{TIMES}"
 
 
 def stamp(evidence: Evidence) -> Iterator[Item]:
@@ -203,7 +187,14 @@ def claim_numbers(evidence: Evidence) -> Iterator[Item]:
 
 
 def effect_text(verdict: Verdict) -> str:
-    """Format the effect of a claim in its own unit."""
-    if verdict.effect is None:
+    """Format the effect of a claim in its own unit; a dash where nothing was measured."""
+    effect = verdict.effect
+    if effect is None:
         return "-"
-    return verdict.format.format(value=verdict.effect, low=verdict.low, high=verdict.high)
+    match verdict.unit:
+        case "ratio":
+            return times(effect)
+        case "share":
+            return f"{effect.value:.0%} ({effect.low:.0%} to {effect.high:.0%})"
+        case unit:
+            return f"{effect.value:.1f} {unit}"

@@ -95,7 +95,7 @@ def caption(records: Iterable[Record]) -> str:
         return ""
     return (
         f"One inference of {sparse['model']} with {sparse['sparsity']:.0%} of the blocks pruned: "
-        f"batch {sparse['batch']}, {sparse['seq']} tokens, {sparse['threads']} threads, float32. Blue: our compiler on sparse "
-        "weights, one row a block shape, the fastest in dark blue. Orange: dense engines. Bars are medians; the line at "
-        "their end is the 95% interval."
+        f"batch {sparse['batch']}, {sparse['seq']} tokens, {sparse['threads']} threads, float32. Blue: our compiler on "
+        "sparse weights, one row a block shape, the fastest in dark blue. Orange: dense engines. Bars are medians; "
+        "the line at their end is the 95% interval."
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from matplotlib.figure import Figure
 
 from codesign.schema import Record
+from codesign.study.evidence import newest_tasks
 from codesign.study.figures.drawing import BLUE, ORANGE, PAPER, SKY, Drawing, at_end, panel
 from codesign.study.words import SCOPE_LABELS, shape_order
 
@@ -19,11 +20,11 @@ def task_map(records: Iterable[Record]) -> Drawing:
     Parameters
     ----------
     records
-        Task records of the engines that are to be compared (usually ``tvm-bsr``); the newest of each digest counts.
+        Task records; those of ``tvm-bsr`` are drawn, of the newest run of each model.
     """
-    models: dict[str, dict[str, dict[str, Record]]] = {}
-    for r in records:
-        models.setdefault(r["scope"], {}).setdefault(r["block"], {})[r["digest"]] = r
+    models: dict[str, dict[str, list[Record]]] = {}
+    for (_, scope, block), tasks in newest_tasks(r for r in records if r["engine"] == "tvm-bsr").items():
+        models.setdefault(scope, {})[block] = tasks
     panels = [scope_panel(scope, rows) for scope, rows in models.items()]
     alt = " ".join(sentence(scope, rows) for scope, rows in models.items()) or "No tasks have been recorded."
     return Drawing(
@@ -34,13 +35,13 @@ def task_map(records: Iterable[Record]) -> Drawing:
     )
 
 
-def scope_panel(scope: str, rows: dict[str, dict[str, Record]]) -> Figure:
+def scope_panel(scope: str, rows: dict[str, list[Record]]) -> Figure:
     """Draw the models of one scope."""
     blocks = sorted(rows, key=shape_order)
-    longest = max(sum(t["weight"] for t in rows[b].values()) for b in blocks)
+    longest = max(sum(t["weight"] for t in rows[b]) for b in blocks)
     with panel(width=4.6, height=0.7 + 0.3 * len(blocks)) as (figure, axes):
         for place, block in enumerate(blocks):
-            tasks = sorted(rows[block].values(), key=lambda t: (t["family_kind"] != "bsr", -t["weight"]))
+            tasks = sorted(rows[block], key=lambda t: (t["family_kind"] != "bsr", -t["weight"]))
             start = 0
             for task in tasks:
                 uses, colour = task["weight"], COLOURS[task["family_kind"]]
@@ -59,10 +60,10 @@ def scope_panel(scope: str, rows: dict[str, dict[str, Record]]) -> Figure:
     return figure
 
 
-def sentence(scope: str, rows: dict[str, dict[str, Record]]) -> str:
+def sentence(scope: str, rows: dict[str, list[Record]]) -> str:
     """Say in words what one panel shows."""
     parts = []
     for block in sorted(rows, key=shape_order):
-        sparse = [t for t in rows[block].values() if t["family_kind"] == "bsr"]
+        sparse = [t for t in rows[block] if t["family_kind"] == "bsr"]
         parts.append(f"{block}: {len(rows[block])} tasks, {len(sparse)} of them sparse")
     return f"{SCOPE_LABELS[scope]}: {'; '.join(parts)}."

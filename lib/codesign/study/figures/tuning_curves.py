@@ -1,44 +1,52 @@
-"""How latency falls while the task scheduler spends its trials."""
+"""How kernels get faster while the task scheduler spends its trials."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from codesign.schema import Record
-from codesign.study.figures.drawing import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, Drawing, panel
+from codesign.study.figures.drawing import BLUE, ORANGE, Drawing, at_end, panel
 from codesign.study.figures.labels import spread
 
-PALETTE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
+Point = tuple[float, float]  # seconds, share of the first sum
 
 
 def tuning_curves(records: Iterable[Record]) -> Drawing:
-    """Draw predicted model latency (sum over tasks of weight x best time) against seconds of tuning.
+    """Draw, for each tuning run, the weighted sum of best task times as a share of the first such sum.
+
+    Runs tune different sets of tasks, so shares are compared, not times.
 
     Parameters
     ----------
     records
-        Tuning records; each is one line, labelled at its end. Points without a latency yet are not drawn.
+        Tuning records. Stretches in which not every task has a time yet are not drawn.
     """
-    lines = [(curve_label(r), [(s, ns / 1e6) for s, _, ns in r["curve"] if ns]) for r in records]
-    lines = [(label, points) for label, points in lines if points]
-    with panel(width=6.4, height=3.2) as (figure, axes):
-        for i, (label, points) in enumerate(lines):
-            seconds, latency = zip(*points, strict=True)
-            axes.step(seconds, latency, where="post", color=PALETTE[i % len(PALETTE)], linewidth=1.6, label=label)
-        ends = spread([points[-1][1] for _, points in lines], gap=0.06 * max((p[0][1] for _, p in lines), default=1.0))
-        for i, ((label, points), height) in enumerate(zip(lines, ends, strict=True)):
-            place = (points[-1][0], height)
-            axes.annotate(
-                label, place, (6, 0), textcoords="offset points", va="center", color=PALETTE[i % len(PALETTE)]
-            )
-        axes.set_ylim(bottom=0)
+    lines = [(f"{name(r)}, {r['tasks']} tasks", points) for r in records if (points := shares(r["curve"]))]
+    colours = [BLUE if label.startswith("our") else ORANGE for label, _ in lines]
+    with panel(width=6.4, height=3.0) as (figure, axes):
+        heights = spread([points[-1][1] for _, points in lines], gap=0.08)
+        for (label, points), colour, height in zip(lines, colours, heights, strict=True):
+            seconds, share = zip(*points, strict=True)
+            axes.step(seconds, share, where="post", color=colour, linewidth=1.8)
+            at_end(axes, f"{label}\nends at {share[-1]:.0%}", seconds[-1], height, color=colour)
+        longest = max((points[-1][0] for _, points in lines), default=1.0)
+        axes.set_xlim(0, longest * 1.35)
+        axes.set_ylim(0, 1.05)
+        axes.yaxis.set_major_formatter("{x:.0%}")
         axes.set_xlabel("seconds of tuning")
-        axes.set_ylabel("sum of tuned tasks, ms")
-    ends_text = ", ".join(f"{label} ends at {points[-1][1]:.1f} ms" for label, points in lines)
-    alt = f"Tuned time against seconds spent: {ends_text}." if lines else "No tuning has been recorded."
-    return Drawing([figure] if lines else [], alt, "Every step is a better schedule found by the task scheduler.")
+        axes.set_ylabel("kernel time, share of the first")
+    ends = "; ".join(f"{label}: {points[-1][1]:.0%} after {points[-1][0]:.0f} s" for label, points in lines)
+    alt = f"Kernel time left after tuning, as a share of the first schedules: {ends}."
+    caption = "Each step down is a better schedule for some task, weighted by how often an inference uses the task."
+    return Drawing([figure], alt, caption) if lines else Drawing([], "No tuning has been recorded.")
 
 
-def curve_label(record: Record) -> str:
-    """Name one tuning run by what it tuned."""
-    return "dense" if record["block"] == "dense" else f"{record['block']}, {record['scope']}"
+def shares(curve: list[list[float | None]]) -> list[Point]:
+    """Return the points of a curve where every task has a time, relative to the first of them."""
+    known = [(seconds, ns) for seconds, _, ns in curve if seconds is not None and ns]
+    return [(seconds, ns / known[0][1]) for seconds, ns in known]
+
+
+def name(record: Record) -> str:
+    """Name the pipeline whose tasks were tuned."""
+    return "TVM stock" if record["engine"].startswith("tvm-stock") else "our compiler"

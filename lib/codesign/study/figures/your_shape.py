@@ -25,8 +25,8 @@ def your_shape(local: Iterable[Record], reference: Iterable[Record], scope: str 
     scope
         Which weights were pruned.
     """
-    rows = [(f"{block} (here)", BLUE, gain) for block, gain in gains(local, scope)]
-    rows += [(f"{block} (book)", SKY, gain) for block, gain in gains(reference, scope)]
+    rows = [(f"{label}, here", BLUE, gain) for label, gain in gains(local, scope)]
+    rows += [(f"{label}, book", SKY, gain) for label, gain in gains(reference, scope)]
     with panel(width=5.6, height=0.8 + 0.26 * max(len(rows), 1)) as (figure, axes):
         for place, (_, colour, gain) in enumerate(rows):
             axes.barh(place, gain.value, height=0.72, color=colour)
@@ -46,13 +46,15 @@ def your_shape(local: Iterable[Record], reference: Iterable[Record], scope: str 
 
 
 def gains(records: Iterable[Record], scope: str) -> list[tuple[str, Ratio]]:
-    """Return (block, gain over the dense engine of the same session) for every sparse record of ``scope``."""
-    records = list(records)
-    found = []
-    for (engine, where, block), record in newest_latencies(records).items():
-        if (engine, where) != ("tvm-bsr", scope):
-            continue
-        session = newest_latencies(r for r in records if r["session_id"] == record["session_id"])
-        if REFERENCE_ENGINE in session:
-            found.append((block, ratio(session[REFERENCE_ENGINE], record)))
-    return sorted(found, key=lambda row: shape_order(row[0]))
+    """Return, for each sparse record of ``scope``, its label and its gain over the dense engine of its session."""
+    sessions: dict[str, list[Record]] = {}
+    for record in records:
+        sessions.setdefault(record["session_id"], []).append(record)
+    found = {}
+    for session in map(newest_latencies, sessions.values()):
+        dense = session.get(REFERENCE_ENGINE)
+        for (engine, where, block), record in session.items():
+            if dense and (engine, where) == ("tvm-bsr", scope):
+                found[block, record["sparsity"]] = ratio(dense, record)
+    ranked = sorted(found, key=lambda key: (shape_order(key[0]), key[1]))
+    return [(f"{block} at {sparsity:.0%}", found[block, sparsity]) for block, sparsity in ranked]
