@@ -1,9 +1,11 @@
 """Promises of the project files: pins, ignores, metadata."""
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,27 @@ def test_the_lock_pins_every_direct_dependency(pins: dict[str, str]) -> None:
         assert canonical(name) in pins
         assert exact in ("", pins[canonical(name)])
     assert canonical("codesign") not in pins
+
+
+def test_every_import_is_a_direct_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    direct = {canonical(requirement.partition("==")[0]) for requirement in project["dependencies"]}
+    provider = packages_distributions()
+    sources = [*(ROOT / "lib").rglob("*.py"), *(ROOT / "book").glob("_ext/**/*.py"), *(ROOT / "notebooks").glob("*.py")]
+    for source in sources:
+        for module in imported(source) - sys.stdlib_module_names - {"codesign", "codesign_book"}:
+            assert direct & {canonical(name) for name in provider[module]}, f"{source} imports {module}"
+
+
+def imported(source: Path) -> set[str]:
+    """Top-level names of the absolute imports of a file."""
+    modules: list[str] = []
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules.append(node.module or "")
+    return {module.partition(".")[0] for module in modules}
 
 
 def test_this_environment_is_the_locked_one(pins: dict[str, str]) -> None:
