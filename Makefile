@@ -7,9 +7,9 @@ SHELL := bash
 
 PYTHON ?= python3.11
 PROFILE ?= report
-BOOK_RESULTS ?= reference
+RESULTS ?= reference
 # What a user types reaches the recipes through the environment, in double quotes: the shell never reads it as code.
-export PROFILE BOOK_RESULTS BLOCK SPARSITY SCOPE MODEL
+export PROFILE RESULTS BLOCK SPARSITY SCOPE MODEL
 
 BIN := .venv/bin
 LOCKED := .venv/requirements.lock
@@ -40,10 +40,10 @@ verify: reproduce  ## the paper's claims in a quarter of an hour
 
 try: $(LOCKED)  ## any block shape: BLOCK=24x1 SPARSITY=0.9 [SCOPE=all] [MODEL=bert-base]
 	$(BIN)/codesign try --block "$${BLOCK-}" --sparsity "$${SPARSITY-}" --scope "$${SCOPE-}" --model "$${MODEL-}" \
-	  --results "$$BOOK_RESULTS"
+	  --results "$$RESULTS"
 
-book: $(LOCKED)  ## the book from the committed results [BOOK_RESULTS=local for this machine's]
-	$(BIN)/codesign book --results "$$BOOK_RESULTS" --profile "$$PROFILE"
+book: $(LOCKED)  ## the book from the committed results [RESULTS=local for this machine's]
+	$(BIN)/codesign book --results "$$RESULTS" --profile "$$PROFILE"
 
 headline: $(LOCKED)  ## draw the README's figure from the committed results
 	$(BIN)/codesign headline

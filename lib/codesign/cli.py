@@ -27,10 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code (2 when the input is refused, 1 when the work fails)."""
     options = _parser().parse_args(arguments)
     os.environ.setdefault("CODESIGN_RUN_ID", new_run_id())
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")  # kernels have no widgets, and need none
     try:
         return int(options.run(options) or 0)
     except EXPLAINED as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False)
+        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 2 if isinstance(error, InputError) else 1
 
 

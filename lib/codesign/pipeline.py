@@ -15,6 +15,7 @@ from typing import Any
 import jupytext
 import nbformat
 import yaml
+from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 
 from codesign.errors import InputError
@@ -35,6 +36,12 @@ TRY = "06_your_shape"
 
 class NotebookFailed(RuntimeError):
     """A cell raised; the message has the cell's number, its first line and the error."""
+
+
+class LocalKernel(AsyncKernelManager):
+    """A kernel spoken to over files instead of open ports."""
+
+    transport = "ipc"
 
 
 class BookFailed(RuntimeError):
@@ -107,11 +114,12 @@ def default_parameters(name: str) -> dict[str, Any]:
         raise InputError("parameters", len(cells), f"one cell with that tag in {name}")
     values: dict[str, Any] = {}
     for statement in ast.parse(cells[0].source).body:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=target)], value=value):
-                values[target] = ast.literal_eval(value)
-            case _:
-                raise InputError("parameters", ast.unparse(statement), f"plain assignments of literals in {name}")
+        target, _, literal = ast.unparse(statement).partition(" = ")
+        try:
+            values[target] = ast.literal_eval(literal)
+        except (SyntaxError, ValueError):
+            expected = f"plain assignments of literals in {name}"
+            raise InputError("parameters", ast.unparse(statement), expected) from None
     return check_all(name, values)
 
 
@@ -137,13 +145,15 @@ def run_notebook(name: str, parameters: Mapping[str, Any]) -> Path:
     NotebookFailed
         If a cell raised. The executed part stays in the build folder.
     """
-    values = default_parameters(name) | check_all(name, parameters, complete=False)
+    defaults = default_parameters(name)
+    values = defaults | check_all(name, parameters, complete=False)
+    changed = {key: value for key, value in values.items() if value != defaults[key]}
     work = places.build() / "notebooks"
     work.mkdir(parents=True, exist_ok=True)
     source, executed = work / f"{name}.ipynb", work / f"{name}.executed.ipynb"
     nbformat.write(read_notebook(name), source)
     start = time.monotonic()
-    _execute(source, executed, values)
+    _execute(source, executed, changed)
     ledger.record(values["profile"], values["results"], name, time.monotonic() - start)
     final = places.runs() / source.name
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -201,6 +211,7 @@ def _execute(source: Path, executed: Path, parameters: Mapping[str, Any]) -> Non
             kernel_name="python3",
             cwd=places.REPOSITORY,
             progress_bar=False,
+            kernel_manager_class=LocalKernel,
             stderr_file=sys.stderr,
         )
     except PapermillExecutionError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +56,22 @@ def tasks_of(study: Study, case: Case) -> list[Record]:
     """
     newest = {record["digest"]: record for record in study.found("task", case.fields())}
     return list(newest.values()) or [study.newest("task", case.fields())]
+
+
+def count_tasks(tasks: Sequence[Record]) -> list[dict[str, Any]]:
+    """Count the tasks of each compiled encoder: ``tasks``, ``sparse`` ones, and the places that use these."""
+    encoders: dict[tuple[str, ...], list[Record]] = {}
+    for task in tasks:
+        encoders.setdefault((task["engine"], task["scope"], task["block"]), []).append(task)
+    return [
+        dict(zip(("engine", "scope", "block"), name, strict=True))
+        | {
+            "tasks": len(found),
+            "sparse": sum(task["family_kind"] == "bsr" for task in found),
+            "sparse_uses": sum(task["weight"] for task in found if task["family_kind"] == "bsr"),
+        }
+        for name, found in encoders.items()
+    ]
 
 
 def write_tasks(study: Study, case: Case, lowered: Lowered, database: Path | None) -> None:
@@ -117,9 +134,8 @@ def _build(study: Study, case: Case) -> None:
 def max_abs_error(study: Study, case: Case) -> float:
     """Largest difference between a built encoder and fp32 PyTorch with the same weights and inputs."""
     where = require_files(study, case.point)
-    job = Job(
-        case.engine, str(where.checkpoint), str(artifact(study, case)), str(where.inputs), case.point.threads
-    )  # fmt: skip
+    paths = str(where.checkpoint), str(artifact(study, case)), str(where.inputs)
+    job = Job(case.engine, *paths, threads=case.point.threads)
     with Worker(job) as worker:
         worker.prepare()
         output, _ = worker.output()

@@ -50,7 +50,7 @@ class Rule:
         """The rule in words."""
         what = {int: "an integer", float: "a number", str: "text"}[self.kind]
         if self.low is not None:
-            what += f" from {self.low:g} to {self.high:g}"
+            what += f" from {self.low} to {self.high}"
         if self.choices:
             what = "one of " + ", ".join(self.choices)
         if self.shape:
@@ -97,7 +97,9 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
 
 def nearest(text: object, names: Iterable[str]) -> str | None:
     """The most similar name, or None when nothing is similar."""
-    matches = difflib.get_close_matches(str(text), list(names), n=1, cutoff=0.4)
+    names = list(names)
+    longer = [name for name in names if name.startswith(str(text))]
+    matches = longer or difflib.get_close_matches(str(text), names, n=1, cutoff=0.4)
     return matches[0] if matches else None
 
 

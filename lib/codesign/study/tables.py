@@ -21,3 +21,9 @@ def table(records: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> M
     rows = [list(columns), ["---"] * len(columns)]
     rows += [[cell.format(**record) for cell in columns.values()] for record in records]
     return Markdown("\n".join(f"| {' | '.join(row)} |" for row in rows))
+
+
+def listing(script: str) -> Markdown:
+    """Show TensorIR, without the import lines."""
+    code = "\n".join(line for line in script.splitlines() if not line.startswith("#")).strip()
+    return Markdown(f"```python\n{code}\n```")

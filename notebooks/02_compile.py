@@ -1,0 +1,109 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How a linear layer becomes a sparse kernel
+#
+# TVM has no sparse operator. We add one: a linear layer over weights stored as *block compressed sparse rows* (BSR):
+# the non-zero blocks of each block-row, one after the other, with the block-column of each. **What does an encoder
+# become when its pruned linears are replaced, and is it still the same function?**
+#
+# Activations are kept feature-major, `[features, tokens]`, through the whole encoder, so that a kernel can vectorise
+# over tokens whatever the shape of its blocks. Bias, GELU and the residual sum happen inside the kernel, before a
+# result leaves the registers.
+
+# %% tags=["parameters"]
+results = "reference"  # "reference" reads the committed records, "local" measures here what is missing
+profile = "report"  # smoke, verify, report or paper: which local records count, and how often sessions repeat
+model = "bert-base"  # bert-base, bert-tiny (random weights); minilm (pretrained); a local directory; a hub id
+seed = 0  # of random weights, random masks and inputs
+scopes = ["attention", "all"]  # which linears are pruned: attention, ffn, all
+pruner = "magnitude"  # magnitude or random
+blocks = ["dense", "1x1", "4x1", "16x1", "32x1", "1x32", "16x16", "32x32"]  # rows x columns of W[out, in], or dense
+sparsity = 0.8  # share of blocks removed from each matrix, at least 0 and below 1
+batch = 1  # sequences
+seq = 128  # tokens a sequence
+threads = 2  # at most the cores of this machine
+
+# %% tags=["hide-input"]
+from codesign.study.chain import open_study
+from codesign.study.compiled import count_tasks, ensure_lowered
+from codesign.study.example import compile_one_matrix
+from codesign.study.points import headline, sweep
+from codesign.study.tables import listing, table
+from codesign.study.timed import compiled_cases
+
+# %%
+study = open_study(results, profile)
+points = sweep(
+    model=model,
+    seed=seed,
+    scopes=scopes,
+    pruner=pruner,
+    blocks=blocks,
+    sparsity=sparsity,
+    batch=batch,
+    seq=seq,
+    threads=threads,
+)
+
+# %% [markdown]
+# ## One matrix
+#
+# The first pruned matrix as the tuner sees it: the definition of the operator, plain loops over blocks.
+
+# %%
+example = compile_one_matrix(headline(points))
+listing(example.before)
+
+# %% [markdown]
+# And after a *schedule* was chosen, here the first that fits, without tuning: block-rows are divided among the threads
+# by their non-zeros, a tile of outputs stays in registers while the blocks of its row go by, and the innermost loop is
+# one vector wide.
+
+# %% tags=["scroll-output"]
+listing(example.after)
+
+# %% [markdown]
+# Its result against PyTorch's, with the same weight and random activations:
+
+# %%
+table(
+    [vars(example)],
+    {"shape": "{shape[0]} x {shape[1]}", "blocks stored": "{density:.1%}", "largest difference": "{max_abs_err:.1e}"},
+)
+
+# %% [markdown]
+# ## Whole encoders
+#
+# Each encoder lowered: what its kernels are, and how many places use each. Kernels of one shape and number of blocks
+# are one *task*, tuned once. The stock rows are TVM's own pipeline, which computes the zeros.
+
+# %%
+tasks = ensure_lowered(study, [case for case in compiled_cases(points, stock=True) if case.tuned])
+table(
+    count_tasks(tasks),
+    {
+        "engine": "{engine}",
+        "pruned": "{scope}",
+        "block": "{block}",
+        "tasks": "{tasks}",
+        "sparse tasks": "{sparse}",
+        "sparse linears": "{sparse_uses}",
+    },
+)
+
+# %% [markdown]
+# ## What this shows
+#
+# The compiler reads nothing but the zeros in the weights: any checkpoint, pruned by anybody, becomes such an encoder.
+# What remains is to choose among the ways in which each kernel can be written, and that is what tuning is for.

@@ -1,0 +1,148 @@
+"""The command and the Makefile: refusals before any work, exit codes, and the doctor."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from codesign import cli, doctor, pipeline
+from codesign.errors import MissingRecord
+from codesign.records import REPOSITORY
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What would have been run."""
+    calls: list[object] = []
+
+    def run(name: str, values: dict[str, object]) -> Path:
+        calls.append((name, values))
+        return Path(f"{name}.ipynb")
+
+    monkeypatch.setattr(pipeline, "run_notebook", run)
+    monkeypatch.setattr(pipeline, "build_book", lambda *given, **named: calls.append((given, named)))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("block", "sparsity", "message"),
+    [
+        (
+            "0x4",
+            "0.9",
+            "block='0x4' is not valid: expected ROWSxCOLS with integers of at least 1, as in '32x1'; did you",
+        ),
+        ("32*1", "0.9", "did you mean 32x1?"),
+        ("", "0.9", "block=''"),
+        ("24x1", "1.2", "sparsity=1.2 is not valid: expected a number from 0.0 to 0.999; did you mean 0.999?"),
+        ("24x1", "much", "sparsity='much'"),
+        ("24x1", "", "sparsity=None"),
+    ],
+)
+def test_try_refuses_before_any_work(
+    ran: list[object], capsys: pytest.CaptureFixture[str], block: str, sparsity: str, message: str
+) -> None:
+    assert cli.main(["try", "--block", block, "--sparsity", sparsity]) == 2
+    assert message in capsys.readouterr().err
+    assert not ran
+
+
+def test_try_measures_here_and_then_builds_the_book_from_the_committed_results(ran: list[object]) -> None:
+    assert cli.main(["try", "--block", "24x1", "--sparsity", "0.9", "--scope", "", "-p", "seq=64"]) == 0
+    assert ran == [
+        ("06_your_shape", {"block": "24x1", "sparsity": 0.9, "seq": 64, "results": "local"}),
+        (("reference", "report"), {"done": ["06_your_shape"]}),
+    ]
+
+
+def test_run_takes_a_profile_and_lets_pairs_override_it(ran: list[object]) -> None:
+    assert cli.main(["run", "03_tune", "--profile", "smoke", "-p", "seq=64", "--results", "local"]) == 0
+    ((name, values),) = ran
+    assert name == "03_tune"
+    assert values["model"] == "bert-tiny"
+    assert (values["profile"], values["results"], values["seq"]) == ("smoke", "local", 64)
+
+
+def test_a_pair_without_a_value_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "03_tune", "-p", "seq"]) == 2
+    assert "NAME=VALUE" in capsys.readouterr().err
+
+
+def test_a_failure_that_explains_itself_exits_1_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(name: str, values: object) -> None:
+        raise MissingRecord("latency", {}, "notebook 04_latency", "here")
+
+    monkeypatch.setattr(pipeline, "run_notebook", run)
+    assert cli.main(["run", "03_tune"]) == 1
+    error = capsys.readouterr().err
+    assert "notebook 04_latency makes it" in error
+    assert "Traceback" not in error
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "run_notebook", lambda name, values: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["run", "03_tune"])
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+
+def test_what_a_user_types_never_becomes_shell_code() -> None:
+    printed = make("--dry-run", "try", "BLOCK=32*1; false", "SPARSITY='0.9' `false`")
+    assert '--block "${BLOCK-}" --sparsity "${SPARSITY-}"' in printed.stdout
+    assert "32*1" not in printed.stdout
+
+
+def test_verify_is_reproduce_with_its_profile() -> None:
+    assert 'codesign reproduce --profile "$PROFILE"' in make("--dry-run", "verify").stdout
+
+
+def test_make_help_lists_the_commands() -> None:
+    listed = {line.split()[0] for line in make("help").stdout.splitlines()}
+    assert listed >= {"reproduce", "verify", "try", "book", "test", "check", "clean", "distclean", "doctor"}
+
+
+def test_the_doctor_is_content_where_the_lock_is_installed() -> None:
+    assert [f for f in doctor.examine() if f.what == "packages"] == [
+        doctor.Finding("packages", True, f"{_pins()} as locked", "requirements.lock")
+    ]
+
+
+def _pins() -> int:
+    return sum("==" in line for line in (REPOSITORY / "requirements.lock").read_text().splitlines())
+
+
+@pytest.mark.parametrize("package", ["apache-tvm-ffi", "torch"])
+def test_the_doctor_sees_another_version(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str
+) -> None:
+    version = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.1.15" if name == package else version(name))
+    findings = doctor.examine()
+    (wrong,) = (finding for finding in findings if finding.what == package)
+    assert not wrong.ok
+    assert wrong.found == "0.1.15"
+    assert ("segfaults" in wrong.wanted) == (package == "apache-tvm-ffi")
+    assert doctor.report(findings) == 1
+    assert package in capsys.readouterr().out
+
+
+def test_the_doctor_sees_a_lock_that_pins_a_version_that_crashes(tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.lock"
+    lock.write_text("apache-tvm-ffi==0.1.15\n")
+    assert any(not finding.ok and "0.1.14.post1 pinned" in finding.wanted for finding in doctor.examine(lock))
+
+
+def test_the_doctor_misses_a_package_and_a_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.lock"
+    lock.write_text("apache-tvm-ffi==0.1.14.post1\nno-such-package==1.0\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = {finding.what: finding.found for finding in doctor.examine(lock) if not finding.ok}
+    assert found.items() >= {"no-such-package": "not installed", "C++ compiler": "none"}.items()

@@ -1,0 +1,183 @@
+"""Parameters: the rules, the notebooks' own cells and the profiles agree; everything else is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+import pytest
+
+from codesign import pipeline
+from codesign.errors import InputError
+from codesign.study import places
+from codesign.study.parameters import NOTEBOOKS, RULES, check, check_all, parse
+from codesign.study.points import sweep
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+TUNE = pipeline.default_parameters("03_tune")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("sparsity", 1.2, r"sparsity=1.2 .* a number from 0.0 to 0.999; did you mean 0.999"),
+        ("sparsity", -0.5, "did you mean 0.0"),
+        ("sparsity", float("nan"), "sparsity=nan"),
+        ("sparsity", "0.8", r"sparsity='0.8' .* did you mean 0.8"),
+        ("threads", 0, "an integer from 1 to 256; did you mean 1"),
+        ("threads", 2.0, r"threads=2.0 .* an integer .* did you mean 2"),
+        ("seed", True, r"seed=True .* an integer"),
+        ("scope", "atention", "one of attention, ffn, all; did you mean attention"),
+        ("scopes", "all", "a list without repetition"),
+        ("scopes", ["all", "all"], r"did you mean \['all'\]"),
+        ("blocks", ["dense", "0x4"], r"block='0x4' .* did you mean 1x4"),
+        ("block", "dense", "block='dense'"),
+        ("block", 4, r"block=4 .* a block shape as '32x1'"),
+        ("model", "", "model=''"),
+        ("sparsty", 0.8, r"parameter='sparsty' .* did you mean sparsity"),
+    ],
+)
+def test_a_value_against_its_rule_is_refused_with_the_nearest_right_one(name: str, value: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check(name, value)
+
+
+def test_a_whole_number_is_a_number() -> None:
+    assert check("sparsity", 0) == 0.0
+    assert isinstance(check("sparsity", 0), float)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("block", "0x4", "0x4"),  # YAML 1.1 reads a hexadecimal 4
+        ("blocks", "[dense, 0x4, 32x1]", ["dense", "0x4", "32x1"]),
+        ("model", "7", "7"),
+        ("sparsity", "0.9", 0.9),
+        ("threads", "2", 2),
+    ],
+)
+def test_text_is_read_as_the_rule_says(name: str, text: str, value: object) -> None:
+    assert parse(name, text) == value
+
+
+def test_text_that_is_not_yaml_is_refused() -> None:
+    with pytest.raises(InputError, match=r"scopes='\[all'"):
+        parse("scopes", "[all")
+
+
+def test_a_notebook_takes_its_own_parameters_only() -> None:
+    with pytest.raises(InputError, match=r"parameter='block' .* a parameter of 03_tune; did you mean blocks"):
+        check_all("03_tune", TUNE | {"block": "4x1"})
+
+
+def test_a_missing_parameter_is_named() -> None:
+    incomplete = {name: value for name, value in TUNE.items() if name != "seq"}
+    with pytest.raises(InputError, match=r"seq=None .* \(03_tune takes it, and it is missing\)"):
+        check_all("03_tune", incomplete)
+
+
+def test_an_unknown_notebook_gets_the_nearest_one() -> None:
+    with pytest.raises(InputError, match=r"notebook='3_tune' .* did you mean 03_tune"):
+        check_all("3_tune", {})
+
+
+def test_every_notebook_is_known_and_its_cell_defines_its_parameters_with_valid_values() -> None:
+    assert {path.stem for path in places.NOTEBOOKS.glob("*.py")} == set(NOTEBOOKS)
+    for name, wanted in NOTEBOOKS.items():
+        assert tuple(pipeline.default_parameters(name)) == wanted, name
+
+
+def test_every_parameter_says_its_values_or_unit_in_the_cell() -> None:
+    for name in NOTEBOOKS:
+        (cell,) = (c for c in pipeline.read_notebook(name).cells if "parameters" in c.metadata.get("tags", ()))
+        bare = [line for line in cell.source.splitlines() if "#" not in line]
+        assert bare in ([], ['profile = "try"']), name
+
+
+@pytest.mark.parametrize("profile", pipeline.profiles())
+def test_every_profile_gives_every_notebook_a_sweep_and_a_budget(profile: str) -> None:
+    path = places.PROFILES / f"{profile}.yaml"
+    sections = pipeline.load_profile(path)
+    assert set(sections) == set(NOTEBOOKS) - {pipeline.TRY}
+    for values in sections.values():
+        assert sweep(**{name: value for name, value in values.items() if name != "trials_per_task"})
+    assert set(pipeline.ledger.budgets(profile)) == {*sections, "book"}
+
+
+def test_the_notebooks_default_to_the_report_profile() -> None:
+    for name, values in pipeline.load_profile(places.PROFILES / "report.yaml").items():
+        assert pipeline.default_parameters(name) == {"results": "reference", "profile": "report", **values}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seq: 32", "sequence: 32", "parameter='sequence' .* did you mean seq"),
+        ("  seq: 32\n", "", "seq=None .* missing"),
+        ("seq: 32", "seq: '32'", "seq='32' .* an integer"),
+        ("seq: 32", "seq: 4096", "seq=4096 .* did you mean 512"),
+        ("common:", "comon:", "section='comon' .* did you mean common"),
+        ("03_tune:", "03_tun:", "notebook='03_tun' .* did you mean 03_tune"),
+        ("trials_per_task", "trials", r"parameter='trials' .* did you mean trials_per_task"),
+    ],
+)
+def test_a_mistake_in_a_profile_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = (places.PROFILES / "smoke.yaml").read_text().partition("budget_minutes")[0]
+    path = tmp_path / "mine.yaml"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match=message):
+        pipeline.load_profile(path)
+
+
+def test_an_unknown_profile_gets_the_nearest_one() -> None:
+    with pytest.raises(InputError, match=r"profile='reprot' .* did you mean report"):
+        pipeline.load_profile(places.PROFILES / "reprot.yaml")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own for everything a run writes, and a notebook folder to fill."""
+    monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
+    monkeypatch.setattr(places, "NOTEBOOKS", tmp_path / "notebooks")
+    places.NOTEBOOKS.mkdir()
+    return tmp_path
+
+
+def write_notebook(body: str) -> None:
+    header = jupytext.writes(nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL}), "py:percent")
+    cell = "\n".join(f"{name} = {value!r}" for name, value in TUNE.items())
+    (places.NOTEBOOKS / "03_tune.py").write_text(f'{header}\n# %% tags=["parameters"]\n{cell}\n\n# %%\n{body}\n')
+
+
+def test_a_run_replaces_parameters_and_leaves_progress_out_of_the_page(workspace: Path) -> None:
+    write_notebook("import sys\nprint('shown', seq)\nprint('progress', file=sys.stderr)")
+    path = pipeline.run_notebook("03_tune", {"seq": 64})
+    assert path == workspace / "runs" / "03_tune.ipynb"
+    outputs = nbformat.read(path, as_version=4).cells[-1].outputs
+    assert [output.text for output in outputs] == ["shown 64\n"]
+
+
+def test_a_failed_cell_is_named_and_the_older_page_stays(workspace: Path) -> None:
+    page = workspace / "runs" / "03_tune.ipynb"
+    page.parent.mkdir()
+    page.write_text("older")
+    write_notebook("seq / 0  # goes wrong")
+    with pytest.raises(pipeline.NotebookFailed, match=r"03_tune, cell 2 .*goes wrong.*ZeroDivisionError"):
+        pipeline.run_notebook("03_tune", {})
+    assert page.read_text() == "older"
+
+
+@pytest.mark.parametrize("cell", ["seq = 2 * 64", "def seq(): ...", "seq: int = 128"])
+def test_a_parameters_cell_holds_plain_literals_only(workspace: Path, cell: str) -> None:
+    write_notebook("")
+    path = places.NOTEBOOKS / "03_tune.py"
+    path.write_text(path.read_text().replace("seq = 128", cell))
+    with pytest.raises(InputError, match="seq"):
+        pipeline.default_parameters("03_tune")
+
+
+def test_rules_in_words_fit_a_sentence() -> None:
+    assert all(rule.expected for rule in RULES.values())
