@@ -16,4 +16,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register roles, directives and the renderer of formulas."""
     for part in (mathml, roles, judged, tables, drawings, stamp):
         part.setup(app)
+    # Jupyter Book sets this option for an extension that we leave out.
+    app.add_config_value("comments_config", {}, "html")
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}

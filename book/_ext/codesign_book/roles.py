@@ -9,8 +9,10 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
 from codesign.errors import InputError
+from codesign.study.claims import VERDICTS
 from codesign.study.numbers import lookup
 from codesign_book.shown import shown
+from codesign_book.tables import verdict_classes
 
 Result = tuple[list[nodes.Node], list[nodes.system_message]]
 
@@ -25,7 +27,7 @@ class Num(SphinxRole):
             text = lookup(here.numbers, self.text, here.evidence.results.mode)
         except InputError as error:
             return hole(self, str(error))
-        return [nodes.inline(self.rawtext, text, classes=["num"])], []
+        return [nodes.inline(self.rawtext, text, classes=verdict_classes(text) if text in VERDICTS else ["num"])], []
 
 
 class Paper(SphinxRole):

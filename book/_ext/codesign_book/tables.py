@@ -12,8 +12,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from codesign.study.claims import NOT_MEASURED, Verdict
 from codesign.study.evidence import Evidence, Key, median_ms, missing
-from codesign.study.numbers import effect_text, milliseconds, times
-from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order
+from codesign.study.numbers import effect_text, error, milliseconds, times
+from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits
 from codesign_book.shown import shown
 
 Cell = str | nodes.Node
@@ -33,7 +33,7 @@ class Claims(SphinxDirective):
         if "check" in self.options:
             rows = [[code(v.id), code(v.claim.command), f"{v.claim.minutes} min", badge(v)] for v in verdicts]
             return [table(["claim", "command", "takes", "verdict here"], rows)]
-        rows = [[code(v.id), v.claim.statement, badge(v), effect_text(v) + held_back(v)] for v in verdicts]
+        rows = [[code(v.id), v.claim.statement, badge(v), effect(v)] for v in verdicts]
         return [table(["claim", "statement", "verdict", "effect"], rows, widths=[14, 46, 16, 24])]
 
 
@@ -54,8 +54,8 @@ class Latencies(SphinxDirective):
         ]
         if not keys:
             return [nodes.paragraph("", f"{SCOPE_LABELS[scope]}: {NOT_MEASURED}.")]
-        head = ["engine", "block", "median", "95% interval, ms", "largest error", "against our dense engine"]
-        return [table(head, [latency_row(evidence, key) for key in keys], numeric_from=2)]
+        head = ["block shape or dense engine", "median", "95% interval, ms", "largest error", "over our dense engine"]
+        return [table(head, [latency_row(evidence, key) for key in keys], numeric_from=1)]
 
 
 def latency_row(evidence: Evidence, key: Key) -> list[Cell]:
@@ -63,19 +63,25 @@ def latency_row(evidence: Evidence, key: Key) -> list[Cell]:
     record, dense = evidence.latency(key), ("tvm-dense", "none", "dense")
     time = median_ms(record)
     gain = times(evidence.speedup(dense, key)) if key != dense and dense in evidence.latencies else "-"
-    label = ENGINE_LABELS[key[0]] + (" (flagged)" if record["flagged"] else "")
-    interval = f"{time.low:.1f} to {time.high:.1f}"
-    return [label, key[2], milliseconds(time.value), interval, f"{record['max_abs_err']:.0e}", gain]
+    label = (key[2] if key[2] != "dense" else ENGINE_LABELS[key[0]]) + (" (flagged)" if record["flagged"] else "")
+    interval = f"{three_digits(time.low)} to {three_digits(time.high)}"
+    return [label, milliseconds(time.value), interval, error(record["max_abs_err"]), gain]
 
 
-def held_back(verdict: Verdict) -> str:
-    """Say why a verdict is inconclusive although its interval may decide: a session was flagged."""
-    return f" ({verdict.note})" if verdict.effect is not None and verdict.note else ""
+def effect(verdict: Verdict) -> nodes.Node:
+    """Return the effect of a claim, and why it decides nothing where its session was flagged."""
+    note = f" ({verdict.note})" if verdict.effect is not None and verdict.note else ""
+    return nodes.inline("", "", nodes.inline("", effect_text(verdict), classes=["num"]), nodes.Text(note))
 
 
 def badge(verdict: Verdict) -> nodes.Node:
     """Return the verdict as a coloured word."""
-    return nodes.inline("", verdict.verdict, classes=["verdict", verdict.verdict.replace(" ", "-")])
+    return nodes.inline("", verdict.verdict, classes=verdict_classes(verdict.verdict))
+
+
+def verdict_classes(verdict: str) -> list[str]:
+    """Return the style classes of a verdict."""
+    return ["verdict", verdict.replace(" ", "-")]
 
 
 def code(text: str) -> nodes.Node:

@@ -14,7 +14,7 @@ from codesign.measure.ratios import Interval
 from codesign.records import code_digest
 from codesign.study.claims import NOT_MEASURED, Verdict, amdahl_bound, attention_share, evaluate
 from codesign.study.evidence import Evidence, Source, median_ms
-from codesign.study.words import shape_order
+from codesign.study.words import shape_order, three_digits
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 BASELINES = ("tvm-dense", "openvino", "torch-eager", "tvm-stock-tuned", "tvm-stock-default")
@@ -48,14 +48,17 @@ def lookup(values: dict[str, str], key: str, mode: str) -> str:
 
 def milliseconds(value: float) -> str:
     """Format a latency with three significant digits: ``9.41 ms``, ``31.2 ms``, ``24,366 ms``."""
-    if value >= 1000:
-        return f"{value:,.0f} ms"
-    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} ms"
+    return f"{three_digits(value)} ms"
+
+
+def error(value: float) -> str:
+    """Format a largest absolute error: ``2e-6``."""
+    return f"{value:.0e}".replace("e-0", "e-")
 
 
 def times(ratio: Interval) -> str:
-    """Format a ratio with its interval, to three significant digits."""
-    digits = 2 if ratio.value < 10 else 1 if ratio.value < 100 else 0
+    """Format a ratio with its interval, to three significant digits where it is above one."""
+    digits = 4 if ratio.value < 0.1 else 2 if ratio.value < 10 else 1 if ratio.value < 100 else 0
     low, high = (f"{end:,.{digits}f}" for end in (ratio.low, ratio.high))
     return f"{ratio.value:,.{digits}f}{TIMES} ({low} to {high})"
 
@@ -119,7 +122,7 @@ def compiles(evidence: Evidence) -> Iterator[Item]:
         yield f"{key}.size", f"{record['artifact_bytes'] / 2**20:.0f} MiB"
         yield f"{key}.functions", str(record["functions"])
         yield f"{key}.bsr_linears", str(record["bsr_linears"])
-        yield f"{key}.error", f"{record['max_abs_err']:.0e}"
+        yield f"{key}.error", error(record["max_abs_err"])
 
 
 def tasks(evidence: Evidence) -> Iterator[Item]:
@@ -148,7 +151,7 @@ def latencies(evidence: Evidence) -> Iterator[Item]:
     for parts, record in evidence.latencies.items():
         key = ".".join(("latency", *parts))
         yield key, milliseconds(median_ms(record).value)
-        yield f"{key}.error", f"{record['max_abs_err']:.0e}"
+        yield f"{key}.error", error(record["max_abs_err"])
         yield f"{key}.solo", milliseconds(statistics.median(record["solo_ns"]) / 1e6)
 
 

@@ -26,3 +26,8 @@ def shape_order(block: str) -> tuple[int, int, int]:
         return (0, 0, 0)
     shape = BlockShape.parse(block)
     return (1 if shape.cols == 1 else 2, shape.rows if shape.cols == 1 else shape.area, shape.rows)
+
+
+def three_digits(value: float) -> str:
+    """Format to about three significant digits, without an exponent: ``9.41``, ``31.2``, ``24,366``."""
+    return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}"

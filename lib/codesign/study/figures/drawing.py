@@ -21,11 +21,20 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 
 INK, PAPER = "#010203", "#fcfdfe"  # stand-ins: replaced by the page's own colours when the SVG is written
-LIGHT, DARK = {INK: "#1f2328", PAPER: "#ffffff"}, {INK: "#e6e6e6", PAPER: "#121212"}
-PAGE = {INK: "currentColor", PAPER: "var(--pst-color-background, #ffffff)"}
 
-# Okabe and Ito's colours, told apart by readers with any kind of colour vision; these read on white and on black.
-BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"
+# Okabe and Ito's colours, told apart by readers with any kind of colour vision. The two blues mean "the one" and "the
+# others", so on a dark page they change places in brightness; orange serves both.
+BLUE, SKY, ORANGE = "#0072b2", "#56b4e9", "#e69f00"
+
+LIGHT = {INK: "#1f2328", PAPER: "#ffffff"}
+DARK = {INK: "#e6e6e6", PAPER: "#121212", BLUE: "#6cc5ff", SKY: "#2f739e"}
+PAGE = {
+    INK: "currentColor",
+    PAPER: "var(--pst-color-background, #ffffff)",
+    BLUE: f"var(--figure-blue, {BLUE})",
+    SKY: f"var(--figure-sky, {SKY})",
+}
+ON_ORANGE = "#111111"
 
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be searched, selected and read aloud
@@ -98,8 +107,9 @@ def panel(width: float = 4.4, height: float = 3.0) -> Iterator[tuple[Figure, Axe
 
 
 def at_end(axes: Axes, text: str, x: float, y: float, **style: Any) -> None:
-    """Write ``text`` a little to the right of a bar or a line that ends at (x, y)."""
-    axes.annotate(text, (x, y), (4, 0), textcoords="offset points", va="center", **style)
+    """Write ``text`` a little to the right of a bar or a line that ends at (x, y), on a patch of paper."""
+    paper = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}
+    axes.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", bbox=paper, **style)
 
 
 def to_svg(figure: Figure, colours: dict[str, str], prefix: str) -> str:

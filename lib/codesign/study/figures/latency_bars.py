@@ -10,7 +10,7 @@ from codesign.measure.ratios import Interval
 from codesign.schema import Record
 from codesign.study.evidence import Key, median_ms, newest_latencies
 from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
-from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order
+from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits
 
 DENSE_ENGINES = ("tvm-dense", "openvino", "torch-eager", "tvm-stock-tuned")
 GUIDES = ("tvm-dense", "torch-eager")  # drawn as lines through the sparse rows
@@ -63,7 +63,7 @@ def bar_panel(title: str, rows: list[Row], limit: float) -> Figure:
             axes.barh(place, time.value, height=0.72, color=colours[kind])
             axes.plot([time.low, time.high], [place, place], color=INK, linewidth=1.2, solid_capstyle="butt")
             weight = "bold" if kind == "best" else "normal"
-            at_end(axes, f"{time.value:.1f}", time.high, place, weight=weight)
+            at_end(axes, three_digits(time.value), time.high, place, weight=weight)
             if label in [ENGINE_LABELS[engine] for engine in GUIDES]:
                 axes.plot(
                     [time.value] * 2,
@@ -84,7 +84,7 @@ def bar_panel(title: str, rows: list[Row], limit: float) -> Figure:
 
 def sentence(scope: str, rows: list[Row]) -> str:
     """Say in words what a panel shows."""
-    parts = ", ".join(f"{label} {time.value:.1f} ms" for _, label, time in rows)
+    parts = ", ".join(f"{label} {three_digits(time.value)} ms" for _, label, time in rows)
     return f"{SCOPE_LABELS[scope]}: {parts}."
 
 
@@ -96,6 +96,6 @@ def caption(records: Iterable[Record]) -> str:
     return (
         f"One inference of {sparse['model']} with {sparse['sparsity']:.0%} of the blocks pruned: "
         f"batch {sparse['batch']}, {sparse['seq']} tokens, {sparse['threads']} threads, float32. Blue: our compiler on "
-        "sparse weights, one row a block shape, the fastest in dark blue. Orange: dense engines. Bars are medians; "
+        "sparse weights, one row a block shape, the fastest highlighted. Orange: dense engines. Bars are medians; "
         "the line at their end is the 95% interval."
     )

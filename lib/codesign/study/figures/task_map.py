@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 
 from codesign.schema import Record
 from codesign.study.evidence import newest_tasks
-from codesign.study.figures.drawing import BLUE, ORANGE, PAPER, SKY, Drawing, at_end, panel
+from codesign.study.figures.drawing import BLUE, ON_ORANGE, ORANGE, PAPER, Drawing, at_end, panel
 from codesign.study.words import SCOPE_LABELS, shape_order
 
-COLOURS = {"bsr": BLUE, "dense": ORANGE, "stock": SKY}
+COLOURS = {"bsr": BLUE, "dense": ORANGE, "stock": ORANGE}
+INSIDE = {"bsr": PAPER, "dense": ON_ORANGE, "stock": ON_ORANGE}
 
 
 def task_map(records: Iterable[Record]) -> Drawing:
@@ -47,7 +48,9 @@ def scope_panel(scope: str, rows: dict[str, list[Record]]) -> Figure:
                 uses, colour = task["weight"], COLOURS[task["family_kind"]]
                 axes.barh(place, uses, left=start, height=0.74, color=colour, edgecolor=PAPER, linewidth=1)
                 if uses > 0.06 * longest:
-                    axes.text(start + uses / 2, place, str(uses), ha="center", va="center", color="white")
+                    axes.text(
+                        start + uses / 2, place, str(uses), ha="center", va="center", color=INSIDE[task["family_kind"]]
+                    )
                 start += uses
             trials = sum(t["trials"] for t in tasks)
             at_end(axes, f"{len(tasks)} tasks, {trials} trials", start, place)

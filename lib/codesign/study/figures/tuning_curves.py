@@ -28,9 +28,9 @@ def tuning_curves(records: Iterable[Record]) -> Drawing:
         for (label, points), colour, height in zip(lines, colours, heights, strict=True):
             seconds, share = zip(*points, strict=True)
             axes.step(seconds, share, where="post", color=colour, linewidth=1.8)
-            at_end(axes, f"{label}\nends at {share[-1]:.0%}", seconds[-1], height, color=colour)
+            at_end(axes, f"{label}: {share[-1]:.0%}", seconds[-1], height, color=colour)
         longest = max((points[-1][0] for _, points in lines), default=1.0)
-        axes.set_xlim(0, longest * 1.35)
+        axes.set_xlim(0, longest * 1.55)
         axes.set_ylim(0, 1.05)
         axes.yaxis.set_major_formatter("{x:.0%}")
         axes.set_xlabel("seconds of tuning")

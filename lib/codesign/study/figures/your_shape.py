@@ -41,7 +41,7 @@ def your_shape(local: Iterable[Record], reference: Iterable[Record], scope: str 
         axes.set_title(SCOPE_LABELS[scope])
     listing = ", ".join(f"{label} {gain.value:.2f}" for label, _, gain in rows)
     alt = f"Gain over our own dense engine: {listing}." if rows else "No shape has been tried on this machine yet."
-    caption = "Dark blue was measured here, light blue is the book. Left of the orange line, pruning lost."
+    caption = "Strong blue was measured here, pale blue is the book. Left of the orange line, pruning lost."
     return Drawing([figure] if rows else [], alt, caption)
 
 
