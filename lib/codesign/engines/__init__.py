@@ -1,0 +1,34 @@
+"""The engines that are compared, one a file, each run in a worker process of its own.
+
+A new engine is a file with a class that has what `codesign.engines.base.Engine` asks for, and a line here.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from codesign.engines.base import Engine, Job
+from codesign.engines.openvino import OpenVINO
+from codesign.engines.torch_eager import TorchEager
+from codesign.engines.tvm import TVM
+from codesign.errors import InputError
+
+_ALL: tuple[Engine, ...] = (
+    TorchEager(),
+    OpenVINO(),
+    TVM("tvm-stock-default"),  # dense, TVM's default pipeline
+    TVM("tvm-stock-tuned"),  # dense, TVM's own rules tuned
+    TVM("tvm-dense"),  # our pipeline at density 1.0
+    TVM("tvm-bsr"),  # our pipeline with BSR operators
+)
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in _ALL}
+
+__all__ = ["ENGINES", "Engine", "Job", "find"]
+
+
+def find(name: str) -> Engine:
+    """Return the engine called `name`; InputError names the nearest one when there is none."""
+    if name not in ENGINES:
+        nearest = next(iter(difflib.get_close_matches(name, ENGINES, n=1)), None)
+        raise InputError("engine", name, f"one of {', '.join(ENGINES)}", nearest)
+    return ENGINES[name]

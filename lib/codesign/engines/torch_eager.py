@@ -1,0 +1,33 @@
+"""PyTorch as it comes: eager mode. The reference for correctness, and the baseline that the paper names."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from codesign.engines.base import Call, Job, missing
+
+
+class TorchEager:
+    name = "torch-eager"
+
+    def unavailable(self) -> str | None:
+        return missing("torch")
+
+    def prepare(self, job: Job) -> Call:
+        import torch
+
+        from codesign.encoder import EncoderForward, load_encoder
+
+        torch.set_num_threads(job.threads)
+        torch.set_num_interop_threads(1)  # one encoder at a time has nothing to run beside itself
+        model = EncoderForward(load_encoder(job.checkpoint, attention="sdpa"))
+        inputs = [torch.from_numpy(array) for array in job.load_inputs()]
+
+        @torch.inference_mode()
+        def call() -> np.ndarray:
+            return model(*inputs).numpy()
+
+        return call
+
+    def settings(self, job: Job) -> dict[str, object]:
+        return {"attention": "sdpa", "inference_mode": True, "num_threads": job.threads, "num_interop_threads": 1}

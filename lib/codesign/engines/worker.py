@@ -1,0 +1,94 @@
+"""The worker process of one engine: ``python -m codesign.engines.worker``, driven by `codesign.engines.client`.
+
+It reads one JSON request a line and answers each with one JSON line:
+
+=========================================  ==========================================================
+``{"do": "prepare", "job": {...}}``        ``{"seconds": 1.5, "settings": {...}}``
+``{"do": "output", "path": "out.npy"}``    ``{"call_ns": 12}``: one call, its output saved as float32
+``{"do": "run", "calls": 9, "discard": 3}``  ``{"samples_ns": [9 numbers], "discarded_ns": [3 numbers]}``
+=========================================  ==========================================================
+
+An exception is answered with ``{"error": "..."}``, and the worker lives on. It ends when its input does.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from codesign.engines import Job, find
+from codesign.engines.base import Call
+
+Answer = dict[str, Any]
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self._call: Call | None = None
+
+    def prepare(self, job: dict[str, Any]) -> Answer:
+        start = time.perf_counter()
+        parsed = Job(**job)
+        engine = find(parsed.engine)
+        self._call = engine.prepare(parsed)
+        return {"seconds": time.perf_counter() - start, "settings": engine.settings(parsed)}
+
+    def output(self, path: str) -> Answer:
+        output, call_ns = _timed(self._prepared())
+        np.save(path, output)
+        return {"call_ns": call_ns}
+
+    def run(self, calls: int, discard: int) -> Answer:
+        call = self._prepared()
+        gc.collect()
+        gc.disable()  # a collection inside a sample would be charged to the engine
+        try:
+            times = [_timed(call)[1] for _ in range(discard + calls)]
+        finally:
+            gc.enable()
+        return {"samples_ns": times[discard:], "discarded_ns": times[:discard]}
+
+    def _prepared(self) -> Call:
+        if self._call is None:
+            raise RuntimeError("nothing is prepared yet")
+        return self._call
+
+
+def _timed(call: Call) -> tuple[np.ndarray, int]:
+    start = time.perf_counter_ns()
+    output = call()
+    return output, time.perf_counter_ns() - start
+
+
+def main() -> None:
+    """Answer requests until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the session, which then ends its workers
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not look like an answer
+    worker = _Worker()
+    actions: dict[str, Callable[..., Answer]] = {
+        "prepare": worker.prepare,
+        "output": worker.output,
+        "run": worker.run,
+    }
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = actions[request.pop("do")](**request)
+        except Exception as error:  # whatever an engine raises belongs into the record, not into a crash
+            traceback.print_exc()
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

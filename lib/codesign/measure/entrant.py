@@ -1,0 +1,142 @@
+"""A contender in a session: its worker, whether its output is right, and the times it took."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codesign.engines import Job, find
+from codesign.engines.client import EngineError, Worker, WorkerDied
+from codesign.measure.protocol import SLOW_CALL_S, Plan, Protocol
+
+#: A larger error against PyTorch is a wrong result, whatever its speed; rounding stays below a hundredth of this.
+WRONG_ABOVE = 1e-2
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One encoder on one engine, to be timed.
+
+    Parameters
+    ----------
+    engine
+        Name in `codesign.engines.ENGINES`.
+    point
+        The point fields of its record, ``block_sparsity`` and ``element_sparsity``.
+    checkpoint
+        Directory of the (pruned) encoder.
+    artifact
+        Directory of the compiled encoder, for engines that load one.
+    expected
+        File (.npy): what PyTorch computes in float32 for the same weights and inputs, float32[batch, seq, hidden].
+    inputs
+        File (.npz) with ``input_ids`` and ``attention_mask``, int64[batch, seq].
+    control
+        ``"A/A"`` for a second run of an engine that the session has already; the session adds one by itself.
+    """
+
+    engine: str
+    point: dict[str, Any]
+    checkpoint: Path
+    artifact: Path | None
+    expected: Path
+    inputs: Path
+    control: str | None = None
+
+    def job(self) -> Job:
+        """What a worker needs to know."""
+        artifact = None if self.artifact is None else str(self.artifact)
+        return Job(self.engine, str(self.checkpoint), artifact, str(self.inputs), self.point["threads"])
+
+    def label(self) -> str:
+        """A few words for progress displays."""
+        return f"{self.engine} {self.point['scope']} {self.point['block']}{' A/A' if self.control else ''}"
+
+
+@dataclass
+class Times:
+    """The times of one entrant in one attempt at a session, in ns."""
+
+    plan: Plan
+    solo: list[int]
+    rounds: list[list[int]] = field(default_factory=list)
+    warmup: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Entrant:
+    """What is known of a contender while its session runs."""
+
+    contender: Contender
+    worker: Worker | None = None
+    status: str = "ok"
+    reason: str | None = None
+    max_abs_err: float | None = None
+    call_s: float = 0.0
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def prepare(self) -> None:
+        """Start a worker and load the encoder; an engine that cannot is skipped or has failed, with the reason."""
+        if reason := find(self.contender.engine).unavailable():
+            self.status, self.reason = "skipped", reason
+            return
+        self.worker = Worker(self.contender.job())
+        try:
+            answer = self.worker.prepare()
+        except (EngineError, WorkerDied) as error:
+            self._fail(str(error))
+            return
+        self.settings = {**answer["settings"], "prepare_s": round(answer["seconds"], 3)}
+
+    def check(self, protocol: Protocol) -> None:
+        """Compare the output with PyTorch's and get a first idea of the time a call takes; nobody else may run."""
+        if self.worker is None:
+            return
+        try:
+            output, call_ns = self.worker.output()
+        except EngineError as error:
+            self._fail(str(error))
+            return
+        expected = np.load(self.contender.expected)
+        if output.shape != expected.shape or not np.isfinite(output).all():
+            self._fail(f"the output has shape {output.shape} or values that are not finite, expected {expected.shape}")
+            return
+        self.max_abs_err = float(np.abs(output.astype(np.float64) - expected).max())
+        if self.max_abs_err > WRONG_ABOVE:
+            self._fail(f"wrong output: max abs error {self.max_abs_err:.3g} against PyTorch, {WRONG_ABOVE:g} allowed")
+            return
+        if call_ns < SLOW_CALL_S * 1e9:  # a first call is slower than the next: look again where that is cheap
+            (call_ns,), _ = self.worker.run(calls=1, discard=1)
+        self.call_s = call_ns / 1e9
+
+    def time_alone(self, protocol: Protocol) -> Times:
+        """Time the engine while the others rest, and plan its turns from that."""
+        plan = protocol.plan(self.call_s)
+        solo, _ = self._run(plan.solo_calls - plan.discard, plan.discard)
+        self.call_s = statistics.median(solo) / 1e9
+        return Times(protocol.plan(self.call_s), solo)
+
+    def take_turn(self, times: Times) -> list[int]:
+        """Add one round to `times` and return its samples in ns."""
+        samples, discarded = self._run(times.plan.calls, times.plan.discard)
+        times.rounds.append(samples)
+        times.warmup.extend(discarded)
+        return samples
+
+    def close(self) -> None:
+        """End the worker."""
+        if self.worker is not None:
+            self.worker.close()
+            self.worker = None
+
+    def _run(self, calls: int, discard: int) -> tuple[list[int], list[int]]:
+        assert self.worker is not None
+        return self.worker.run(calls=calls, discard=discard)
+
+    def _fail(self, reason: str) -> None:
+        self.status, self.reason = "failed", reason
+        self.close()

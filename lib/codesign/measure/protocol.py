@@ -1,0 +1,84 @@
+"""How often each engine is called in a session, by profile and by how slow the engine is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+#: An engine slower than this a call cannot be called often; its threads have long stopped spinning by then.
+SLOW_CALL_S = 5.0
+#: Threads of another engine that wait for work give up spinning within some milliseconds.
+SPIN_S = 0.02
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one engine does in a session: `rounds` turns, each of `discard` calls thrown away and `calls` timed."""
+
+    rounds: int
+    calls: int
+    discard: int
+
+    @property
+    def turn_calls(self) -> int:
+        """Calls in one turn."""
+        return self.discard + self.calls
+
+    @property
+    def solo_calls(self) -> int:
+        """Calls when timed alone: twice the timed calls of a turn."""
+        return self.discard + 2 * self.calls
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The size of a session.
+
+    Engines take turns, because a machine drifts. A turn starts with calls that are thrown away, because the thread
+    pool of the engine before may still be spinning, and this engine's threads and caches have gone cold: one call
+    each in turn measures the engines' quarrel, at up to four times the true latency.
+
+    Parameters
+    ----------
+    rounds
+        Turns of each engine, at least 2; the blocks that the bootstrap resamples.
+    calls
+        Most timed calls in a turn.
+    discard
+        Least calls thrown away at the start of each turn, at least 3; more where these last under `SPIN_S`.
+    turn_s
+        Seconds of timed calls in a turn: a slow engine makes fewer calls.
+    engine_s
+        Seconds for all turns of an engine: a very slow engine takes fewer turns.
+    """
+
+    rounds: int
+    calls: int
+    turn_s: float
+    engine_s: float
+    discard: int = 3
+
+    def __post_init__(self) -> None:
+        if self.discard < 3 or self.rounds < 2 or self.calls < 1:
+            raise ValueError(f"{self}: needs discard >= 3, rounds >= 2 and calls >= 1")
+
+    def plan(self, call_s: float) -> Plan:
+        """Plan an engine that takes `call_s` seconds a call: never under two rounds of one call."""
+        if call_s > SLOW_CALL_S:
+            return Plan(rounds=2, calls=1, discard=1)
+        discard = max(self.discard, math.ceil(SPIN_S / call_s))
+        calls = min(self.calls, max(1, round(self.turn_s / call_s)))
+        rounds = min(self.rounds, max(2, int(self.engine_s / ((discard + calls) * call_s))))
+        return Plan(rounds, calls, discard)
+
+    def is_full(self, plan: Plan) -> bool:
+        """Whether `plan` has every round and every discarded call of this protocol."""
+        return plan.rounds == self.rounds and plan.discard >= self.discard
+
+
+PROTOCOLS = {
+    "smoke": Protocol(rounds=6, calls=20, turn_s=0.2, engine_s=3),
+    "verify": Protocol(rounds=8, calls=6, turn_s=0.5, engine_s=12),
+    "report": Protocol(rounds=12, calls=6, turn_s=0.5, engine_s=15),
+    "paper": Protocol(rounds=30, calls=10, turn_s=1.0, engine_s=60),
+}

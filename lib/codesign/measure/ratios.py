@@ -1,0 +1,139 @@
+"""What may be concluded from latency records: medians and ratios of medians, with bootstrap intervals.
+
+The samples of one round are neighbours in time and resemble each other, so whole rounds are resampled, not samples.
+Engines of one session are resampled together: what slowed a round for all of them cancels in their ratio.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from codesign.errors import InputError
+from codesign.schema import POINT
+
+_RESAMPLES = 2000
+_SOLO_TOLERANCE = 0.10
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def covers(self, value: float) -> bool:
+        """Whether `value` lies within the interval, ends included."""
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Ratio(Interval):
+    """A ratio of medians; `indirect` when its records were not timed in one session."""
+
+    indirect: bool
+
+
+def median(record: Record, *, confidence: float = 0.95, seed: int = 0) -> Interval:
+    """Median latency of one record, in ns."""
+    draws = _Bootstrap(seed).medians(record)
+    return Interval(float(np.median(_samples(record))), *_ends(draws, confidence))
+
+
+def ratio(
+    a: Record, b: Record, *, via: tuple[Record, Record] | None = None, confidence: float = 0.95, seed: int = 0
+) -> Ratio:
+    """Ratio of the median latencies of two records, a / b: how many times faster b is.
+
+    Parameters
+    ----------
+    a, b
+        Latency records with samples, of one machine.
+    via
+        Records of one reference engine in the sessions of `a` and of `b`. For records of different sessions: the
+        ratio is then (a / via[0]) / (b / via[1]), in which a drift between the sessions cancels.
+    confidence
+        Probability that the interval is meant to have.
+    seed
+        Seed of the bootstrap.
+
+    Raises
+    ------
+    InputError
+        When the records come from different machines, or one has no samples.
+    """
+    records = (a, b, *(via or ()))
+    for one, other in itertools.pairwise(records):
+        if one["machine_id"] != other["machine_id"]:
+            raise InputError("machine_id", other["machine_id"], f"records of one machine, {one['machine_id']}")
+    bootstrap = _Bootstrap(seed)
+    value, draws = 1.0, np.ones(_RESAMPLES)
+    for record, power in zip(records, (1, -1, -1, 1), strict=False):
+        value *= float(np.median(_samples(record))) ** power
+        draws *= bootstrap.medians(record) ** power
+    return Ratio(value, *_ends(draws, confidence), indirect=a["session_id"] != b["session_id"])
+
+
+def doubts(records: Sequence[Record]) -> list[str]:
+    """Reasons not to trust a session, given all of its records; empty when there are none.
+
+    A session is doubtful when the ratio of an engine to itself (the A/A control) does not cover 1, or when an engine
+    took another time among the others than alone.
+    """
+    timed = [record for record in records if record["status"] == "ok"]
+    reasons = []
+    pairs = [(twin, control) for control in timed for twin in timed if _controls(control, twin)]
+    if not pairs:
+        reasons.append("no A/A control")
+    for twin, control in pairs:
+        same = ratio(twin, control)
+        if not same.covers(1.0):
+            reasons.append(f"A/A control: {control['engine']} / itself in [{same.low:.3f}, {same.high:.3f}]")
+    for record in timed:
+        shift = float(np.median(record["samples_ns"]) / np.median(record["solo_ns"])) - 1
+        if abs(shift) > _SOLO_TOLERANCE:
+            reasons.append(f"{record['engine']} {record['scope']} {record['block']}: {shift:+.0%} against alone")
+    return reasons
+
+
+def _controls(control: Record, twin: Record) -> bool:
+    same = all(control[field] == twin[field] for field in ("engine", *POINT))
+    return same and control["control"] is not None and twin["control"] is None
+
+
+class _Bootstrap:
+    """Draws of medians; records of one session with equally many rounds see the same drawn rounds."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._drawn: dict[tuple[str, int], np.ndarray] = {}
+
+    def medians(self, record: Record) -> np.ndarray:
+        """Median of each resample, float64[_RESAMPLES]."""
+        samples, ends = _samples(record), np.cumsum(record["rounds"])
+        rounds = np.full((len(ends), max(record["rounds"])), np.nan)
+        for row, part in zip(rounds, np.split(samples, ends[:-1]), strict=True):
+            row[: len(part)] = part
+        key = (record["session_id"], len(ends))
+        if key not in self._drawn:
+            self._drawn[key] = self._rng.integers(len(ends), size=(_RESAMPLES, len(ends)))
+        return np.nanmedian(rounds[self._drawn[key]].reshape(_RESAMPLES, -1), axis=1)
+
+
+def _samples(record: Record) -> np.ndarray:
+    if not record["samples_ns"]:
+        raise InputError("record", f"{record['engine']} {record['block']}", "a latency record with samples")
+    return np.asarray(record["samples_ns"], dtype=np.float64)
+
+
+def _ends(draws: np.ndarray, confidence: float) -> tuple[float, float]:
+    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)

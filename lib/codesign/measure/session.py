@@ -1,0 +1,211 @@
+"""One session: every contender timed in turn on one machine, each in a worker process of its own.
+
+Prepare all, check all outputs, time each alone, then the rounds. A session that its own controls doubt is repeated
+once. Every turn goes to a journal at once; records are written only when the session is complete, and the journal of
+one that was interrupted stays behind in ``local/interrupted/``, where nothing reads it as a result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import random
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from codesign import machine
+from codesign.engines import find
+from codesign.errors import InputError
+from codesign.measure.entrant import Contender, Entrant, Times
+from codesign.measure.protocol import Plan, Protocol
+from codesign.measure.ratios import doubts
+from codesign.records import RESULTS_ROOT, Results, stamp
+
+#: Without these two a latency says nothing: absolute times drift, and only their ratios travel.
+REFERENCES = ("torch-eager", "openvino")
+_PREPARE_AT_ONCE = 2  # more would only compete for the cores and the memory
+_REST_S = 0.2  # threads of the other engines have gone to sleep by then
+
+Record = dict[str, Any]
+
+
+def run_session(
+    contenders: Sequence[Contender],
+    *,
+    protocol: Protocol,
+    results: Results,
+    profile: str,
+    run_id: str,
+    progress: bool = True,
+) -> list[Record]:
+    """Time the contenders beside each other and append one latency record for each to `results`.
+
+    The session adds the A/A control: the first torch eager once more. An engine that is not installed is recorded as
+    skipped; one that cannot be prepared, or computes something wrong, as failed and without a time.
+
+    Parameters
+    ----------
+    contenders
+        All with the same number of threads, `REFERENCES` among them.
+    protocol
+        Usually ``PROTOCOLS[profile]``.
+    results
+        Where the records go.
+    profile, run_id
+        For the records.
+    progress
+        Show a progress bar with the time left on stderr.
+
+    Returns
+    -------
+    list[Record]
+        In the order of `contenders`, then the control.
+
+    Raises
+    ------
+    InputError
+        When the contenders do not make a session.
+    WorkerDied
+        When a worker died while it was timed; no record is written then.
+    """
+    _check(contenders)
+    twin = next(contender for contender in contenders if contender.engine == REFERENCES[0])
+    everyone = [*contenders, dataclasses.replace(twin, control="A/A")]
+    console = Console(stderr=True, force_jupyter=False, quiet=not progress)
+    with (
+        machine.exclusive(f"timing {len(everyone)} encoders (profile {profile})"),
+        contextlib.ExitStack() as stack,
+        Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console) as bar,
+    ):
+        session = _Session([Entrant(contender) for contender in everyone], protocol, results, profile, run_id, bar)
+        for entrant in session.entrants:
+            stack.callback(entrant.close)
+        session.prepare()
+        records, journal = session.attempt()
+        if records[0]["flagged"]:
+            console.print(f"repeating the session once: {records[0]['flag_reason']}", highlight=False)
+            records, journal = session.attempt()
+    for record in records:
+        results.append(record)
+    journal.unlink()
+    return records
+
+
+@dataclass
+class _Session:
+    entrants: list[Entrant]
+    protocol: Protocol
+    results: Results
+    profile: str
+    run_id: str
+    bar: Progress
+    load_average: float = field(default_factory=machine.load_average)  # before we add to it ourselves
+
+    def prepare(self) -> None:
+        """Load every encoder, then check every output; nothing is timed yet."""
+        task = self.bar.add_task("prepare", total=2 * len(self.entrants))
+        with ThreadPoolExecutor(_PREPARE_AT_ONCE) as pool:
+            for _ in pool.map(Entrant.prepare, self.entrants):
+                self.bar.advance(task)
+        for entrant in self.entrants:
+            entrant.check(self.protocol)
+            self.bar.advance(task)
+
+    def attempt(self) -> tuple[list[Record], Path]:
+        """Time everyone once; return the records and the journal of this attempt."""
+        start = stamp("latency", profile=self.profile, run_id=self.run_id, machine_id=machine.describe().machine_id)
+        session_id = f"{self.run_id}-{uuid.uuid4().hex[:8]}"
+        journal = (self.results.root or RESULTS_ROOT) / "local" / "interrupted" / f"{session_id}.jsonl"
+        _note(journal, **start, session_id=session_id)
+        times = self._time(journal, session_id)
+        records = [
+            {**start, "session_id": session_id, **self._fields(entrant, times.get(number))}
+            for number, entrant in enumerate(self.entrants)
+        ]
+        reasons = doubts(records)
+        for record in records:
+            record["flagged"], record["flag_reason"] = bool(reasons), "; ".join(reasons) or None
+        _note(journal, flag_reasons=reasons)
+        return records, journal
+
+    def _time(self, journal: Path, session_id: str) -> dict[int, Times]:
+        """Time each entrant that works alone and then in turn; keyed by its place among the entrants."""
+        running = {number: entrant for number, entrant in enumerate(self.entrants) if entrant.status == "ok"}
+        seconds = sum(self._seconds(entrant, self.protocol.plan(entrant.call_s)) for entrant in running.values())
+        self.bar.console.print(f"timing {len(running)} encoders takes about {seconds:.0f} s", highlight=False)
+        task = self.bar.add_task("time", total=seconds)
+        times = {}
+        for number, entrant in running.items():
+            time.sleep(_REST_S)
+            times[number] = entrant.time_alone(self.protocol)
+            _note(journal, entrant=entrant.contender.label(), solo_ns=times[number].solo)
+            self.bar.advance(task, times[number].plan.solo_calls * entrant.call_s)
+        shuffle = random.Random(session_id).shuffle  # so that nobody always follows the same neighbour
+        for turn in range(max((each.plan.rounds for each in times.values()), default=0)):
+            order = [number for number in running if turn < times[number].plan.rounds]
+            shuffle(order)
+            for number in order:
+                entrant = running[number]
+                samples = entrant.take_turn(times[number])
+                _note(journal, entrant=entrant.contender.label(), round=turn, samples_ns=samples)
+                self.bar.advance(task, times[number].plan.turn_calls * entrant.call_s)
+        self.bar.update(task, completed=seconds)
+        return times
+
+    @staticmethod
+    def _seconds(entrant: Entrant, plan: Plan) -> float:
+        return _REST_S + entrant.call_s * (plan.solo_calls + plan.rounds * plan.turn_calls)
+
+    def _fields(self, entrant: Entrant, times: Times | None) -> Record:
+        """The fields of a latency record beyond its stamp; without samples when there are no times."""
+        contender, settings = entrant.contender, dict(entrant.settings)
+        if times is not None:
+            settings |= dataclasses.asdict(times.plan)
+            settings["reduced"] = not self.protocol.is_full(times.plan)
+            settings["cpus"] = machine.cpus(contender.point["threads"])
+            settings["load_average"] = self.load_average
+        return {
+            **contender.point,
+            "engine": contender.engine,
+            "control": contender.control,
+            "samples_ns": [] if times is None else [ns for turn in times.rounds for ns in turn],
+            "rounds": [] if times is None else [len(turn) for turn in times.rounds],
+            "warmup_ns": [] if times is None else times.warmup,
+            "solo_ns": [] if times is None else times.solo,
+            "max_abs_err": entrant.max_abs_err,
+            "status": entrant.status,
+            "reason": entrant.reason,
+            "settings": settings,
+        }
+
+
+def _check(contenders: Sequence[Contender]) -> None:
+    """Refuse contenders that cannot be compared, and files that do not exist, before anything is started."""
+    for contender in contenders:
+        find(contender.engine)
+        for name in ("checkpoint", "artifact", "expected", "inputs"):
+            path = getattr(contender, name)
+            if path is not None and not path.exists():
+                raise InputError(name, str(path), "an existing file or directory")
+    if missing := set(REFERENCES) - {contender.engine for contender in contenders}:
+        raise InputError("contenders", [each.engine for each in contenders], f"{' and '.join(missing)} among them")
+    threads = sorted({contender.point["threads"] for contender in contenders})
+    machine.cpus(threads[-1])
+    if len(threads) > 1:
+        raise InputError("threads", threads, "the same number for every contender of a session", threads[-1])
+
+
+def _note(journal: Path, **fields: object) -> None:
+    """Add one line to the journal of a session, which is all that is left of one that is interrupted."""
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    with journal.open("a", encoding="utf-8") as file:
+        print(json.dumps(fields), file=file)
