@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from codesign.errors import InputError, MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.records import code_digest
-from codesign.study.claims import NOT_MEASURED, Verdict, amdahl_bound, attention_share, evaluate
+from codesign.study.claims import NOT_MEASURED as NOT_MEASURED
+from codesign.study.claims import Verdict, amdahl_bound, attention_share, evaluate
 from codesign.study.evidence import Evidence, Source, median_ms
 from codesign.study.words import shape_order, three_digits
 

@@ -1,0 +1,115 @@
+"""Strictness of the book: what is missing fails the build and is named, and a changed verdict is announced."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from synthetic import MILLISECONDS, everything, latency, machine
+
+from codesign.records import Results
+from codesign.study.places import BOOK
+
+CONF = """
+import sys
+sys.path.insert(0, {extension!r})
+extensions = ["myst_parser", "codesign_book"]
+myst_enable_extensions = ["dollarmath"]
+html_math_renderer = "mathml"
+html_theme = "sphinx_book_theme"
+"""
+
+Build = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    """Return a function that builds one page from records: (exit code, log, HTML)."""
+
+    def run(text: str, records: list, mode: str = "reference") -> tuple[int, str, str]:
+        results = Results(mode, tmp_path / "results")  # type: ignore[arg-type]
+        for record in records:
+            results.append(record)
+        source = tmp_path / "source"
+        source.mkdir()
+        (source / "conf.py").write_text(CONF.format(extension=str(BOOK / "_ext")))
+        (source / "index.md").write_text(f"# Page\n\n{text}\n")
+        environment = {"CODESIGN_RESULTS": mode, "CODESIGN_RESULTS_ROOT": str(tmp_path / "results")}
+        command = [
+            sys.executable,
+            "-m",
+            "sphinx",
+            "-W",
+            "-n",
+            "--keep-going",
+            "-q",
+            str(source),
+            str(tmp_path / "html"),
+        ]
+        done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+        page = tmp_path / "html" / "index.html"
+        return done.returncode, done.stderr, page.read_text() if page.exists() else ""
+
+    return run
+
+
+def test_a_whole_page_builds(build: Build) -> None:
+    text = "{num}`best.all.latency` {paper}`over-tvm`\n\n```{claims}\n```\n\n```{latencies} all\n```\n\n$$a^2$$\n"
+    code, log, page = build(text, everything())
+    assert (code, log) == (0, "")
+    assert "20.0 ms" in page
+    assert "Guo and Huang" in page
+    assert "not supported" in page
+    assert "<math" in page
+
+
+def test_what_is_missing_fails_the_build_and_is_named(build: Build) -> None:
+    complaints = {
+        "{num}`best.al.latency`": "did you mean best.all.latency",
+        "{num}`latency.openvino-bf16.none.dense`": "a number that the reference records contain",
+        "{paper}`over-tvn`": "did you mean 'over-tvm'",
+        "```{judged} paper-1a=perhaps\nText.\n```": "names no claim and verdict",
+        "```{latencies} ffn\n```": "scope='ffn'",
+        "```{drawing} latency_bar\n```": "is unknown",
+    }
+    code, log, _ = build("\n\n".join(complaints), everything())
+    assert code != 0
+    assert [complaint for complaint in complaints.values() if complaint not in log] == []
+
+
+def test_every_record_that_a_claim_needs_is_needed(build: Build) -> None:
+    records = [r for r in everything() if r.get("engine") != "tvm-stock-default"]
+    code, log, _ = build("```{claims}\n```", records)
+    assert code != 0
+    assert "tvm-stock-default" in log
+
+
+def test_a_reference_without_a_machine_fails(build: Build) -> None:
+    code, log, _ = build("Text.", [r for r in everything() if r["kind"] != "machine"])
+    assert code != 0
+    assert "machine" in log
+
+
+def test_a_verdict_that_still_holds_is_not_announced(build: Build) -> None:
+    text = "```{judged} paper-1a=not-supported\nThe words.\n```\n"
+    assert "another verdict" not in build(text, everything())[2]
+
+
+def test_a_changed_verdict_stands_above_the_paragraph(build: Build) -> None:
+    assert MILLISECONDS["tvm-bsr", "attention", "32x1"] == 40.0
+    faster = [*everything(), latency("tvm-bsr", "attention", "32x1", 20.0)]
+    code, _, page = build("```{judged} paper-1a=not-supported\nThe words.\n```\n", faster)
+    assert code == 0
+    assert "paper-1a was not supported; the records shown here say: supported" in page
+    assert page.index("another verdict") < page.index("The words.")
+
+
+def test_locally_what_is_missing_reads_not_measured_here(build: Build) -> None:
+    text = "{num}`best.all.latency`\n\n```{claims}\n```\n\n```{latencies} all\n```\n\n```{drawing} latency_bars\n```\n"
+    code, log, page = build(text, [machine()], mode="local")
+    assert (code, log) == (0, "")
+    assert page.count("not measured here") > 5

@@ -1,0 +1,103 @@
+"""Invented records for tests of logic: they follow the schema and say nothing about any machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from codesign.records import code_digest
+
+Record = dict[str, Any]
+
+DENSE = ("none", "dense")
+MILLISECONDS = {
+    ("torch-eager", *DENSE): 150.0,
+    ("openvino", *DENSE): 50.0,
+    ("tvm-stock-tuned", *DENSE): 140.0,
+    ("tvm-dense", *DENSE): 52.0,
+    ("tvm-bsr", "attention", "4x1"): 47.0,
+    ("tvm-bsr", "attention", "32x1"): 40.0,
+    ("tvm-bsr", "all", "4x1"): 30.0,
+    ("tvm-bsr", "all", "32x1"): 20.0,
+}
+
+
+class Memory:
+    """Records that are only held in memory; reads like `codesign.records.Results`."""
+
+    def __init__(self, records: Iterable[Record], mode: str = "reference") -> None:
+        self.records, self.mode = list(records), mode
+
+    def read(self, kind: str, **filters: object) -> list[Record]:
+        wanted = {"kind": kind, **filters}.items()
+        return [record for record in self.records if all(record[name] == value for name, value in wanted)]
+
+
+def stamp(kind: str, **changes: Any) -> Record:
+    versions = {"python": "3.11.0", "torch": "2.0", "apache-tvm": "0.1", "openvino": "1.0"}
+    start = {"schema_version": 1, "kind": kind, "run_id": "run", "profile": "report", "machine_id": "one"}
+    end = {
+        "versions": versions,
+        "commit": "0123456789abcdef",
+        "code": code_digest(),
+        "started_at": "2026-01-02T03:04:05",
+    }
+    return start | end | changes
+
+
+def point(scope: str, block: str) -> Record:
+    dense = block == "dense"
+    how = {"pruner": "none", "sparsity": 0.0} if dense else {"pruner": "magnitude", "sparsity": 0.8}
+    load = {"model": "bert-base", "seed": 0, "batch": 1, "seq": 128, "threads": 2, "dtype": "float32"}
+    return load | {"scope": scope, "block": block} | how
+
+
+def machine(**changes: Any) -> Record:
+    sizes = {"cores": 2, "threads": 2, "l1d_kib": 48, "l2_kib": 1024, "l3_kib": 32768, "memory_gib": 15.5}
+    return stamp("machine") | {"cpu": "Test CPU", "vendor": "Nobody", "isa": ["avx2"]} | sizes | changes
+
+
+def latency(engine: str, scope: str, block: str, ms: float, *, spread: float = 0.01, **changes: Any) -> Record:
+    """Return a record of eight rounds of ten calls around ``ms``."""
+    noise = np.random.default_rng(len(engine) + len(block)).normal(1.0, spread, 80)
+    samples = [float(value) for value in ms * 1e6 * noise]
+    sparsity = 0.0 if block == "dense" else 0.8
+    timed = {"samples_ns": samples, "rounds": [10] * 8, "warmup_ns": samples[:3], "solo_ns": samples[:10]}
+    checks = {"max_abs_err": 2e-6, "block_sparsity": sparsity, "element_sparsity": sparsity, "settings": {}}
+    state = {"status": "ok", "reason": None, "control": None, "flagged": False, "flag_reason": None}
+    who = {"engine": engine, "session_id": "session"}
+    return stamp("latency") | point(scope, block) | who | timed | checks | state | changes
+
+
+def session(times: Mapping[tuple[str, str, str], float] = MILLISECONDS, **changes: Any) -> list[Record]:
+    return [latency(*key, ms, **changes) for key, ms in times.items()]
+
+
+def pattern(scope: str, block: str, kept: float) -> Record:
+    shares = {"allocation": "uniform", "element_sparsity": 0.8, "block_sparsity": 0.8, "retained_l2": kept}
+    return stamp("pattern") | point(scope, block) | shares | {"matrices": []}
+
+
+def task(scope: str, block: str, digest: str, weight: int, **changes: Any) -> Record:
+    size = {"m": 128, "n": 768, "k": 768, "nnz_blocks": 100, "weight": weight}
+    tuned = {"trials": 64, "best_ns": 1e5, "decisions": None}
+    who = {"engine": "tvm-bsr", "target": "cpu-2t", "task": digest, "digest": digest, "family_kind": "bsr"}
+    return stamp("task") | point(scope, block) | who | size | tuned | changes
+
+
+def tuning(engine: str = "tvm-dense", **changes: Any) -> Record:
+    curve = [[1.0, 8, None], [2.0, 16, 8e7], [5.0, 64, 4e7]]
+    cost = {"tasks": 9, "trials": 64, "seconds": 5.0, "failed_trials": 1, "curve": curve}
+    return stamp("tuning") | point(*DENSE) | {"engine": engine, "target": "cpu-2t"} | cost | changes
+
+
+def everything() -> list[Record]:
+    """Return records for every claim and every figure."""
+    slow = latency("tvm-stock-default", *DENSE, 20_000.0, session_id="slow")
+    related = latency("openvino", *DENSE, 50.0, session_id="slow")
+    shapes = [(scope, block) for scope in ("attention", "all") for block in ("4x1", "32x1")]
+    patterns = [pattern(scope, block, 0.7 if block == "4x1" else 0.6) for scope, block in shapes]
+    tasks = [task(scope, block, f"{scope}-{block}", 48) for scope, block in shapes]
+    return [machine(), slow, related, *session(), *patterns, *tasks, tuning(), tuning("tvm-stock-tuned")]

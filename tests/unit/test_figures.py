@@ -1,0 +1,94 @@
+"""Figures: what they draw, what they say to those who cannot see them, and how they follow the page."""
+
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from synthetic import latency, pattern, session, task, tuning
+
+from codesign.study import figures
+from codesign.study.figures.labels import spread
+from codesign.study.figures.tuning_curves import shares
+
+DRAWINGS = {
+    "latency_bars": figures.latency_bars(session()),
+    "masks": figures.masks({"4x1": np.eye(8), "32x1": np.ones((8, 8))}, crop=8),
+    "protocol": figures.protocol(),
+    "retained_norm": figures.retained_norm([pattern("attention", "4x1", 0.7), pattern("attention", "32x1", 0.6)]),
+    "task_map": figures.task_map([task("all", "32x1", "a", 48)]),
+    "tuning_curves": figures.tuning_curves([tuning(), tuning("tvm-stock-tuned")]),
+    "your_shape": figures.your_shape(session(), session()),
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_every_figure_follows_the_page_and_loads_nothing(name: str) -> None:
+    markup = DRAWINGS[name]._repr_html_()
+    assert "currentColor" in markup
+    assert "#010203" not in markup
+    assert "#fcfdfe" not in markup
+    assert not re.search(r'(?:src|href)="(?!#)(?!data:)', markup)
+    ids = re.findall(r'\bid="([^"]+)"', markup)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r"url\(#([^)]+)\)", markup)) <= set(ids)
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_every_figure_has_words(name: str) -> None:
+    drawing = DRAWINGS[name]
+    assert len(drawing.alt) > 40
+    assert 'role="img"' in drawing._repr_html_()
+    assert drawing.caption.endswith(".")
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_files_come_light_and_dark(name: str, tmp_path: Path) -> None:
+    light, dark = DRAWINGS[name].save(tmp_path / "figure")
+    for path in (light, dark):
+        ElementTree.parse(path)
+        assert "currentColor" not in path.read_text()
+    assert light.read_bytes() != dark.read_bytes()
+
+
+def test_the_same_records_give_the_same_bytes() -> None:
+    assert figures.latency_bars(session())._repr_html_() == figures.latency_bars(session())._repr_html_()
+
+
+@pytest.mark.parametrize("name", ["latency_bars", "retained_norm", "task_map", "tuning_curves"])
+def test_without_records_there_is_nothing_to_see(name: str) -> None:
+    assert getattr(figures, name)([]).panels == []
+
+
+def test_latencies_are_named_in_words_and_failures_left_out() -> None:
+    failed = latency("tvm-bsr", "all", "8x1", 1.0, status="failed", reason="wrong")
+    alt = figures.latency_bars([*session(), failed]).alt
+    assert "32x1 20.0 ms" in alt
+    assert "OpenVINO" in alt
+    assert "8x1" not in alt
+
+
+def test_a_gain_needs_the_dense_engine_of_its_own_session() -> None:
+    alone = latency("tvm-bsr", "attention", "24x1", 30.0, session_id="another")
+    assert "24x1" not in figures.your_shape([*session(), alone], []).alt
+    both = [alone, latency("tvm-dense", "none", "dense", 60.0, session_id="another")]
+    assert "24x1 at 80%, here 2.00" in figures.your_shape([*session(), *both], []).alt
+
+
+def test_a_curve_starts_where_every_task_has_a_time() -> None:
+    assert shares([[1.0, 8, None], [2.0, 16, 80.0], [5.0, 64, 40.0]]) == [(2.0, 1.0), (5.0, 0.5)]
+
+
+@given(st.lists(st.floats(0, 100), max_size=8), st.floats(0.1, 10))
+def test_labels_keep_their_distance_and_their_order(places: list[float], gap: float) -> None:
+    moved = spread(places, gap)
+    assert all(after >= before for before, after in zip(places, moved, strict=True))
+    assert all(b - a >= gap * 0.999 for a, b in pairwise(sorted(moved)))
