@@ -1,0 +1,33 @@
+"""Block-sparse linears for TVM: lowering, schedule families, tuning and building.
+
+Read in this order: ``operators`` (what is computed), ``schedules`` (how), ``feature_major`` (how a model becomes
+operators), ``space`` and ``tune`` (how TVM's tuner chooses), ``build`` (what is saved). `tvm_compat` names every TVM
+internal that this leans on.
+"""
+
+from __future__ import annotations
+
+from codesign.compiler.build import build
+from codesign.compiler.database import MissingTask, open_database
+from codesign.compiler.lower import PIPELINES, Lowered, lower_encoder
+from codesign.compiler.target import TargetSpec, target_spec
+from codesign.compiler.tasks import Task, extract_tasks, task_records
+from codesign.compiler.tune import TuneProgress, TuningReport, planned_trials, tune
+
+__all__ = [
+    "PIPELINES",
+    "Lowered",
+    "MissingTask",
+    "Task",
+    "TargetSpec",
+    "TuneProgress",
+    "TuningReport",
+    "build",
+    "extract_tasks",
+    "lower_encoder",
+    "open_database",
+    "planned_trials",
+    "target_spec",
+    "task_records",
+    "tune",
+]

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from codesign.blocks import BlockShape
 from codesign.bsr import BSRMatrix
-from codesign.compiler.frontend import Imported, as_module
 from codesign.compiler.operators import Attention, LayerNorm, Linear, Operator, ToFeatureMajor, ToTokenMajor, pack
 from codesign.compiler.operators.linear import DENSE_ROWS
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import relax, tvm
+
+if TYPE_CHECKING:  # imports torch
+    from codesign.compiler.frontend import Imported
 
 #: Below this share of zero blocks a weight is stored whole: indices would cost more than they skip.
 MIN_BLOCK_SPARSITY = 0.25
@@ -330,4 +332,4 @@ _RULES: dict[str, Callable[..., Any]] = {
     "relax.nn.attention_bias": _attention,
 }
 
-__all__ = ["MIN_BLOCK_SPARSITY", "Rewritten", "as_module", "rewrite", "whole"]
+__all__ = ["MIN_BLOCK_SPARSITY", "Rewritten", "rewrite", "whole"]

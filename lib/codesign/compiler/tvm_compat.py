@@ -28,6 +28,7 @@ from tvm.s_tir.meta_schedule.runner import PyRunner, PyRunnerFuture, RunnerResul
 from tvm.s_tir.meta_schedule.search_strategy import MeasureCandidate, PySearchStrategy  # noqa: E402
 from tvm.script.ir_builder import IRBuilder  # noqa: E402
 from tvm.support.popen_pool import PopenPoolExecutor  # noqa: E402
+from tvm_ffi import structural_hash  # noqa: E402
 
 __all__ = [
     "BuilderResult",
@@ -46,6 +47,7 @@ __all__ = [
     "from_exported_program",
     "ms",
     "relax",
+    "structural_hash",
     "tirx",
     "tvm",
 ]

@@ -82,8 +82,17 @@ def primfunc(operator: Operator) -> Iterator[tuple[list[Any], Callable[[], tirx.
     with IRBuilder() as builder:
         with T.prim_func(s_tir=True):
             T.func_name("main")
-            # op_pattern 8 is "opaque": FuseOps leaves the function alone, its epilogue is already inside
-            T.func_attr({"global_symbol": "main", "tirx.noalias": True, "op_pattern": 8, ATTRIBUTE: operator.attributes()})
+            T.func_attr(
+                {
+                    "global_symbol": "main",
+                    "tirx.noalias": True,
+                    # opaque: FuseOps leaves the function alone, its epilogue is already inside
+                    "op_pattern": 8,
+                    # TVM's own count fails on loops whose extent is data
+                    "estimated_flops": operator.flops,
+                    ATTRIBUTE: operator.attributes(),
+                }
+            )
             buffers = [T.arg(a.name, T.buffer(a.shape, a.dtype)) for a in operator.arguments()]
             with T.sblock("root"):
                 yield buffers, builder.get

@@ -1,0 +1,102 @@
+"""One model, one pipeline, one target: from a checkpoint to a Relax module whose functions are tuning tasks."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from codesign.blocks import BlockShape
+from codesign.compiler.feature_major import rewrite
+from codesign.compiler.target import TargetSpec
+from codesign.compiler.tvm_compat import relax, tvm
+from codesign.errors import InputError
+
+#: ``codesign`` stores linears in blocks and runs them on our operators; ``stock`` is TVM 0.27 as it comes.
+PIPELINES = ("codesign", "stock")
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A model ready to be tuned or built.
+
+    ``params`` holds the weight arguments of ``main``, in order. ``vocabulary`` bounds the token ids.
+    """
+
+    module: tvm.IRModule
+    params: dict[str, np.ndarray]
+    pipeline: str
+    spec: TargetSpec
+    batch: int
+    seq: int
+    vocabulary: int
+    bsr_linears: int
+    dense_linears: int
+
+
+def lower_encoder(
+    checkpoint: Path | str,
+    *,
+    block: BlockShape | None,
+    batch: int,
+    seq: int,
+    spec: TargetSpec,
+    pipeline: str = "codesign",
+    seed: int = 0,
+) -> Lowered:
+    """Lower an encoder to tunable functions.
+
+    Parameters
+    ----------
+    checkpoint
+        A directory, or any name that `codesign.encoder.load_encoder` takes.
+    block
+        Block shape in which sparse weights are stored; None stores all of them whole.
+    batch, seq
+        The input shape that is compiled for.
+    spec
+        The target.
+    pipeline
+        One of `PIPELINES`.
+    seed
+        Of random weights.
+
+    Raises
+    ------
+    InputError
+        If the pipeline is unknown.
+    """
+    if pipeline not in PIPELINES:
+        raise InputError("pipeline", pipeline, f"one of {', '.join(PIPELINES)}", "codesign")
+    # torch and transformers take seconds to import, which the tuner's workers need not pay
+    from codesign.compiler.frontend import as_module, import_encoder
+    from codesign.encoder import load_encoder
+
+    model = load_encoder(str(checkpoint), seed=seed, attention="sdpa")
+    imported = import_encoder(model, batch, seq, decompose=pipeline == "stock")
+    if pipeline == "codesign":
+        rewritten = rewrite(imported, block, batch, seq, spec)
+        module, params = rewritten.module, rewritten.params
+        stored = rewritten.bsr_linears, rewritten.dense_linears
+    else:
+        module = as_module(imported.function)
+        params = {name: imported.arrays[path] for name, path in imported.weights.items()}
+        stored = 0, sum(path.endswith(".weight") and ".layer." in path and "LayerNorm" not in path for path in imported.arrays)
+    with spec.target, warnings.catch_warnings():
+        module = tvm.transform.Sequential(
+            [
+                relax.transform.DecomposeOpsForInference(),
+                relax.transform.CanonicalizeBindings(),
+                relax.transform.LegalizeOps(),
+                relax.transform.AnnotateTIROpPattern(),
+                relax.transform.FoldConstant(),
+                relax.transform.FuseOps(),
+                relax.transform.FuseTIR(),
+                relax.transform.DeadCodeElimination(),
+                # lets the tuner choose the layout of constant weights: TVM's own "cpu weight prepack"
+                *([relax.transform.AttachAttrLayoutFreeBuffers()] if pipeline == "stock" else []),
+            ]
+        )(module)
+    return Lowered(module, params, pipeline, spec, batch, seq, int(model.config.vocab_size), *stored)

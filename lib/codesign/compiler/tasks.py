@@ -1,0 +1,125 @@
+"""Tuning tasks: what the models to be tuned have in common, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from codesign.compiler.database import MissingTask, best_seconds, open_database, trials
+from codesign.compiler.expand import picked
+from codesign.compiler.lower import Lowered
+from codesign.compiler.operators import Linear, Operator, operator_of
+from codesign.compiler.tvm_compat import Schedule, ms, structural_hash, tvm
+from codesign.blocks import DENSE
+
+
+@dataclass
+class Task:
+    """One distinct function to tune.
+
+    ``weights[i]`` counts its calls in the i-th model; ``digest`` identifies its structure across runs.
+    """
+
+    name: str
+    module: tvm.IRModule
+    digest: str
+    weights: list[int] = field(default_factory=list)
+
+    @property
+    def operator(self) -> Operator | None:
+        """Our operator, or None for one of TVM's own functions."""
+        return operator_of(self.module["main"])
+
+    @property
+    def weight(self) -> int:
+        """Calls over all models: what the task scheduler multiplies a latency with."""
+        return sum(self.weights)
+
+    def fields(self) -> dict[str, Any]:
+        """Describe the task for a record."""
+        operator = self.operator
+        common = {"task": self.name, "digest": self.digest}
+        if not isinstance(operator, Linear):
+            empty = dict.fromkeys(("m", "n", "k", "task_block", "nnz_blocks"))
+            return {**common, "family_kind": "stock" if operator is None else operator.kind, **empty}
+        return {
+            **common,
+            "family_kind": "dense" if operator.is_dense else "bsr",
+            "m": operator.tokens,
+            "n": operator.outputs,
+            "k": operator.inputs,
+            "task_block": DENSE if operator.is_dense else f"{operator.rows}x{operator.cols}",
+            "nnz_blocks": operator.nnz,
+        }
+
+
+def extract_tasks(models: Sequence[Lowered]) -> list[Task]:
+    """Extract the tasks of all models, each distinct function once, heaviest first."""
+    tasks: dict[str, Task] = {}
+    for index, lowered in enumerate(models):
+        for extracted in ms.relax_integration.extract_tasks(lowered.module, lowered.spec.target):
+            module = extracted.dispatched[0]
+            digest = f"{structural_hash(module) & 0xFFFFFFFFFFFFFFFF:016x}"
+            task = tasks.setdefault(digest, Task(_name(module, extracted.task_name), module, digest))
+            task.weights += [0] * (len(models) - len(task.weights))
+            task.weights[index] += int(extracted.weight)
+    return sorted(tasks.values(), key=lambda task: (-task.weight, task.name))
+
+
+def _name(module: tvm.IRModule, fallback: str) -> str:
+    operator = operator_of(module["main"])
+    if not isinstance(operator, Linear):
+        return fallback
+    block = DENSE if operator.is_dense else f"{operator.rows}x{operator.cols}"
+    return f"linear_{operator.outputs}x{operator.inputs}_{block}_{operator.epilogue}"
+
+
+def task_records(lowered: Lowered, database: Any | None) -> list[dict[str, Any]]:
+    """Fields of a `task` record for every task of a model: its weight, trials and best time so far.
+
+    Parameters
+    ----------
+    lowered
+        The model.
+    database
+        Directory of a tuning database, or None: trials are then 0.
+    """
+    opened = None if database is None else open_database(database, lowered.spec)
+    rows = []
+    for task in extract_tasks([lowered]):
+        records = [] if opened is None else trials(opened, task.module)
+        best = best_seconds(records)
+        rows.append(
+            {
+                **task.fields(),
+                "weight": task.weight,
+                "trials": len(records),
+                "best_ns": None if best is None else best * 1e9,
+                "decisions": _decisions(opened, task, lowered) if records else None,
+            }
+        )
+    return rows
+
+
+def _decisions(opened: Any, task: Task, lowered: Lowered) -> dict[str, Any] | None:
+    record = opened.query_tuning_record(task.module, lowered.spec.target, "main")
+    if task.operator is None or record is None:
+        return None
+    schedule = Schedule(task.module)
+    record.trace.apply_to_schedule(schedule, False)
+    family, decisions = picked(schedule)
+    return {"family": family.name, **decisions}
+
+
+def check_complete(lowered: Lowered, opened: ms.Database, where: str) -> None:
+    """Refuse a database that lacks a task of the model.
+
+    Raises
+    ------
+    MissingTask
+        Naming the first missing task; an untuned fallback would pass for a tuned result.
+    """
+    for task in extract_tasks([lowered]):
+        if opened.query_tuning_record(task.module, lowered.spec.target, "main") is None:
+            raise MissingTask(f"task {task.name} ({task.digest}) is not in {where}: tune it with notebook 03_tune")

@@ -1,0 +1,192 @@
+"""What happens to one candidate, in worker processes: build it, check its result, time it.
+
+A candidate may crash or hang; it takes its worker along and the pool starts another. Workers live for the whole tuning
+run (TVM's own builder starts new ones for every batch, 20 s each).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codesign.compiler.expand import expand
+from codesign.compiler.operators import OPERATORS, Operator, operator_of
+from codesign.compiler.target import TargetSpec
+from codesign.compiler.tvm_compat import (
+    BuilderResult,
+    PopenPoolExecutor,
+    PyBuilder,
+    PyRunner,
+    PyRunnerFuture,
+    RunnerResult,
+    derived_object,
+    tvm,
+)
+
+#: Marks a directory as one trial's own, which may be deleted.
+MARKER = ".codesign-trial"
+#: Relative to the largest output: float32 sums of 3072 terms in another order differ by less.
+TOLERANCE = 1e-4
+_BUILD_TIMEOUT_S, _RUN_TIMEOUT_S = 60.0, 20.0
+
+
+def build_candidate(module: tvm.IRModule, spec: TargetSpec, directory: str) -> str:
+    """Compile a scheduled task into ``directory``; returns the library's path."""
+    operator = operator_of(module["main"])
+    if operator is None:
+        from tvm.s_tir.transform import RemoveWeightLayoutRewriteBlock
+
+        module = RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module)
+    path = Path(tempfile.mkdtemp(dir=directory))
+    (path / MARKER).touch()
+    (path / "operator.json").write_text("null" if operator is None else operator.attributes())
+    library = path / "kernel.so"
+    tvm.compile(expand(module, spec), target=spec.target).export_library(str(library))
+    return str(library)
+
+
+def discard(library: str, directory: str) -> None:
+    """Delete a trial's directory. TVM's own clean-up deletes whatever directory the artefact lies in, /tmp included.
+
+    Raises
+    ------
+    ValueError
+        If the library does not lie in a trial of ours below ``directory``.
+    """
+    trial = Path(library).resolve().parent
+    if trial.parent != Path(directory).resolve() or not (trial / MARKER).is_file():
+        raise ValueError(f"{trial} is not a trial below {directory}: not deleted")
+    shutil.rmtree(trial)
+
+
+@lru_cache(maxsize=1)
+def _case(attributes: str) -> tuple[list[np.ndarray], np.ndarray]:
+    """Inputs and expected output of an operator, kept for the next candidate of the same task."""
+    fields = json.loads(attributes)
+    operator: Operator = OPERATORS[fields.pop("kind")](**fields)
+    inputs = operator.example_inputs(np.random.default_rng(0))
+    return inputs, operator.oracle(*inputs)
+
+
+def run_candidate(library: str, arguments: list[tuple[str, tuple[int, ...]]]) -> list[float]:
+    """Check and time a built candidate on the calling process.
+
+    Parameters
+    ----------
+    library
+        From `build_candidate`.
+    arguments
+        (dtype, shape) of each argument; used for TVM's own tasks, whose results are not checked.
+
+    Returns
+    -------
+    list[float]
+        Seconds a call, one value a repeat.
+
+    Raises
+    ------
+    ArithmeticError
+        If the result is wrong; its timing then never counts.
+    """
+    attributes = (Path(library).parent / "operator.json").read_text()
+    if attributes == "null":
+        # index arguments get zeros, which are valid rows of any table; TVM's runner would fill in random bits
+        arrays = [_fill(dtype, shape) for dtype, shape in arguments]
+        expected = None
+    else:
+        inputs, expected = _case(attributes)
+        arrays = [*inputs, np.full(expected.shape, np.nan, np.float32)]
+    tensors = [tvm.runtime.tensor(array) for array in arrays]
+    module = tvm.runtime.load_module(library)
+    module["main"](*tensors)
+    if expected is not None:
+        error = float(np.abs(tensors[-1].numpy() - expected).max())
+        if not error <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
+            raise ArithmeticError(f"wrong result: off by {error:.2e}")
+    evaluator = module.time_evaluator("main", tvm.cpu(), number=1, repeat=5, min_repeat_ms=5)
+    return [float(seconds) for seconds in evaluator(*tensors).results]
+
+
+def _fill(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    if dtype.startswith("float"):
+        return np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    return np.zeros(shape, dtype)
+
+
+def _start_builder() -> None:
+    os.environ["TVM_NUM_THREADS"] = "1"
+
+
+def _start_runner(threads: int) -> None:
+    """Set thread count and pinning before TVM's pool starts: its workers take the other cores, this thread core 0."""
+    os.environ["TVM_NUM_THREADS"] = str(threads)
+    tvm.get_global_func("runtime.config_threadpool")(1, threads)
+    if threads > 1:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+@derived_object
+class PooledBuilder(PyBuilder):
+    """Builds in worker processes that stay."""
+
+    def __init__(self, spec: TargetSpec, directory: Path, workers: int) -> None:
+        super().__init__()
+        self.spec, self.directory = spec, directory
+        self.pool = PopenPoolExecutor(workers, timeout=_BUILD_TIMEOUT_S, initializer=_start_builder)
+
+    def build(self, build_inputs: Any) -> list[BuilderResult]:
+        futures = [
+            self.pool.submit(build_candidate, item.mod, self.spec, str(self.directory)) for item in build_inputs
+        ]
+        results = []
+        for future in futures:
+            try:
+                results.append(BuilderResult(future.result(), None))
+            except Exception as error:  # whatever a candidate does to its worker is that candidate's result
+                results.append(BuilderResult(None, f"{type(error).__name__}: {error}"))
+        return results
+
+
+@derived_object
+class CheckedRunner(PyRunner):
+    """Runs candidates one at a time in a worker process that stays, and deletes their files."""
+
+    def __init__(self, spec: TargetSpec, directory: Path) -> None:
+        super().__init__()
+        self.directory = directory
+        self.pool = PopenPoolExecutor(
+            1, timeout=_RUN_TIMEOUT_S, initializer=_start_runner, initargs=(spec.threads,)
+        )
+
+    def run(self, runner_inputs: Any) -> list[PyRunnerFuture]:
+        return [_Done(self._run(item)) for item in runner_inputs]
+
+    def _run(self, item: Any) -> RunnerResult:
+        arguments = [(str(info.dtype), tuple(int(extent) for extent in info.shape)) for info in item.args_info]
+        path = str(item.artifact_path)
+        try:
+            return RunnerResult(self.pool.submit(run_candidate, path, arguments).result(), None)
+        except Exception as error:
+            return RunnerResult(None, f"{type(error).__name__}: {error}")
+        finally:
+            discard(path, str(self.directory))
+
+
+@derived_object
+class _Done(PyRunnerFuture):
+    def __init__(self, value: RunnerResult) -> None:
+        super().__init__()
+        self.value = value
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> RunnerResult:
+        return self.value

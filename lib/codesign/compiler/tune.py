@@ -1,0 +1,236 @@
+"""Tune the tasks of many models together, by MetaSchedule's task scheduler."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from codesign import machine
+from codesign.compiler.database import best_seconds, open_database, trials
+from codesign.compiler.space import Budgeted, EnumerateSpace, candidates, is_finite, register_rule, space_generator
+from codesign.compiler.target import TargetSpec
+from codesign.compiler.tasks import Task
+from codesign.compiler.trial import CheckedRunner, PooledBuilder
+from codesign.compiler.tvm_compat import PyMeasureCallback, derived_object, ms
+from codesign.errors import InputError
+
+#: Candidates built, then run, at a time. Small, so that the task scheduler decides often.
+_BATCH = 16
+
+
+@dataclass
+class TuningReport:
+    """What a tuning run did; ``curve`` holds [elapsed_s, trials, weighted latency in ns] once every task has a time."""
+
+    tasks: int
+    trials: int = 0
+    failed_trials: int = 0
+    seconds: float = 0.0
+    curve: list[list[float]] = field(default_factory=list)
+    failures: dict[str, int] = field(default_factory=dict)
+
+    def fields(self) -> dict[str, Any]:
+        """Fields of a `tuning` record."""
+        return {
+            "tasks": self.tasks,
+            "trials": self.trials,
+            "failed_trials": self.failed_trials,
+            "seconds": self.seconds,
+            "curve": self.curve,
+        }
+
+
+@dataclass(frozen=True)
+class TuneProgress:
+    """Sent after every batch: trials done of those planned, the task just measured, seconds so far and left."""
+
+    task: str
+    trials: int
+    planned: int
+    elapsed_s: float
+    left_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """A task with its tuning context, and how many trials it still gets."""
+
+    task: Task
+    context: ms.TuneContext
+    trials: int
+
+
+def _plan(task: Task, opened: ms.Database, spec: TargetSpec, trials_per_task: int, seed: int) -> _Plan:
+    """Choose the search: enumerate a finite space that fits the budget, or one of ours; else evolve."""
+    ours = task.operator is not None
+    recorded = len(trials(opened, task.module))
+    common = {"mod": task.module, "target": spec.target, "task_name": task.name, "rand_state": seed + 1}
+    context = ms.TuneContext(
+        **common, space_generator=space_generator(ours), search_strategy="evolutionary", num_threads=spec.threads
+    ).clone()
+    spaces = context.generate_design_space()
+    size = len(candidates(context, spaces, spec)) if is_finite(spaces) else None
+    enumerable = size is not None and (ours or size <= trials_per_task)
+    left = max(0, (min(size, trials_per_task) if enumerable else trials_per_task) - recorded)
+    context = ms.TuneContext(
+        **common,
+        space_generator=space_generator(ours),
+        search_strategy=EnumerateSpace(spec, left, seed) if enumerable else Budgeted(left),
+        num_threads=spec.threads,
+    ).clone()
+    return _Plan(task, context, left)
+
+
+def planned_trials(tasks: Sequence[Task], database: Path, spec: TargetSpec, trials_per_task: int) -> int:
+    """Trials that `tune` would run: the budget or the size of each space, less what is recorded."""
+    register_rule(spec)
+    opened = open_database(database, spec, create=True)
+    return sum(_plan(task, opened, spec, trials_per_task, 0).trials for task in tasks)
+
+
+def tune(
+    tasks: Sequence[Task],
+    *,
+    database: Path,
+    spec: TargetSpec,
+    trials_per_task: int,
+    seed: int = 0,
+    progress: Callable[[TuneProgress], None] | None = None,
+) -> TuningReport:
+    """Tune until every task has ``trials_per_task`` trials, or its whole space is measured.
+
+    Trials go one by one into ``database``; a run that was interrupted continues where it stopped: recorded trials are
+    subtracted and the cost model is fitted to them first.
+
+    Parameters
+    ----------
+    tasks
+        From `codesign.compiler.extract_tasks`.
+    database
+        Directory, one per target and thread count; made if missing.
+    spec
+        The target, which is this machine.
+    trials_per_task
+        At least 1.
+    seed
+        Of the search.
+    progress
+        Called after every batch of trials.
+
+    Raises
+    ------
+    InputError
+        If ``trials_per_task`` is not positive, or the database is for another target.
+    """
+    if trials_per_task < 1:
+        raise InputError("trials_per_task", trials_per_task, "at least 1", 1)
+    register_rule(spec)
+    opened = open_database(database, spec, create=True)
+    plans = [_plan(task, opened, spec, trials_per_task, seed + index) for index, task in enumerate(tasks)]
+    plans = [plan for plan in plans if plan.trials]
+    report = TuningReport(len(tasks))
+    if not plans:
+        return report
+    planned = sum(plan.trials for plan in plans)
+    model = ms.cost_model.XGBModel(num_tuning_cores=spec.threads)
+    with machine.exclusive("tuning"), _quiet(), tempfile.TemporaryDirectory(prefix="codesign-trials-") as scratch:
+        for plan in plans:
+            if plan.task.operator is None:
+                _refit(model, plan.context, trials(opened, plan.task.module))
+        watch = _Watch(report, tasks, plans, opened, model, progress)
+        builder = PooledBuilder(spec, Path(scratch), workers=machine.describe().cores)
+        runner = CheckedRunner(spec, Path(scratch))
+        try:
+            ms.tune.tune_tasks(
+                tasks=[plan.context for plan in plans],
+                task_weights=[float(plan.task.weight) for plan in plans],
+                work_dir=scratch,
+                max_trials_global=planned,
+                max_trials_per_task=max(plan.trials for plan in plans),
+                num_trials_per_iter=_BATCH,
+                builder=builder,
+                runner=runner,
+                database=opened,
+                cost_model=model,
+                measure_callbacks=[ms.measure_callback.AddToDatabase(), watch],
+                task_scheduler=ms.task_scheduler.GradientBased(seed=seed),
+            )
+        finally:
+            builder.pool.shutdown()
+            runner.pool.shutdown()
+    report.seconds = time.monotonic() - watch.start
+    return report
+
+
+def _refit(model: ms.CostModel, context: ms.TuneContext, records: list[Any]) -> None:
+    """Teach the cost model what an earlier run measured."""
+    if records:
+        results = [ms.runner.RunnerResult([float(s) for s in record.run_secs], None) for record in records]
+        model.update(context, [record.as_measure_candidate() for record in records], results)
+
+
+@derived_object
+class _Watch(PyMeasureCallback):
+    """Counts trials, keeps the curve, reports progress, and trains the cost model on TVM's own tasks.
+
+    The model cannot tell our candidates apart (its features do not see annotations), so they are kept from it.
+    """
+
+    def __init__(
+        self,
+        report: TuningReport,
+        tasks: Sequence[Task],
+        plans: Sequence[_Plan],
+        opened: ms.Database,
+        model: ms.CostModel,
+        progress: Callable[[TuneProgress], None] | None,
+    ) -> None:
+        super().__init__()
+        self.report, self.plans, self.model, self.progress = report, plans, model, progress
+        self.planned = sum(plan.trials for plan in plans)
+        self.start = time.monotonic()
+        self.weights = {task.digest: task.weight for task in tasks}
+        self.best = {task.digest: best_seconds(trials(opened, task.module)) for task in tasks}
+
+    def apply(
+        self, task_scheduler: Any, task_id: int, measure_candidates: Any, builder_results: Any, runner_results: Any
+    ) -> None:
+        task = self.plans[task_id].task
+        for built, ran in zip(builder_results, runner_results, strict=True):
+            self.report.trials += 1
+            reason = built.error_msg or (ran.error_msg if ran is not None else "not run")
+            if reason:
+                self.report.failed_trials += 1
+                key = f"{task.name}: {str(reason).splitlines()[0]}"
+                self.report.failures[key] = self.report.failures.get(key, 0) + 1
+            else:
+                seconds = sum(float(s) for s in ran.run_secs) / len(ran.run_secs)
+                best = self.best[task.digest]
+                self.best[task.digest] = seconds if best is None else min(best, seconds)
+        if task.operator is None:
+            self.model.update(task_scheduler.tasks_[task_id].ctx, measure_candidates, runner_results)
+        elapsed = time.monotonic() - self.start
+        if all(best is not None for best in self.best.values()):
+            latency = sum(self.weights[digest] * best for digest, best in self.best.items() if best is not None)
+            self.report.curve.append([round(elapsed, 3), self.report.trials, latency * 1e9])
+        if self.progress is not None:
+            left = (self.planned - self.report.trials) * elapsed / max(self.report.trials, 1)
+            self.progress(TuneProgress(task.name, self.report.trials, self.planned, elapsed, max(left, 0.0)))
+
+
+@contextmanager
+def _quiet() -> Any:
+    """TVM logs every trial to standard error; `TuneProgress` says it better."""
+    logger = logging.getLogger("tvm.s_tir.meta_schedule")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
