@@ -108,6 +108,11 @@ def test_a_changed_verdict_stands_above_the_paragraph(build: Build) -> None:
     assert page.index("another verdict") < page.index("The words.")
 
 
+def test_prose_waits_for_the_numbers_it_needs(build: Build) -> None:
+    text = "```{needs} best.all.block\nThe fastest is {num}`best.all.block`.\n```\n"
+    assert "Not measured here yet." in build(text, [machine()], mode="local")[2]
+
+
 def test_locally_what_is_missing_reads_not_measured_here(build: Build) -> None:
     text = "{num}`best.all.latency`\n\n```{claims}\n```\n\n```{latencies} all\n```\n\n```{drawing} latency_bars\n```\n"
     code, log, page = build(text, [machine()], mode="local")

@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from synthetic import latency, pattern, session, task, tuning
 
-from codesign.study import figures
+from codesign.study import figures, places
+from codesign.study.evidence import Evidence
 from codesign.study.figures.labels import spread
 from codesign.study.figures.tuning_curves import shares
 
@@ -74,6 +75,14 @@ def test_latencies_are_named_in_words_and_failures_left_out() -> None:
     assert "32x1 20.0 ms" in alt
     assert "OpenVINO" in alt
     assert "8x1" not in alt
+
+
+def test_the_figure_of_the_readme_is_drawn_from_the_reference(tmp_path: Path) -> None:
+    records = Evidence(places.results("reference")).records("latency")
+    if not records:
+        pytest.skip("no reference records yet")
+    for drawn in figures.latency_bars(records).save(tmp_path / "headline"):
+        assert (places.BOOK / "_static" / drawn.name).read_text() == drawn.read_text(), "run: make headline"
 
 
 def test_a_gain_needs_the_dense_engine_of_its_own_session() -> None:

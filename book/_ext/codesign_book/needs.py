@@ -1,0 +1,39 @@
+"""The directive ``needs``: prose that makes sense only once certain numbers exist.
+
+    ```{needs} best.all.block
+    The fastest shape is {num}`best.all.block`.
+    ```
+
+Locally, one sentence stands there instead until they do. In the reference the prose always stands, and a number that is
+missing fails the build as anywhere else.
+"""
+
+from __future__ import annotations
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from codesign_book.shown import shown
+
+
+class Needs(SphinxDirective):
+    """Content that rests on the numbers named as arguments."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return the content, or a sentence that says how to get it."""
+        here = shown()
+        if here.strict or all(key in here.numbers for key in self.arguments[0].split()):
+            return self.parse_content_to_nodes()
+        text = nodes.paragraph("", "Not measured here yet. ", classes=["unmeasured"])
+        text += [nodes.literal("", "make reproduce"), nodes.Text(" fills this in.")]
+        return [text]
+
+
+def setup(app: Sphinx) -> None:
+    """Register the directive."""
+    app.add_directive("needs", Needs)
