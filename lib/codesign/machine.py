@@ -104,15 +104,6 @@ def thread_environment(threads: int) -> dict[str, str]:
     return {**dict.fromkeys(names, str(threads)), "OMP_DYNAMIC": "FALSE", "MKL_DYNAMIC": "FALSE"}
 
 
-def pin_main_thread() -> None:
-    """Keep the calling thread on the first CPU, where TVM leaves room for it.
-
-    TVM pins its workers to the other CPUs but not the main thread, which then shares a core with a worker in one
-    process of six. Call it after the thread pool has started: threads started later inherit the affinity.
-    """
-    os.sched_setaffinity(0, cpus(1))
-
-
 def load_average() -> float:
     """Load average over the last minute, recorded beside every timing."""
     return round(os.getloadavg()[0], 2)
@@ -163,7 +154,7 @@ def _acquire(file: TextIO) -> bool:
             if status is None and holder:
                 console = Console(stderr=True, force_jupyter=False)
                 message = f"waiting for this machine, held by process {holder['pid']}: {holder['purpose']}"
-                console.print(message, highlight=False)
+                console.print(message, highlight=False, soft_wrap=True)
                 status = stack.enter_context(console.status(message))
             time.sleep(_WAIT_S)
 

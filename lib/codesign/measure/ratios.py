@@ -125,7 +125,8 @@ class _Bootstrap:
         key = (record["session_id"], len(ends))
         if key not in self._drawn:
             self._drawn[key] = self._rng.integers(len(ends), size=(_RESAMPLES, len(ends)))
-        return np.nanmedian(rounds[self._drawn[key]].reshape(_RESAMPLES, -1), axis=1)
+        pooled = rounds[self._drawn[key]].reshape(_RESAMPLES, -1)
+        return (np.nanmedian if np.isnan(rounds).any() else np.median)(pooled, axis=1)  # the latter is much faster
 
 
 def _samples(record: Record) -> np.ndarray:

@@ -92,7 +92,7 @@ def run_session(
         session.prepare()
         records, journal = session.attempt()
         if records[0]["flagged"]:
-            console.print(f"repeating the session once: {records[0]['flag_reason']}", highlight=False)
+            console.print(f"repeating the session once: {records[0]['flag_reason']}", highlight=False, soft_wrap=True)
             records, journal = session.attempt()
     for record in records:
         results.append(record)
@@ -141,7 +141,7 @@ class _Session:
         """Time each entrant that works alone and then in turn; keyed by its place among the entrants."""
         running = {number: entrant for number, entrant in enumerate(self.entrants) if entrant.status == "ok"}
         seconds = sum(self._seconds(entrant, self.protocol.plan(entrant.call_s)) for entrant in running.values())
-        self.bar.console.print(f"timing {len(running)} encoders takes about {seconds:.0f} s", highlight=False)
+        self.bar.console.print(f"timing {len(running)} encoders takes about {seconds:.0f} s", highlight=False, soft_wrap=True)
         task = self.bar.add_task("time", total=seconds)
         times = {}
         for number, entrant in running.items():

@@ -1,0 +1,32 @@
+"""A small real encoder, for the tests that run engines."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from codesign.encoder import EncoderForward, example_inputs, load_encoder, save_checkpoint
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A saved encoder, inputs for it with padding, and what PyTorch computes."""
+
+    checkpoint: Path
+    inputs: Path
+    expected: Path
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """bert-tiny on two sequences of 16 tokens."""
+    folder = tmp_path_factory.mktemp("tiny")
+    case = Tiny(folder / "checkpoint", folder / "inputs.npz", folder / "expected.npy")
+    model = load_encoder("bert-tiny", seed=1)
+    save_checkpoint(model, case.checkpoint, {})
+    ids, mask = example_inputs(model, batch=2, seq=16, seed=1, padded=True)
+    np.savez(case.inputs, input_ids=ids, attention_mask=mask)
+    np.save(case.expected, EncoderForward(model)(torch.from_numpy(ids), torch.from_numpy(mask)).numpy())
+    return case

@@ -1,0 +1,127 @@
+"""Ratios of medians and their intervals, against closed forms and known distributions."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from codesign.errors import InputError
+from codesign.measure import median, ratio
+from codesign.measure.ratios import doubts
+
+POINT = {
+    **{"model": "bert-tiny", "seed": 0, "scope": "none", "pruner": "none", "block": "dense", "sparsity": 0.0},
+    **{"batch": 1, "seq": 16, "threads": 1, "dtype": "float32"},
+}
+
+
+def record(rounds, *, engine="torch-eager", session="s", machine="m", control=None, solo=None, status="ok"):
+    samples = [float(sample) for turn in rounds for sample in turn]
+    return {
+        **POINT,
+        **{"engine": engine, "session_id": session, "machine_id": machine, "control": control, "status": status},
+        **{"samples_ns": samples, "rounds": [len(turn) for turn in rounds]},
+        "solo_ns": [float(np.median(samples)) if samples else 1.0] if solo is None else solo,
+    }
+
+
+def test_constant_samples_give_the_exact_ratio() -> None:
+    result = ratio(record([[300, 300]] * 4), record([[200, 200]] * 4))
+    assert (result.value, result.low, result.high) == (1.5, 1.5, 1.5)
+    assert not result.indirect
+
+
+def test_the_value_is_the_ratio_of_the_plain_medians() -> None:
+    a, b = [[1, 9], [4, 5]], [[2, 2], [2, 8]]
+    assert ratio(record(a), record(b)).value == np.median([1, 9, 4, 5]) / np.median([2, 2, 2, 8])
+
+
+def test_the_interval_equals_that_of_all_resamples() -> None:
+    """Three rounds have 27 resamples, few enough to list."""
+    rounds = [[1.0, 2.0], [4.0, 8.0], [16.0, 32.0]]
+    exact = [np.median(np.concatenate(draw)) for draw in itertools.product(rounds, repeat=3)]
+    result = median(record(rounds), confidence=0.8)
+    assert (result.low, result.high) == tuple(np.quantile(exact, [0.1, 0.9], method="inverted_cdf"))
+
+
+def test_rounds_of_unequal_length_are_pooled_as_they_are() -> None:
+    result = median(record([[5.0] * 7, [5.0], [5.0] * 3]))
+    assert (result.value, result.low, result.high) == (5.0, 5.0, 5.0)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(100):
+        drift = rng.normal(0, 0.05, size=(2, 30, 1))  # rounds differ, as blocks do
+        logs = drift + rng.normal(0, 0.02, size=(2, 30, 5)) + np.log([2.0, 1.0])[:, None, None]
+        a, b = np.exp(logs)
+        hits += ratio(record(a), record(b, session="other")).covers(2.0)
+    assert 88 <= hits <= 99
+
+
+def test_whole_rounds_are_resampled() -> None:
+    """Samples that repeat within a round carry no more information than one of them."""
+    rng = np.random.default_rng(1)
+    rounds = rng.lognormal(0, 0.1, size=(12, 1))
+    one, many = median(record(rounds)), median(record(np.repeat(rounds, 10, axis=1)))
+    assert many.high - many.low == pytest.approx(one.high - one.low, rel=0.15)
+
+
+def test_what_slows_a_round_for_both_cancels() -> None:
+    rng = np.random.default_rng(2)
+    drift = rng.lognormal(0, 0.2, size=(12, 1))
+    a, b = 3 * drift * np.ones((1, 5)), drift * np.ones((1, 5))
+    together = ratio(record(a), record(b))
+    apart = ratio(record(a), record(b, session="other"))
+    assert together.high - together.low < 1e-9
+    assert apart.high - apart.low > 0.1
+    assert apart.indirect
+
+
+def test_sessions_are_compared_through_their_reference() -> None:
+    """The second session ran on a machine that had become half as fast."""
+    a, reference = record([[300] * 3] * 5), record([[100] * 3] * 5, engine="openvino")
+    b, slower = record([[400] * 3] * 5, session="t"), record([[200] * 3] * 5, engine="openvino", session="t")
+    assert ratio(a, b).value == 0.75
+    result = ratio(a, b, via=(reference, slower))
+    assert (result.value, result.indirect) == (1.5, True)
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    rounds = np.random.default_rng(3).lognormal(size=(8, 4))
+    assert median(record(rounds), seed=4) == median(record(rounds), seed=4)
+
+
+def test_machines_are_never_mixed() -> None:
+    a = record([[1], [2]])
+    with pytest.raises(InputError, match="machine_id='n'"):
+        ratio(a, record([[1], [2]], machine="n"))
+    with pytest.raises(InputError, match="machine_id='n'"):
+        ratio(a, a, via=(a, record([[1], [2]], machine="n")))
+
+
+def test_a_record_without_samples_has_no_ratio() -> None:
+    with pytest.raises(InputError, match="with samples"):
+        ratio(record([[1]]), record([], status="failed"))
+
+
+def session(*, control=1.0, solo=100.0, status="ok"):
+    steady = [[100.0, 101.0]] * 6
+    return [
+        record(steady, solo=[solo]),
+        record([], engine="openvino", status="failed"),
+        record(np.multiply(steady, control), control="A/A", status=status),
+    ]
+
+
+def test_a_good_session_is_not_doubted() -> None:
+    assert doubts(session()) == []
+    assert doubts(session(solo=91.5)) == []
+
+
+def test_a_session_is_doubted_for_its_control_and_for_a_shift_against_alone() -> None:
+    assert doubts(session(control=1.05)) == ["A/A control: torch-eager / itself in [0.952, 0.952]"]
+    assert doubts(session(solo=80.0)) == ["torch-eager none dense: +26% against alone"]
+    assert doubts(session(solo=120.0)) == ["torch-eager none dense: -16% against alone"]
+    assert doubts(session(status="failed")) == ["no A/A control"]
