@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code (2 when the input is refused, 1 when the work fails)."""
     options = _parser().parse_args(arguments)
     os.environ.setdefault("CODESIGN_RUN_ID", new_run_id())
+    os.environ.setdefault("TTY_COMPATIBLE", str(int(sys.stderr.isatty())))  # kernels believe that they have a terminal
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")  # kernels have no widgets, and need none
     try:
         return int(options.run(options) or 0)

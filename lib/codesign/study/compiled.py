@@ -11,7 +11,8 @@ import numpy as np
 
 from codesign import compiler
 from codesign.compiler import Lowered, TargetSpec, target_spec
-from codesign.engines import Job, Worker
+from codesign.engines import Job
+from codesign.engines.client import Worker
 from codesign.errors import MissingRecord
 from codesign.records import Record
 from codesign.study.chain import Study, track
@@ -77,7 +78,9 @@ def count_tasks(tasks: Sequence[Record]) -> list[dict[str, Any]]:
 def write_tasks(study: Study, case: Case, lowered: Lowered, database: Path | None) -> None:
     """Append a record of each task, with what the database knows of it."""
     for fields in compiler.task_records(lowered, database):
-        study.append("task", case.fields(), fields)
+        kind = fields["family_kind"]
+        fields["family_kind"] = kind if kind in ("bsr", "stock") else "dense"  # attention and the like skip no zeros
+        study.append("task", case.fields(), {"target": lowered.spec.key}, fields)
 
 
 def database(study: Study, spec: TargetSpec) -> Path:
@@ -114,7 +117,7 @@ def _build(study: Study, case: Case) -> None:
             raise MissingRecord("tuning", case.fields(), "notebook 03_tune", tuned)
     start = time.monotonic()
     lowered = lower(study, case)
-    manifest = compiler.build(lowered, tuned, artifact(study, case), spec)
+    manifest = compiler.build(lowered, tuned, artifact(study, case))
     seconds = time.monotonic() - start
     study.append(
         "compile",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 
-from codesign import compiler, machine
-from codesign.compiler import TargetSpec, target_spec
+from codesign import compiler
+from codesign.compiler import TargetSpec, TuneProgress, target_spec
 from codesign.records import Record
 from codesign.study import places
-from codesign.study.chain import REPLAYING, Study, say, track
+from codesign.study.chain import REPLAYING, Study, duration, say, track
 from codesign.study.compiled import database, lower, write_tasks
 from codesign.study.points import Case
 
@@ -54,22 +54,26 @@ def _tune(study: Study, run: Sequence[Case], trials_per_task: int) -> None:
     folder = database(study, spec)
     if study.profile in REPLAYING:
         _copy_reference(study, spec)
-    lowered = [lower(study, case) for case in track(run, "lowering")]
+    # Without their weights, which tuning does not look at, all encoders fit in memory.
+    lowered = [replace(lower(study, case), params={}) for case in track(run, "lowering")]
     tasks = compiler.extract_tasks(lowered)
-    say(f"tuning {len(tasks)} tasks of {len(run)} models, up to {trials_per_task} trials each")
-    with machine.exclusive(f"tuning {len(tasks)} tasks"):
-        report = compiler.tune(
-            tasks,
-            database=folder,
-            spec=spec,
-            trials_per_task=trials_per_task,
-            max_trials=None,
-            progress=lambda progress: say(str(progress)),
-        )
+    say(f"tuning {len(tasks)} tasks of {len(run)} encoders, up to {trials_per_task} trials each")
+    report = compiler.tune(
+        tasks,
+        database=folder,
+        spec=spec,
+        trials_per_task=trials_per_task,
+        progress=_say_progress,
+    )
     for case, model in zip(run, lowered, strict=True):
         write_tasks(study, case, model, folder)
     # Last: this record says that the run is finished.
-    study.append("tuning", run[0].fields(), {"target": spec.key}, asdict(report))
+    study.append("tuning", run[0].fields(), {"target": spec.key}, report.fields())
+
+
+def _say_progress(progress: TuneProgress) -> None:
+    left = duration(progress.left_s)
+    say(f"trial {progress.trials}/{progress.planned}, about {left} left; last measured {progress.task}")
 
 
 def _copy_reference(study: Study, spec: TargetSpec) -> None:

@@ -1,0 +1,79 @@
+"""Every notebook executes: the smoke profile measured in a folder of its own, and the committed results read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from codesign import pipeline
+from codesign.records import Results
+from codesign.study import places
+from codesign.study.parameters import NOTEBOOKS
+
+SMOKE = pipeline.load_profile(places.PROFILES / "smoke.yaml")
+TINY = {name: SMOKE["01_prune"][name] for name in ("model", "batch", "seq", "threads")}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One folder for all notebooks of this file: later ones need what earlier ones make."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("workspace")
+        patch.setenv("CODESIGN_WORKSPACE", str(folder))
+        yield folder
+
+
+def printed(path: Path) -> str:
+    """All text that a page shows below its cells."""
+    cells = nbformat.read(path, as_version=4).cells
+    outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
+    return "\n".join(str(output.get("text", output.get("data"))) for output in outputs)
+
+
+@pytest.mark.parametrize("name", SMOKE)
+def test_a_notebook_measures_the_smoke_profile(workspace: Path, name: str) -> None:
+    path = pipeline.run_notebook(name, {**SMOKE[name], "profile": "smoke", "results": "local"})
+    assert path == workspace / "runs" / f"{name}.ipynb"
+    assert "32x1" in printed(path)
+
+
+def test_every_engine_of_the_smoke_profile_computed_what_pytorch_does(workspace: Path) -> None:
+    records = places.results("local").read("latency")
+    assert {record["status"] for record in records} == {"ok"}
+    assert max(record["max_abs_err"] for record in records) <= 1e-4
+    sparse = {record["block"] for record in records if record["engine"] == "tvm-bsr"}
+    assert sparse == {"4x1", "32x1"}
+
+
+def test_a_second_run_finds_everything_done(workspace: Path) -> None:
+    def counts() -> dict[str, int]:
+        return {path.name: path.read_text().count("\n") for path in places.results("local").directory.glob("*.jsonl")}
+
+    before = counts()
+    for name in ("01_prune", "04_latency"):
+        pipeline.run_notebook(name, {**SMOKE[name], "profile": "smoke", "results": "local"})
+    assert counts() == before
+
+
+def test_a_shape_that_nobody_planned(workspace: Path) -> None:
+    shape = {"block": "7x5", "sparsity": 0.9, "trials_per_task": 2, "results": "local"}
+    page = printed(pipeline.run_notebook(pipeline.TRY, TINY | shape))
+    assert "7x5 (all)" in page
+    assert "Not measured here" not in page
+    assert "Not measured here" not in printed(pipeline.run_notebook(pipeline.TRY, {}))
+
+
+def test_nothing_was_tried_in_a_fresh_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
+    assert "Not measured here" in printed(pipeline.run_notebook(pipeline.TRY, {}))
+
+
+@pytest.mark.skipif(not Results("reference").path("latency").exists(), reason="no committed results yet")
+@pytest.mark.parametrize("name", [name for name in NOTEBOOKS if name != pipeline.TRY])
+def test_a_notebook_reads_the_committed_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
+    assert "32x1" in printed(pipeline.run_notebook(name, {}))
+    assert not (tmp_path / "results").exists()
