@@ -17,7 +17,6 @@ from codesign.engines import Job
 from codesign.engines.client import EngineError, Worker, WorkerDied
 from codesign.errors import InputError
 
-
 THREADS = min(2, len(machine.cpus()))
 
 
