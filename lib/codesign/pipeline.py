@@ -19,6 +19,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 
 from codesign.errors import InputError
+from codesign.records import REPOSITORY
 from codesign.study import ledger, places
 from codesign.study.chain import say
 from codesign.study.parameters import check_all, nearest, parameters_of
@@ -191,7 +192,7 @@ def build_book(results: str, profile: str, *, done: Collection[str] = ()) -> Pat
     start = time.monotonic()
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(places.BOOK), *STRICT]
     environment = {**os.environ, "CODESIGN_RESULTS": results}  # which records the pages read
-    if code := subprocess.run(command, cwd=places.REPOSITORY, env=environment, check=False).returncode:
+    if code := subprocess.run(command, cwd=REPOSITORY, env=environment, check=False).returncode:
         raise BookFailed(f"jupyter-book failed with exit code {code}")
     ledger.record(profile, results, "book", time.monotonic() - start)
     return places.BOOK / "_build" / "html" / "index.html"
@@ -209,7 +210,7 @@ def _execute(source: Path, executed: Path, parameters: Mapping[str, Any]) -> Non
             executed,
             parameters=dict(parameters),
             kernel_name="python3",
-            cwd=places.REPOSITORY,
+            cwd=REPOSITORY,
             progress_bar=False,
             kernel_manager_class=LocalKernel,
             stderr_file=sys.stderr,

@@ -38,7 +38,7 @@ class Rule:
         A list of such values, not empty and without repetition.
     """
 
-    kind: type
+    kind: type[Any]
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from codesign.study.compiled import ensure_built
 from codesign.study.numbers import NOT_MEASURED, milliseconds
 from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
+from codesign.study.tables import markdown
 from codesign.study.timed import compiled_cases, ensure_timed
 from codesign.study.tuned import ensure_tuned
 
@@ -48,12 +49,12 @@ def summary(tried: Sequence[Record]) -> Markdown:
     """Say in a sentence what was tried, or how to try something."""
     shapes = list(dict.fromkeys(f"{r['block']} ({r['scope']})" for r in tried if r["engine"] == "tvm-bsr"))
     if not shapes:
-        return Markdown(
+        return markdown(
             f"**{NOT_MEASURED.capitalize()}.** No shape has been tried on this machine yet: "
             "`make try BLOCK=24x1 SPARSITY=0.9` takes about ten minutes and fills this page."
         )
     record = next(r for r in tried if r["engine"] == "tvm-bsr")
-    return Markdown(
+    return markdown(
         f"Tried on this machine, with {record['model']} at {record['sparsity']:.0%} block sparsity, "
         f"batch {record['batch']}, {record['seq']} tokens and {record['threads']} threads: {', '.join(shapes)}."
     )
