@@ -36,7 +36,7 @@ TRY = "06_your_shape"
 
 
 class NotebookFailed(RuntimeError):
-    """A cell raised; the message has the cell's number, its first line and the error."""
+    """A cell raised (the message has its number, first line and error), or the kernel died."""
 
 
 class LocalKernel(AsyncKernelManager):
@@ -221,6 +221,8 @@ def _execute(source: Path, executed: Path, parameters: Mapping[str, Any]) -> Non
             f"{source.stem}, cell {error.exec_count} ({first}): {error.ename}: {error.evalue}\n"
             f"the executed part, with the full traceback, is {executed}"
         ) from None
+    except RuntimeError as error:  # nbclient: the kernel died
+        raise NotebookFailed(f"{source.stem}: {error}") from None
 
 
 def _without_progress(notebook: NotebookNode) -> NotebookNode:

@@ -170,6 +170,12 @@ def test_a_failed_cell_is_named_and_the_older_page_stays(workspace: Path) -> Non
     assert page.read_text() == "older"
 
 
+def test_a_kernel_that_dies_is_a_failed_notebook(workspace: Path) -> None:
+    write_notebook("import os\nos._exit(1)")
+    with pytest.raises(pipeline.NotebookFailed, match=r"03_tune: .*died"):
+        pipeline.run_notebook("03_tune", {})
+
+
 @pytest.mark.parametrize("cell", ["seq = 2 * 64", "def seq(): ...", "seq: int = 128"])
 def test_a_parameters_cell_holds_plain_literals_only(workspace: Path, cell: str) -> None:
     write_notebook("")
