@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
+from IPython.utils.capture import capture_output
+
 from codesign import compiler
 from codesign.compiler import TargetSpec, TuneProgress, target_spec
 from codesign.records import Record
@@ -58,13 +60,14 @@ def _tune(study: Study, run: Sequence[Case], trials_per_task: int) -> None:
     lowered = [replace(lower(study, case), params={}) for case in track(run, "lowering")]
     tasks = compiler.extract_tasks(lowered)
     say(f"tuning {len(tasks)} tasks of {len(run)} encoders, up to {trials_per_task} trials each")
-    report = compiler.tune(
-        tasks,
-        database=folder,
-        spec=spec,
-        trials_per_task=trials_per_task,
-        progress=_say_progress,
-    )
+    with capture_output(stderr=False):  # in a notebook, TVM displays a table of all tasks after every batch
+        report = compiler.tune(
+            tasks,
+            database=folder,
+            spec=spec,
+            trials_per_task=trials_per_task,
+            progress=_say_progress,
+        )
     for case, model in zip(run, lowered, strict=True):
         write_tasks(study, case, model, folder)
     # Last: this record says that the run is finished.
