@@ -3,15 +3,10 @@
 import pytest
 
 from codesign.measure import PROTOCOLS, Protocol
-from codesign.measure.protocol import SPIN_S
+from codesign.measure.protocol import SPIN_S, Plan
 
 # Seconds a call of BERT-base on two cores: the engines of a report session, the control among them.
 REPORT_SESSION = [0.15, 0.15, 0.053, 0.14, 0.05, *[0.05] * 4, *[0.02] * 4]
-
-
-def cost(protocol: Protocol, call_s: float) -> float:
-    plan = protocol.plan(call_s)
-    return call_s * (plan.solo_calls + plan.rounds * plan.turn_calls)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
@@ -26,14 +21,14 @@ def test_every_turn_discards_three_calls_and_outlasts_the_spinning(protocol: Pro
 
 def test_a_very_slow_engine_is_called_as_little_as_possible() -> None:
     plan = PROTOCOLS["report"].plan(24.0)
-    assert (plan.rounds, plan.calls, plan.discard) == (2, 1, 1)
+    assert plan == Plan(rounds=2, calls=1, discard=1, solo=1)
     assert not PROTOCOLS["report"].is_full(plan)
     assert PROTOCOLS["report"].is_full(PROTOCOLS["report"].plan(0.15))
 
 
 def test_a_report_session_keeps_its_budget() -> None:
-    assert sum(cost(PROTOCOLS["report"], call_s) for call_s in REPORT_SESSION) < 150
-    assert sum(cost(PROTOCOLS["smoke"], 0.002) for _ in range(6)) < 10
+    assert sum(PROTOCOLS["report"].plan(call_s).seconds(call_s) for call_s in REPORT_SESSION) < 150
+    assert 6 * PROTOCOLS["smoke"].plan(0.002).seconds(0.002) < 10
 
 
 @pytest.mark.parametrize("wrong", [{"discard": 2}, {"rounds": 1}, {"calls": 0}])

@@ -166,6 +166,6 @@ class Answer:
 def test_a_wrong_output_is_a_failure_and_ends_the_worker(tiny, output: np.ndarray, reason: str) -> None:
     entrant = Entrant(contender(tiny, "torch-eager"))
     entrant.worker = Answer(output)
-    entrant.check(QUICK)
+    entrant.check()
     assert (entrant.status, entrant.worker) == ("failed", None)
     assert re.search(reason, entrant.reason)

@@ -17,9 +17,9 @@ class TVM:
         return missing("tvm")
 
     def prepare(self, job: Job) -> Call:
-        from codesign import runtime
+        from codesign.runtime import load
 
-        encoder = runtime.load(job.require_artifact(), threads=job.threads)
+        encoder = load(job.require_artifact(), threads=job.threads)
         input_ids, attention_mask = job.load_inputs()
 
         def call() -> np.ndarray:

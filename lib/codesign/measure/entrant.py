@@ -92,13 +92,13 @@ class Entrant:
             return
         self.settings = {**answer["settings"], "prepare_s": round(answer["seconds"], 3)}
 
-    def check(self, protocol: Protocol) -> None:
+    def check(self) -> None:
         """Compare the output with PyTorch's and get a first idea of the time a call takes; nobody else may run."""
         if self.worker is None:
             return
         try:
             output, call_ns = self.worker.output()
-        except EngineError as error:
+        except (EngineError, WorkerDied) as error:
             self._fail(str(error))
             return
         expected = np.load(self.contender.expected)
@@ -116,7 +116,7 @@ class Entrant:
     def time_alone(self, protocol: Protocol) -> Times:
         """Time the engine while the others rest, and plan its turns from that."""
         plan = protocol.plan(self.call_s)
-        solo, _ = self._run(plan.solo_calls - plan.discard, plan.discard)
+        solo, _ = self._run(plan.solo, plan.discard)
         self.call_s = statistics.median(solo) / 1e9
         return Times(protocol.plan(self.call_s), solo)
 

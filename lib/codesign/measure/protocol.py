@@ -13,21 +13,28 @@ SPIN_S = 0.02
 
 @dataclass(frozen=True)
 class Plan:
-    """What one engine does in a session: `rounds` turns, each of `discard` calls thrown away and `calls` timed."""
+    """What one engine does in a session.
+
+    Alone, `discard` calls thrown away and `solo` timed; then `rounds` turns, each of `discard` calls thrown away and
+    `calls` timed.
+    """
 
     rounds: int
     calls: int
     discard: int
+    solo: int
 
-    @property
-    def turn_calls(self) -> int:
-        """Calls in one turn."""
-        return self.discard + self.calls
+    def turn_seconds(self, call_s: float) -> float:
+        """How long a turn takes when a call takes `call_s` seconds."""
+        return call_s * (self.discard + self.calls)
 
-    @property
-    def solo_calls(self) -> int:
-        """Calls when timed alone: twice the timed calls of a turn."""
-        return self.discard + 2 * self.calls
+    def solo_seconds(self, call_s: float) -> float:
+        """How long the time alone takes."""
+        return call_s * (self.discard + self.solo)
+
+    def seconds(self, call_s: float) -> float:
+        """How long all of it takes."""
+        return self.solo_seconds(call_s) + self.rounds * self.turn_seconds(call_s)
 
 
 @dataclass(frozen=True)
@@ -65,11 +72,11 @@ class Protocol:
     def plan(self, call_s: float) -> Plan:
         """Plan an engine that takes `call_s` seconds a call: never under two rounds of one call."""
         if call_s > SLOW_CALL_S:
-            return Plan(rounds=2, calls=1, discard=1)
+            return Plan(rounds=2, calls=1, discard=1, solo=1)
         discard = max(self.discard, math.ceil(SPIN_S / call_s))
         calls = min(self.calls, max(1, round(self.turn_s / call_s)))
         rounds = min(self.rounds, max(2, int(self.engine_s / ((discard + calls) * call_s))))
-        return Plan(rounds, calls, discard)
+        return Plan(rounds, calls, discard, solo=2 * calls)
 
     def is_full(self, plan: Plan) -> bool:
         """Whether `plan` has every round and every discarded call of this protocol."""

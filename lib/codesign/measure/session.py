@@ -26,7 +26,7 @@ from codesign import machine
 from codesign.engines import find
 from codesign.errors import InputError
 from codesign.measure.entrant import Contender, Entrant, Times
-from codesign.measure.protocol import Plan, Protocol
+from codesign.measure.protocol import Protocol
 from codesign.measure.ratios import doubts
 from codesign.records import RESULTS_ROOT, Results, stamp
 
@@ -74,13 +74,14 @@ def run_session(
     ------
     InputError
         When the contenders do not make a session.
-    WorkerDied
-        When a worker died while it was timed; no record is written then.
+    WorkerDied, EngineError
+        When a worker died, or its engine raised, while it was timed; no record is written then.
     """
     _check(contenders)
     twin = next(contender for contender in contenders if contender.engine == REFERENCES[0])
     everyone = [*contenders, dataclasses.replace(twin, control="A/A")]
-    console = Console(stderr=True, force_jupyter=False, quiet=not progress)
+    # Not rich's Jupyter display, which would leave a bar in the executed notebook; lines as long as they are.
+    console = Console(stderr=True, force_jupyter=False, quiet=not progress, soft_wrap=True, highlight=False)
     with (
         machine.exclusive(f"timing {len(everyone)} encoders (profile {profile})"),
         contextlib.ExitStack() as stack,
@@ -92,7 +93,7 @@ def run_session(
         session.prepare()
         records, journal = session.attempt()
         if records[0]["flagged"]:
-            console.print(f"repeating the session once: {records[0]['flag_reason']}", highlight=False, soft_wrap=True)
+            console.print(f"repeating the session once: {records[0]['flag_reason']}")
             records, journal = session.attempt()
     for record in records:
         results.append(record)
@@ -117,7 +118,7 @@ class _Session:
             for _ in pool.map(Entrant.prepare, self.entrants):
                 self.bar.advance(task)
         for entrant in self.entrants:
-            entrant.check(self.protocol)
+            entrant.check()
             self.bar.advance(task)
 
     def attempt(self) -> tuple[list[Record], Path]:
@@ -140,15 +141,15 @@ class _Session:
     def _time(self, journal: Path, session_id: str) -> dict[int, Times]:
         """Time each entrant that works alone and then in turn; keyed by its place among the entrants."""
         running = {number: entrant for number, entrant in enumerate(self.entrants) if entrant.status == "ok"}
-        seconds = sum(self._seconds(entrant, self.protocol.plan(entrant.call_s)) for entrant in running.values())
-        self.bar.console.print(f"timing {len(running)} encoders takes about {seconds:.0f} s", highlight=False, soft_wrap=True)
+        seconds = sum(self.protocol.plan(entrant.call_s).seconds(entrant.call_s) for entrant in running.values())
+        self.bar.console.print(f"timing {len(running)} encoders takes about {seconds:.0f} s")
         task = self.bar.add_task("time", total=seconds)
         times = {}
         for number, entrant in running.items():
             time.sleep(_REST_S)
             times[number] = entrant.time_alone(self.protocol)
             _note(journal, entrant=entrant.contender.label(), solo_ns=times[number].solo)
-            self.bar.advance(task, times[number].plan.solo_calls * entrant.call_s)
+            self.bar.advance(task, times[number].plan.solo_seconds(entrant.call_s))
         shuffle = random.Random(session_id).shuffle  # so that nobody always follows the same neighbour
         for turn in range(max((each.plan.rounds for each in times.values()), default=0)):
             order = [number for number in running if turn < times[number].plan.rounds]
@@ -157,13 +158,9 @@ class _Session:
                 entrant = running[number]
                 samples = entrant.take_turn(times[number])
                 _note(journal, entrant=entrant.contender.label(), round=turn, samples_ns=samples)
-                self.bar.advance(task, times[number].plan.turn_calls * entrant.call_s)
+                self.bar.advance(task, times[number].plan.turn_seconds(entrant.call_s))
         self.bar.update(task, completed=seconds)
         return times
-
-    @staticmethod
-    def _seconds(entrant: Entrant, plan: Plan) -> float:
-        return _REST_S + entrant.call_s * (plan.solo_calls + plan.rounds * plan.turn_calls)
 
     def _fields(self, entrant: Entrant, times: Times | None) -> Record:
         """The fields of a latency record beyond its stamp; without samples when there are no times."""
