@@ -22,18 +22,19 @@
 # this kind of CPU and number of threads, and a later run starts from it.
 
 # %% tags=["parameters"]
-results = "reference"  # "reference" reads the committed records, "local" measures here what is missing
-profile = "report"  # smoke, verify, report or paper: which local records count, and how often sessions repeat
-model = "bert-base"  # bert-base, bert-tiny (random weights); minilm (pretrained); a local directory; a hub id
-seed = 0  # of random weights, random masks and inputs
-scopes = ["attention", "all"]  # which linears are pruned: attention, ffn, all
-pruner = "magnitude"  # magnitude or random
-blocks = ["dense", "1x1", "4x1", "16x1", "32x1", "1x32", "16x16", "32x32"]  # rows x columns of W[out, in], or dense
-sparsity = 0.8  # share of blocks removed from each matrix, at least 0 and below 1
+results = "reference"  # or "local": measure here what is missing
+profile = "report"  # smoke, verify, report, paper: whose local records count
+model = "bert-base"  # bert-tiny, minilm, a directory, a hub id
+seed = 0  # of random weights, masks and inputs
+scopes = ["attention", "all"]  # linears to prune: attention, ffn, all
+pruner = "magnitude"  # or random
+# rows x columns of W[out, in]; dense adds the engines that compute zeros
+blocks = ["dense", "1x1", "4x1", "16x1", "32x1", "1x32", "16x16", "32x32"]
+sparsity = 0.8  # share of blocks removed, 0 to below 1
 batch = 1  # sequences
-seq = 128  # tokens a sequence
+seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
-trials_per_task = 64  # most schedules tried for a task, those already in the database included
+trials_per_task = 64  # schedules tried for a task at most
 
 # %% tags=["hide-input"]
 from codesign.study.chain import open_study
@@ -45,17 +46,7 @@ from codesign.study.tuned import ensure_tuned
 
 # %%
 study = open_study(results, profile)
-points = sweep(
-    model=model,
-    seed=seed,
-    scopes=scopes,
-    pruner=pruner,
-    blocks=blocks,
-    sparsity=sparsity,
-    batch=batch,
-    seq=seq,
-    threads=threads,
-)
+points = sweep(model, seed, scopes, pruner, blocks, sparsity, batch, seq, threads)
 cases = [case for case in compiled_cases(points, stock=True) if case.tuned]
 runs = ensure_tuned(study, cases, trials_per_task)
 
@@ -68,7 +59,7 @@ runs = ensure_tuned(study, cases, trials_per_task)
 # %%
 tuning_curves(runs)
 
-# %%
+# %% tags=["hide-input"]
 table(
     runs,
     {

@@ -17,18 +17,18 @@
 # pruned, compiled, tuned, timed beside 32x1 and the dense engines, and shown here beside the shapes of the book.
 
 # %% tags=["parameters"]
-results = "reference"  # "reference" shows every shape tried on this machine, "local" first measures the one below
+results = "reference"  # or "local": first measure the shape below
 profile = "try"
-model = "bert-base"  # bert-base, bert-tiny (random weights); minilm (pretrained); a local directory; a hub id
-seed = 0  # of random weights, random masks and inputs
-scope = "all"  # which linears are pruned: attention, ffn, all
-pruner = "magnitude"  # magnitude or random
+model = "bert-base"  # bert-tiny, minilm, a directory, a hub id
+seed = 0  # of random weights, masks and inputs
+scope = "all"  # linears to prune: attention, ffn, all
+pruner = "magnitude"  # or random
 block = "24x1"  # rows x columns of W[out, in]
-sparsity = 0.9  # share of blocks removed from each matrix, at least 0 and below 1
+sparsity = 0.9  # share of blocks removed, 0 to below 1
 batch = 1  # sequences
-seq = 128  # tokens a sequence
+seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
-trials_per_task = 64  # most schedules tried for a task
+trials_per_task = 64  # schedules tried for a task at most
 
 # %% tags=["hide-input"]
 from codesign.study.chain import open_study
@@ -38,17 +38,8 @@ from codesign.study.tables import table
 from codesign.study.tried import in_the_book, measure, summary, tried
 
 # %%
-points = sweep(
-    model=model,
-    seed=seed,
-    scopes=[scope],
-    pruner=pruner,
-    blocks=list(dict.fromkeys(["dense", HEADLINE, block])),
-    sparsity=sparsity,
-    batch=batch,
-    seq=seq,
-    threads=threads,
-)
+blocks = list(dict.fromkeys(["dense", HEADLINE, block]))
+points = sweep(model, seed, [scope], pruner, blocks, sparsity, batch, seq, threads)
 if results == "local":
     measure(open_study("local", profile), points, trials_per_task)
 records = tried()
@@ -58,7 +49,7 @@ summary(records)
 for pruned in sorted({record["scope"] for record in records if record["engine"] == "tvm-bsr"}):
     show(your_shape(records, in_the_book(records), scope=pruned))
 
-# %%
+# %% tags=["hide-input"]
 table(
     [record for record in records if not record["control"]],
     {
@@ -67,6 +58,6 @@ table(
         "block": "{block}",
         "blocks removed": "{block_sparsity:.1%}",
         "median": "{median}",
-        "error": "{max_abs_err:.1e}",
+        "error": "{error}",
     },
 )

@@ -113,7 +113,6 @@ class Case:
 
 
 def sweep(
-    *,
     model: str,
     seed: int,
     scopes: Sequence[str],

@@ -34,10 +34,10 @@ def measure(study: Study, points: Sequence[Point], trials_per_task: int) -> None
 def tried() -> list[Record]:
     """Return the latency records of `make try` on this machine, in the setting that was tried last.
 
-    Each has a further field ``median``, as text.
+    Each has two further fields, ``median`` and ``error``, as text.
     """
     records = places.results("local").read("latency", profile=TRY)
-    return [record | {"median": _median(record)} for record in _alike(records, records)]
+    return [record | {"median": _median(record), "error": _error(record)} for record in _alike(records, records)]
 
 
 def in_the_book(tried: Sequence[Record]) -> list[Record]:
@@ -74,3 +74,7 @@ def _median(record: Record) -> str:
     if not record["samples_ns"]:
         return f"{record['status']}: {record['reason']}"
     return milliseconds(statistics.median(record["samples_ns"]) / 1e6)
+
+
+def _error(record: Record) -> str:
+    return "unknown" if record["max_abs_err"] is None else f"{record['max_abs_err']:.1e}"
