@@ -301,14 +301,13 @@ def _gelu(rewriter: _Rewriter, call: relax.Call, x: Any) -> Any:
 
 
 def _layer_norm(rewriter: _Rewriter, call: relax.Call, x: Any, gamma: Any, beta: Any) -> Any:
-    if not isinstance(x, FeatureMajor) or [int(axis) for axis in call.attrs.axes] != [-1]:
-        return None
-    store = rewriter.feature_major(x)
+    store = rewriter.feature_major(x) if [int(axis) for axis in call.attrs.axes] == [-1] else None
     if store is None:
         return None
-    operator = LayerNorm(x.shape[-1], rewriter.batch * rewriter.padded, float(call.attrs.epsilon))
-    affine = [rewriter.weight(gamma.name), rewriter.weight(beta.name)]
-    return replace(x, store=rewriter.call(operator, [store, *affine]))
+    features = int(store.ty.shape[0])
+    operator = LayerNorm(features, rewriter.batch * rewriter.padded, float(call.attrs.epsilon))
+    result = rewriter.call(operator, [store, rewriter.weight(gamma.name), rewriter.weight(beta.name)])
+    return FeatureMajor(result, ("b", "s", "f"), (rewriter.batch, rewriter.seq, features))
 
 
 def _attention(rewriter: _Rewriter, call: relax.Call, query: Any, key: Any, value: Any, bias: Any) -> Any:

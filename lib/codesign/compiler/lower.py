@@ -11,7 +11,7 @@ import numpy as np
 from codesign.blocks import BlockShape
 from codesign.compiler.feature_major import rewrite
 from codesign.compiler.target import TargetSpec
-from codesign.compiler.tvm_compat import relax, tvm
+from codesign.compiler.tvm_compat import Schedule, relax, tirx, tvm
 from codesign.errors import InputError
 
 #: ``codesign`` stores linears in blocks and runs them on our operators; ``stock`` is TVM 0.27 as it comes.
@@ -95,8 +95,27 @@ def lower_encoder(
                 relax.transform.FuseOps(),
                 relax.transform.FuseTIR(),
                 relax.transform.DeadCodeElimination(),
-                # lets the tuner choose the layout of constant weights: TVM's own "cpu weight prepack"
-                *([relax.transform.AttachAttrLayoutFreeBuffers()] if pipeline == "stock" else []),
             ]
         )(module)
+        if pipeline == "stock":
+            module = _free_weight_layouts(module)
     return Lowered(module, params, pipeline, spec, batch, seq, int(model.config.vocab_size), *stored)
+
+
+def _free_weight_layouts(module: tvm.IRModule) -> tvm.IRModule:
+    """Let the tuner choose the layout of constant weights: what TVM calls "cpu weight prepack".
+
+    Only where a weight is reduced over: in TVM 0.27 the rewrite forgets the index of a gathered or sliced table, and
+    reads the wrong row.
+    """
+    module = relax.transform.AttachAttrLayoutFreeBuffers()(module)
+    for name, function in list(module.functions_items()):
+        if isinstance(function, tirx.PrimFunc) and not _reduces(function):
+            module[name] = function.without_attr("layout_free_buffers")
+    return module
+
+
+def _reduces(function: tirx.PrimFunc) -> bool:
+    schedule = Schedule(tvm.IRModule({"main": function}))
+    blocks = schedule.get_child_blocks(schedule.get_sblock("root"))
+    return any(axis.iter_type == tirx.IterVar.CommReduce for block in blocks for axis in schedule.get(block).iter_vars)

@@ -112,8 +112,8 @@ class EnumerateSpace(PySearchStrategy):
 
     def generate_measure_candidates(self) -> list[MeasureCandidate] | None:
         batch, self.pending = self.pending[: self.batch], self.pending[self.batch :]
-        arguments = ms.arg_info.ArgInfo.from_entry_func(self.context.mod, remove_preproc=True)
-        return [MeasureCandidate(schedule, arguments) for schedule in batch] or None
+        arguments = ms.arg_info.ArgInfo.from_entry_func
+        return [MeasureCandidate(s, arguments(s.mod, remove_preproc=True)) for s in batch] or None
 
     def notify_runner_results(self, measure_candidates: Any, results: Any) -> None:
         pass
