@@ -84,7 +84,7 @@ class Protocol:
 
 
 PROTOCOLS = {
-    "smoke": Protocol(rounds=8, calls=20, turn_s=0.2, engine_s=3),
+    "smoke": Protocol(rounds=8, calls=20, turn_s=0.1, engine_s=1.5),
     "verify": Protocol(rounds=8, calls=6, turn_s=0.5, engine_s=12),
     "report": Protocol(rounds=12, calls=6, turn_s=0.5, engine_s=15),
     "paper": Protocol(rounds=30, calls=10, turn_s=1.0, engine_s=60),
