@@ -63,7 +63,7 @@ def build(lowered: Lowered, database: Path | None, out: Path) -> Manifest:
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         work = Path(scratch)
         executable.export_library(str(work / LIBRARY))
-        np.savez(work / PARAMS, **{f"p{index}": array for index, array in enumerate(params.values())})
+        np.savez(work / PARAMS, allow_pickle=False, **{f"p{i}": array for i, array in enumerate(params.values())})
         manifest: Manifest = {
             "format": FORMAT,
             "pipeline": lowered.pipeline,

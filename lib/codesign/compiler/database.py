@@ -43,7 +43,9 @@ def open_database(directory: Path, spec: TargetSpec, *, create: bool = False) ->
         raise InputError("database", str(directory), "a directory made by the tuner; run notebook 03_tune first")
     fields = json.loads(header.read_text())
     if {name: fields.get(name) for name in spec.fields()} != spec.fields():
-        raise InputError("database", str(directory), f"records for {spec.key}, not {fields['mcpu']}-{fields['threads']}t")
+        raise InputError(
+            "database", str(directory), f"records for {spec.key}, not {fields['mcpu']}-{fields['threads']}t"
+        )
     for name in (WORKLOADS, RECORDS):
         _drop_torn_line(directory / name)
     paths = str(directory / WORKLOADS), str(directory / RECORDS)

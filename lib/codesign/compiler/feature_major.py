@@ -8,51 +8,25 @@ residual that follows becomes their epilogue. Whatever the walk does not know is
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from codesign.blocks import BlockShape
 from codesign.bsr import BSRMatrix
-from codesign.compiler.operators import Attention, LayerNorm, Linear, Operator, ToFeatureMajor, ToTokenMajor, pack
+from codesign.compiler.operators import Linear, Operator, ToFeatureMajor, ToTokenMajor, pack
 from codesign.compiler.operators.linear import DENSE_ROWS
+from codesign.compiler.rules import RULES
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import relax, tvm
+from codesign.compiler.values import HIDDEN, FeatureMajor, Pending, Weight, shape_of
 
 if TYPE_CHECKING:  # imports torch
     from codesign.compiler.frontend import Imported
 
 #: Below this share of zero blocks a weight is stored whole: indices would cost more than they skip.
 MIN_BLOCK_SPARSITY = 0.25
-
-
-@dataclass(frozen=True, eq=False)
-class Weight:
-    """A transposed weight argument, waiting for its matmul."""
-
-    name: str
-
-
-@dataclass(frozen=True, eq=False)
-class Pending:
-    """A linear whose epilogue is still open."""
-
-    x: relax.Expr
-    weight: str
-    bias: str | None = None
-    gelu: bool = False
-    residual: relax.Expr | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureMajor:
-    """A value stored as ``[features, batch * seq_padded]``; ``axes`` names its logical dimensions in order."""
-
-    store: relax.Expr | Pending
-    axes: tuple[str, ...]
-    shape: tuple[int, ...]
 
 
 @dataclass
@@ -79,11 +53,13 @@ def rewrite(imported: Imported, block: BlockShape | None, batch: int, seq: int, 
     spec
         Gives lanes to pad tokens to and threads to divide rows among.
     """
-    return _Rewriter(imported, block, batch, seq, spec).run()
+    return Rewriter(imported, block, batch, seq, spec).run()
 
 
 @dataclass
-class _Rewriter:
+class Rewriter:
+    """The walk: what each variable has become, and what has been emitted so far."""
+
     imported: Imported
     block: BlockShape | None
     batch: int
@@ -122,7 +98,7 @@ class _Rewriter:
     def visit(self, expr: relax.Expr) -> Any:
         if isinstance(expr, relax.Var):
             return self.values.get(expr, expr)
-        if isinstance(expr, relax.Call) and (rule := _RULES.get(getattr(expr.op, "name", ""))):
+        if isinstance(expr, relax.Call) and (rule := RULES.get(getattr(expr.op, "name", ""))):
             value = rule(self, expr, *[self.values.get(arg, arg) for arg in expr.args])
             if value is not None:
                 return value
@@ -147,7 +123,7 @@ class _Rewriter:
         features = int(store.ty.shape[0])
         operator = ToTokenMajor(self.batch, self.seq, self.padded, features)
         result = self.call(operator, [store])
-        if value.axes == ("b", "s", "f"):
+        if value.axes == HIDDEN:
             return result
         sizes = dict(zip(value.axes, value.shape, strict=True))
         split = self.builder.emit(relax.op.reshape(result, (self.batch, self.seq, sizes["h"], sizes["d"])))
@@ -156,11 +132,11 @@ class _Rewriter:
     def feature_major(self, value: Any) -> relax.Expr | None:
         """Return the stored form ``[features, tokens]`` of a value of logical shape [batch, seq, features]."""
         if isinstance(value, FeatureMajor):
-            return self.store(value) if value.axes == ("b", "s", "f") else None
-        if not isinstance(value, relax.Var) or _shape(value)[:-1] != (self.batch, self.seq):
+            return self.store(value) if value.axes == HIDDEN else None
+        if not isinstance(value, relax.Var) or shape_of(value)[:-1] != (self.batch, self.seq):
             return None
         if value not in self.converted:
-            operator = ToFeatureMajor(self.batch, self.seq, self.padded, _shape(value)[-1])
+            operator = ToFeatureMajor(self.batch, self.seq, self.padded, shape_of(value)[-1])
             self.converted[value] = self.call(operator, [value])
         return self.converted[value]
 
@@ -189,7 +165,7 @@ class _Rewriter:
     def emit_linear(self, pending: Pending) -> relax.Expr:
         path = self.imported.weights[pending.weight]
         weight = self.imported.arrays[path]
-        matrix = self.stored_as(weight)
+        matrix = stored_as(weight, self.block)
         epilogue = "bias_gelu" if pending.gelu else "bias" if pending.residual is None else "bias_residual"
         operator = Linear(
             outputs=weight.shape[0],
@@ -212,14 +188,6 @@ class _Rewriter:
         residual = [] if pending.residual is None else [pending.residual]
         return self.call(operator, [pending.x, *arrays, bias, *residual])
 
-    def stored_as(self, weight: np.ndarray) -> BSRMatrix:
-        """Store a weight in blocks where enough of them are zero, else in whole panels of rows."""
-        if self.block is not None:
-            matrix = BSRMatrix.from_dense(weight, self.block)
-            if matrix.block_sparsity >= MIN_BLOCK_SPARSITY:
-                return matrix
-        return whole(weight)
-
     def weight(self, name: str) -> relax.Var:
         path = self.imported.weights[name]
         return self.param(path, self.imported.arrays[path])
@@ -231,6 +199,15 @@ class _Rewriter:
         return self.params[name][0]
 
 
+def stored_as(weight: np.ndarray, block: BlockShape | None) -> BSRMatrix:
+    """Store a weight [out, in] in blocks where enough of them are zero, else whole."""
+    if block is not None:
+        matrix = BSRMatrix.from_dense(weight, block)
+        if matrix.block_sparsity >= MIN_BLOCK_SPARSITY:
+            return matrix
+    return whole(weight)
+
+
 def whole(weight: np.ndarray) -> BSRMatrix:
     """Store a matrix [out, in] whole, in panels of rows: one block a block-row, zeros included."""
     outputs, inputs = weight.shape
@@ -239,96 +216,3 @@ def whole(weight: np.ndarray) -> BSRMatrix:
     data = np.pad(weight, ((0, panels * block.rows - outputs), (0, 0))).reshape(panels, block.rows, inputs)
     indptr = np.arange(panels + 1, dtype=np.int32)
     return BSRMatrix(data, np.zeros(panels, np.int32), indptr, (outputs, inputs), block)
-
-
-def _shape(var: relax.Expr) -> tuple[int, ...]:
-    return tuple(int(extent) for extent in var.ty.shape)
-
-
-# -- one rule per Relax operator: return the new value, or None to leave the call to TVM ------------------------------
-
-
-def _permute_dims(rewriter: _Rewriter, call: relax.Call, x: Any) -> Any:
-    if isinstance(x, relax.Var) and x.name in rewriter.imported.weights and len(_shape(x)) == 2:
-        return Weight(x.name)
-    if not isinstance(x, FeatureMajor):
-        return None
-    order = call.attrs.axes or reversed(range(len(x.axes)))
-    order = [int(axis) for axis in order]
-    return replace(x, axes=tuple(x.axes[a] for a in order), shape=tuple(x.shape[a] for a in order))
-
-
-def _reshape(rewriter: _Rewriter, call: relax.Call, x: Any, shape: Any) -> Any:
-    if not isinstance(x, FeatureMajor):
-        return None
-    target = tuple(int(extent) for extent in shape)
-    if target == x.shape:
-        return x
-    if x.axes == ("b", "s", "f") and len(target) == 4 and target[:2] == x.shape[:2]:
-        return replace(x, axes=("b", "s", "h", "d"), shape=target)
-    if x.axes == ("b", "s", "h", "d") and len(target) == 3 and target[:2] == x.shape[:2]:
-        return replace(x, axes=("b", "s", "f"), shape=target)
-    return None
-
-
-def _matmul(rewriter: _Rewriter, call: relax.Call, x: Any, weight: Any) -> Any:
-    if not isinstance(weight, Weight):
-        return None
-    store = rewriter.feature_major(x)
-    if store is None:
-        return None
-    outputs = rewriter.imported.arrays[rewriter.imported.weights[weight.name]].shape[0]
-    shape = (rewriter.batch, rewriter.seq, outputs)
-    return FeatureMajor(Pending(store, weight.name), ("b", "s", "f"), shape)
-
-
-def _add(rewriter: _Rewriter, call: relax.Call, a: Any, b: Any) -> Any:
-    for value, other in ((a, b), (b, a)):
-        if not (isinstance(value, FeatureMajor) and isinstance(value.store, Pending)) or value.store.gelu:
-            continue
-        if isinstance(other, relax.Var) and other.name in rewriter.imported.weights:
-            if value.store.bias is None and _shape(other) == value.shape[-1:]:
-                return replace(value, store=replace(value.store, bias=other.name))
-        elif value.store.residual is None and (residual := rewriter.feature_major(other)) is not None:
-            return replace(value, store=replace(value.store, residual=residual))
-    return None
-
-
-def _gelu(rewriter: _Rewriter, call: relax.Call, x: Any) -> Any:
-    if isinstance(x, FeatureMajor) and isinstance(x.store, Pending) and not x.store.gelu and x.store.residual is None:
-        return replace(x, store=replace(x.store, gelu=True))
-    return None
-
-
-def _layer_norm(rewriter: _Rewriter, call: relax.Call, x: Any, gamma: Any, beta: Any) -> Any:
-    store = rewriter.feature_major(x) if [int(axis) for axis in call.attrs.axes] == [-1] else None
-    if store is None:
-        return None
-    features = int(store.ty.shape[0])
-    operator = LayerNorm(features, rewriter.batch * rewriter.padded, float(call.attrs.epsilon))
-    result = rewriter.call(operator, [store, rewriter.weight(gamma.name), rewriter.weight(beta.name)])
-    return FeatureMajor(result, ("b", "s", "f"), (rewriter.batch, rewriter.seq, features))
-
-
-def _attention(rewriter: _Rewriter, call: relax.Call, query: Any, key: Any, value: Any, bias: Any) -> Any:
-    heads = (query, key, value)
-    if not all(isinstance(x, FeatureMajor) and x.axes == ("b", "s", "h", "d") for x in heads):
-        return None
-    if _shape(bias) != (rewriter.batch, 1, 1, rewriter.seq) or call.attrs.scale is not None:
-        return None
-    operator = Attention(rewriter.batch, rewriter.seq, rewriter.padded, query.shape[2], query.shape[3])
-    flat = rewriter.builder.emit(relax.op.reshape(bias, (rewriter.batch, rewriter.seq)))
-    return replace(query, store=rewriter.call(operator, [*(rewriter.store(x) for x in heads), flat]))
-
-
-_RULES: dict[str, Callable[..., Any]] = {
-    "relax.permute_dims": _permute_dims,
-    "relax.reshape": _reshape,
-    "relax.matmul": _matmul,
-    "relax.add": _add,
-    "relax.nn.gelu": _gelu,
-    "relax.nn.layer_norm": _layer_norm,
-    "relax.nn.attention_bias": _attention,
-}
-
-__all__ = ["MIN_BLOCK_SPARSITY", "Rewritten", "rewrite", "whole"]

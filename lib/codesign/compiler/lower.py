@@ -83,7 +83,10 @@ def lower_encoder(
     else:
         module = as_module(imported.function)
         params = {name: imported.arrays[path] for name, path in imported.weights.items()}
-        stored = 0, sum(path.endswith(".weight") and ".layer." in path and "LayerNorm" not in path for path in imported.arrays)
+        stored = (
+            0,
+            sum(path.endswith(".weight") and ".layer." in path and "LayerNorm" not in path for path in imported.arrays),
+        )
     with spec.target, warnings.catch_warnings():
         module = tvm.transform.Sequential(
             [

@@ -17,9 +17,17 @@ from codesign.compiler.database import trials
 from codesign.compiler.expand import annotate, picked
 from codesign.compiler.operators import operator_of
 from codesign.compiler.operators.base import RULE
-from codesign.compiler.schedules import applicable
+from codesign.compiler.schedules import Space, applicable
 from codesign.compiler.target import TargetSpec
-from codesign.compiler.tvm_compat import MeasureCandidate, PySearchStrategy, Schedule, derived_object, ms, structural_hash, tvm
+from codesign.compiler.tvm_compat import (
+    MeasureCandidate,
+    PySearchStrategy,
+    Schedule,
+    derived_object,
+    ms,
+    structural_hash,
+    tvm,
+)
 
 Trace = Any
 
@@ -29,12 +37,15 @@ def register_rule(spec: TargetSpec) -> None:
 
     def rule(schedule: Schedule, block: Any) -> list[Schedule]:
         operator = operator_of(schedule.mod["main"])
+        if operator is None:
+            return [schedule]
         spaces = []
         for index, family in applicable(operator, spec):
-            copy = schedule.copy()
-            options = family.space(operator, spec).options
-            annotate(copy, index, {name: _sample(copy, values) for name, values in options.items()})
-            spaces.append(copy)
+            space = family.space(operator, spec)
+            if isinstance(space, Space):
+                copy = schedule.copy()
+                annotate(copy, index, {name: _sample(copy, values) for name, values in space.options.items()})
+                spaces.append(copy)
         return spaces
 
     tvm.register_global_func(f"s_tir.meta_schedule.cpu.{RULE}", rule, override=True)
@@ -72,7 +83,7 @@ def _traces(space: Schedule) -> list[Trace]:
 def candidates(context: ms.TuneContext, spaces: Sequence[Schedule], spec: TargetSpec) -> list[Schedule]:
     """All valid points of finite design spaces, the default first, each distinct program once."""
     operator = operator_of(context.mod["main"])
-    found = {}
+    found: dict[int, Schedule] = {}
     for trace in (trace for space in spaces for trace in _traces(space)):
         schedule = Schedule(context.mod)
         trace.apply_to_schedule(schedule, True)
@@ -97,7 +108,12 @@ class EnumerateSpace(PySearchStrategy):
         self.context = context
 
     def pre_tuning(
-        self, max_trials: int, num_trials_per_iter: int, design_spaces: Any, database: Any = None, cost_model: Any = None
+        self,
+        max_trials: int,
+        num_trials_per_iter: int,
+        design_spaces: Any,
+        database: Any = None,
+        cost_model: Any = None,
     ) -> None:
         self.batch = num_trials_per_iter
         known = _recorded(database, self.context.mod)
@@ -145,7 +161,12 @@ class Budgeted(PySearchStrategy):
         self.inner._initialize_with_tune_context(context)
 
     def pre_tuning(
-        self, max_trials: int, num_trials_per_iter: int, design_spaces: Any, database: Any = None, cost_model: Any = None
+        self,
+        max_trials: int,
+        num_trials_per_iter: int,
+        design_spaces: Any,
+        database: Any = None,
+        cost_model: Any = None,
     ) -> None:
         self.left = self.budget
         self.inner.pre_tuning(self.budget, num_trials_per_iter, design_spaces, database, cost_model)

@@ -59,7 +59,9 @@ def target_spec(threads: int, isa: str = "native") -> TargetSpec:
     """
     info = machine.describe()
     if not 1 <= threads <= info.cores:
-        raise InputError("threads", threads, f"1 to {info.cores}, the cores of this machine", min(max(threads, 1), info.cores))
+        raise InputError(
+            "threads", threads, f"1 to {info.cores}, the cores of this machine", min(max(threads, 1), info.cores)
+        )
     widest = "avx512" if "avx512f" in info.isa else "avx2"
     if widest == "avx2" and "avx2" not in info.isa:
         raise InputError("isa", isa, "an x86 CPU with at least AVX2")

@@ -142,9 +142,7 @@ class PooledBuilder(PyBuilder):
         self.pool = PopenPoolExecutor(workers, timeout=_BUILD_TIMEOUT_S, initializer=_start_builder)
 
     def build(self, build_inputs: Any) -> list[BuilderResult]:
-        futures = [
-            self.pool.submit(build_candidate, item.mod, self.spec, str(self.directory)) for item in build_inputs
-        ]
+        futures = [self.pool.submit(build_candidate, item.mod, self.spec, str(self.directory)) for item in build_inputs]
         results = []
         for future in futures:
             try:
@@ -161,9 +159,7 @@ class CheckedRunner(PyRunner):
     def __init__(self, spec: TargetSpec, directory: Path) -> None:
         super().__init__()
         self.directory = directory
-        self.pool = PopenPoolExecutor(
-            1, timeout=_RUN_TIMEOUT_S, initializer=_start_runner, initargs=(spec.threads,)
-        )
+        self.pool = PopenPoolExecutor(1, timeout=_RUN_TIMEOUT_S, initializer=_start_runner, initargs=(spec.threads,))
 
     def run(self, runner_inputs: Any) -> list[PyRunnerFuture]:
         return [_Done(self._run(item)) for item in runner_inputs]

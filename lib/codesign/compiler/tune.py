@@ -21,7 +21,7 @@ from codesign.compiler.tvm_compat import PyMeasureCallback, derived_object, ms
 from codesign.errors import InputError
 
 #: Candidates built, then run, at a time. Small, so that the task scheduler decides often.
-_BATCH = 16
+_BATCH = 32
 
 
 @dataclass
@@ -77,7 +77,8 @@ def _plan(task: Task, opened: ms.Database, spec: TargetSpec, trials_per_task: in
     spaces = context.generate_design_space()
     size = len(candidates(context, spaces, spec)) if is_finite(spaces) else None
     enumerable = size is not None and (ours or size <= trials_per_task)
-    left = max(0, (min(size, trials_per_task) if enumerable else trials_per_task) - recorded)
+    budget = trials_per_task if size is None else min(size, trials_per_task)
+    left = max(0, budget - recorded)
     context = ms.TuneContext(
         **common,
         space_generator=space_generator(ours),

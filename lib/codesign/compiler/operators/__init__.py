@@ -1,7 +1,7 @@
 """The operators added to TVM, all over feature-major activations ``[features, tokens]``.
 
-An operator says *what* is computed: its arguments, an unscheduled TensorIR function that TVM can extract as a tuning
-task, and a float64 NumPy oracle. *How* it is computed is a schedule family's business (``codesign.compiler.schedules``).
+An operator says *what* is computed: its arguments, an unscheduled TensorIR function that TVM can extract as a
+tuning task, and a float64 NumPy oracle. *How* is a schedule family's business (``codesign.compiler.schedules``).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import numpy as np
 
 from codesign.compiler.tvm_compat import IRBuilder, T, tirx
 
-#: Function attribute that holds an operator's kind and sizes as JSON. Part of a task's structure, hence of its identity.
+#: Function attribute that holds an operator's kind and sizes as JSON: part of a task's structure, so of its identity.
 ATTRIBUTE = "codesign.operator"
 #: Name of the annotated block of every unscheduled operator, and of the schedule rule that TVM calls for it.
 BLOCK, RULE = "operator", "codesign.families"
@@ -63,12 +63,11 @@ class Operator:
 
     def unscheduled(self) -> tirx.PrimFunc:
         """The task as TVM's tuner sees it: plain loops in a block that names our schedule rule."""
-        with primfunc(self) as (buffers, finish):
-            with T.sblock(BLOCK):
-                T.reads(*[buffer[_everything(buffer)] for buffer in buffers[:-1]])
-                T.writes(buffers[-1][_everything(buffers[-1])])
-                T.sblock_attr({"schedule_rule": RULE})
-                self.body(*buffers)
+        with primfunc(self) as (buffers, finish), T.sblock(BLOCK):
+            T.reads(*[buffer[_everything(buffer)] for buffer in buffers[:-1]])
+            T.writes(buffers[-1][_everything(buffers[-1])])
+            T.sblock_attr({"schedule_rule": RULE})
+            self.body(*buffers)
         return finish()
 
 
@@ -79,23 +78,22 @@ def _everything(buffer: Any) -> tuple[slice, ...]:
 @contextmanager
 def primfunc(operator: Operator) -> Iterator[tuple[list[Any], Callable[[], tirx.PrimFunc]]]:
     """Open a TensorIR function with the operator's signature; the second item returns it once closed."""
-    with IRBuilder() as builder:
-        with T.prim_func(s_tir=True):
-            T.func_name("main")
-            T.func_attr(
-                {
-                    "global_symbol": "main",
-                    "tirx.noalias": True,
-                    # opaque: FuseOps leaves the function alone, its epilogue is already inside
-                    "op_pattern": 8,
-                    # TVM's own count fails on loops whose extent is data
-                    "estimated_flops": operator.flops,
-                    ATTRIBUTE: operator.attributes(),
-                }
-            )
-            buffers = [T.arg(a.name, T.buffer(a.shape, a.dtype)) for a in operator.arguments()]
-            with T.sblock("root"):
-                yield buffers, builder.get
+    with IRBuilder() as builder, T.prim_func(s_tir=True):
+        T.func_name("main")
+        T.func_attr(
+            {
+                "global_symbol": "main",
+                "tirx.noalias": True,
+                # opaque: FuseOps leaves the function alone, its epilogue is already inside
+                "op_pattern": 8,
+                # TVM's own count fails on loops whose extent is data
+                "estimated_flops": operator.flops,
+                ATTRIBUTE: operator.attributes(),
+            }
+        )
+        buffers = [T.arg(a.name, T.buffer(a.shape, a.dtype)) for a in operator.arguments()]
+        with T.sblock("root"):
+            yield buffers, builder.get
 
 
 def registered(*kinds: type[Operator]) -> dict[str, type[Operator]]:

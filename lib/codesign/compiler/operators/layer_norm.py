@@ -31,7 +31,12 @@ class LayerNorm(Operator):
     def arguments(self) -> list[Argument]:
         activations = (self.features, self.tokens)
         vector = (self.features,)
-        return [Argument("x", activations), Argument("gamma", vector), Argument("beta", vector), Argument("y", activations)]
+        return [
+            Argument("x", activations),
+            Argument("gamma", vector),
+            Argument("beta", vector),
+            Argument("y", activations),
+        ]
 
     def body(self, *buffers: Any) -> None:
         x, gamma, beta, y = buffers

@@ -123,11 +123,10 @@ class Linear(Operator):
     def example_inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
         x, *_, bias = super().example_inputs(rng)[:6]
         columns = -(-self.inputs // self.cols)
-        stored = np.zeros(self.block_rows * columns, bool)
-        stored[rng.choice(stored.size, self.nnz, replace=False)] = True
-        stored = stored.reshape(self.block_rows, columns)
-        weight = np.kron(stored, np.ones((self.rows, self.cols), np.float32))[: self.outputs, : self.inputs]
-        weight *= rng.standard_normal(weight.shape, np.float32)
+        stored = np.zeros((self.block_rows, columns), np.float32)
+        stored.flat[rng.choice(stored.size, self.nnz, replace=False)] = 1.0
+        mask = np.kron(stored, np.ones((self.rows, self.cols), np.float32))[: self.outputs, : self.inputs]
+        weight = mask * rng.standard_normal(mask.shape, np.float32)
         packed = pack(BSRMatrix.from_dense(weight, BlockShape(self.rows, self.cols)), self.shares)
         residual = [rng.standard_normal((self.outputs, self.tokens)).astype(np.float32)]
         return [x, *packed.arrays(), bias, *(residual if self.epilogue == "bias_residual" else [])]

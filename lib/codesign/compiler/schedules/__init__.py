@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codesign.compiler.schedules import attention_tile, column_tile, layout_tile, token_tile
-from codesign.compiler.schedules.base import Decisions, Family, Space, applicable, families_for, register, refusals
+from codesign.compiler.schedules.base import Decisions, Family, Space, applicable, families_for, refusals, register
 
 register(token_tile.TokenTile(), attention_tile.AttentionTile(), column_tile.ColumnTile(), layout_tile.LayoutTile())
 

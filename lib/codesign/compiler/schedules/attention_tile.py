@@ -30,7 +30,9 @@ class AttentionTile(Family):
 
     def valid(self, operator: Attention, spec: TargetSpec, decisions: Decisions) -> bool:
         rows, vectors = decisions["rows"], decisions["vectors"]
-        divides = operator.seq_padded % (vectors * spec.lanes) == operator.head_dim % rows == operator.seq_padded % rows == 0
+        divides = (
+            operator.seq_padded % (vectors * spec.lanes) == operator.head_dim % rows == operator.seq_padded % rows == 0
+        )
         return divides and fits(rows, vectors, spec.registers)
 
     def generate(self, operator: Attention, spec: TargetSpec, decisions: Decisions) -> tirx.PrimFunc:
@@ -39,18 +41,17 @@ class AttentionTile(Family):
         tiles = operator.seq_padded // columns
         units = operator.batch * operator.heads * tiles
         share = -(-units // spec.threads)
-        with primfunc(operator) as (buffers, finish):
-            with T.parallel(0, spec.threads) as p:
-                scores = T.alloc_buffer((operator.seq_padded, columns), "float32")
-                tile = Registers(rows, vectors, spec.lanes)
-                running = Registers(1, vectors, spec.lanes)
-                with T.serial(0, tirx.max(tirx.min(share, units - p * share), 0)) as u:
-                    unit = p * share + u
-                    head = unit // tiles
-                    at = _At(head // operator.heads, head % operator.heads * operator.head_dim, unit % tiles * columns)
-                    _scores(operator, buffers, scores, tile, at)
-                    _softmax(operator, scores, running)
-                    _context(operator, buffers, scores, tile, running, at)
+        with primfunc(operator) as (buffers, finish), T.parallel(0, spec.threads) as p:
+            scores = T.alloc_buffer((operator.seq_padded, columns), "float32")
+            tile = Registers(rows, vectors, spec.lanes)
+            running = Registers(1, vectors, spec.lanes)
+            with T.serial(0, tirx.max(tirx.min(share, units - p * share), 0)) as u:
+                unit = p * share + u
+                head = unit // tiles
+                at = _At(head // operator.heads, head % operator.heads * operator.head_dim, unit % tiles * columns)
+                _scores(operator, buffers, scores, tile, at)
+                _softmax(operator, scores, running)
+                _context(operator, buffers, scores, tile, running, at)
         return finish()
 
 
@@ -90,12 +91,8 @@ def _softmax(operator: Attention, scores: Any, running: Registers) -> None:
         top.each(lambda s, _, m, __: T.buffer_store(top.buffer, tirx.max(top.buffer[s], scores[j, m]), [s]))
     running.fill(f32(0.0))
     with T.serial(0, operator.seq_padded) as j:
-        running.each(
-            lambda s, _, m, __: T.buffer_store(scores, scalar.exp(scores[j, m] - top.buffer[s]), [j, m])
-        )
-        running.each(
-            lambda s, _, m, __: T.buffer_store(running.buffer, running.buffer[s] + scores[j, m], [s])
-        )
+        running.each(lambda s, _, m, __: T.buffer_store(scores, scalar.exp(scores[j, m] - top.buffer[s]), [j, m]))
+        running.each(lambda s, _, m, __: T.buffer_store(running.buffer, running.buffer[s] + scores[j, m], [s]))
 
 
 def _context(operator: Attention, buffers: list[Any], scores: Any, tile: Registers, total: Registers, at: _At) -> None:
@@ -109,6 +106,4 @@ def _context(operator: Attention, buffers: list[Any], scores: Any, tile: Registe
             4,
             lambda j: tile.multiply_add(lambda r: value[first + r, base + j], lambda m: scores[j, m]),
         )
-        tile.store(
-            lambda v, r, m: T.buffer_store(y, v / total.buffer[m], [first + r, base + at.query + m])
-        )
+        tile.store(lambda v, r, m: T.buffer_store(y, v / total.buffer[m], [first + r, base + at.query + m]))

@@ -27,12 +27,11 @@ class LayoutTile(Family):
         edge = decisions["edge"]
         tiles_f, tiles_s = -(-operator.features // edge), -(-operator.seq_padded // edge)
         with primfunc(operator) as ((x, y), finish):
-            with T.parallel(0, tiles_f) as tf, T.serial(0, operator.batch) as b, T.serial(0, tiles_s) as ts:
-                with T.serial(0, edge) as df, T.serial(0, edge) as ds:
-                    f, s = tf * edge + df, ts * edge + ds
-                    inside = tirx.all(f < operator.features, s < operator.seq_padded)
-                    with T.If(inside), T.Then():
-                        _move(operator, x, y, b, s, f)
+            tiles = T.parallel(0, tiles_f), T.serial(0, operator.batch), T.serial(0, tiles_s)
+            with tiles[0] as tf, tiles[1] as b, tiles[2] as ts, T.serial(0, edge) as df, T.serial(0, edge) as ds:
+                f, s = tf * edge + df, ts * edge + ds
+                with T.If(tirx.all(f < operator.features, s < operator.seq_padded)), T.Then():
+                    _move(operator, x, y, b, s, f)
         return finish()
 
 
