@@ -181,7 +181,8 @@ def _git(*arguments: str) -> str:
 #: Sources that start work or present results, without taking part in making them.
 PRESENTATION = (
     *("cli.py", "doctor.py", "pipeline.py"),
-    *(f"study/{name}" for name in ("claims", "evidence", "figures", "numbers", "words")),
+    *(f"study/{name}" for name in ("claims", "evidence", "example", "figures", "ledger", "lint", "numbers")),
+    *(f"study/{name}" for name in ("parameters", "tables", "words")),
 )
 
 

@@ -136,7 +136,7 @@ KINDS: dict[str, Kind] = {
             "target": TEXT,
             "task": TEXT,
             "digest": TEXT,
-            "family_kind": _one_of("bsr", "dense", "stock"),
+            "family_kind": _one_of("bsr", "dense", "other", "stock"),
             "weight": POSITIVE,
             "m": _or_null(POSITIVE),
             "n": _or_null(POSITIVE),

@@ -86,8 +86,12 @@ def _attention(rewriter: Rewriter, call: relax.Call, query: Any, key: Any, value
     if shape_of(bias) != (rewriter.batch, 1, 1, rewriter.seq) or call.attrs.scale is not None:
         return None
     operator = Attention(rewriter.batch, rewriter.seq, rewriter.padded, query.shape[2], query.shape[3])
-    flat = rewriter.builder.emit(relax.op.reshape(bias, (rewriter.batch, rewriter.seq)))
-    return replace(query, store=rewriter.call(operator, [*(rewriter.store(x) for x in heads), flat]))
+    if bias not in rewriter.converted:  # every layer uses the same mask
+        flat = relax.op.reshape(bias, (rewriter.batch, rewriter.seq))
+        rewriter.converted[bias] = rewriter.builder.emit(flat)
+    return replace(
+        query, store=rewriter.call(operator, [*(rewriter.store(x) for x in heads), rewriter.converted[bias]])
+    )
 
 
 RULES: dict[str, Callable[..., Any]] = {

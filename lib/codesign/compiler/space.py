@@ -155,7 +155,11 @@ class Budgeted(PySearchStrategy):
     def __init__(self, budget: int) -> None:
         super().__init__()
         self.budget = budget
-        self.inner = ms.search_strategy.EvolutionarySearch()
+        # TVM's population is 512; a search for a handful of trials needs no such crowd, and it costs ten seconds a task
+        population = min(512, 16 * budget)
+        self.inner = ms.search_strategy.EvolutionarySearch(
+            population_size=population, init_min_unmeasured=min(50, population // 2)
+        )
 
     def _initialize_with_tune_context(self, context: Any) -> None:
         self.inner._initialize_with_tune_context(context)

@@ -42,7 +42,7 @@ class Task:
         common = {"task": self.name, "digest": self.digest}
         if not isinstance(operator, Linear):
             empty = dict.fromkeys(("m", "n", "k", "task_block", "nnz_blocks"))
-            return {**common, "family_kind": "stock" if operator is None else operator.kind, **empty}
+            return {**common, "family_kind": "stock" if operator is None else "other", **empty}
         return {
             **common,
             "family_kind": "dense" if operator.is_dense else "bsr",

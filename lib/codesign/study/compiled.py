@@ -78,8 +78,6 @@ def count_tasks(tasks: Sequence[Record]) -> list[dict[str, Any]]:
 def write_tasks(study: Study, case: Case, lowered: Lowered, database: Path | None) -> None:
     """Append a record of each task, with what the database knows of it."""
     for fields in compiler.task_records(lowered, database):
-        kind = fields["family_kind"]
-        fields["family_kind"] = kind if kind in ("bsr", "stock") else "dense"  # attention and the like skip no zeros
         study.append("task", case.fields(), {"target": lowered.spec.key}, fields)
 
 

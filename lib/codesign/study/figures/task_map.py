@@ -11,8 +11,8 @@ from codesign.study.evidence import newest_tasks
 from codesign.study.figures.drawing import BLUE, ON_ORANGE, ORANGE, PAPER, Drawing, at_end, panel
 from codesign.study.words import SCOPE_LABELS, shape_order
 
-COLOURS = {"bsr": BLUE, "dense": ORANGE, "stock": ORANGE}
-INSIDE = {"bsr": PAPER, "dense": ON_ORANGE, "stock": ON_ORANGE}
+COLOURS = {"bsr": BLUE} | dict.fromkeys(("dense", "other", "stock"), ORANGE)
+INSIDE = {"bsr": PAPER} | dict.fromkeys(("dense", "other", "stock"), ON_ORANGE)
 
 
 def task_map(records: Iterable[Record]) -> Drawing:

@@ -1,0 +1,150 @@
+"""Every operator and every point of every family against a dense double-precision oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from tests.compiler.conftest import run
+
+from codesign.blocks import BlockShape
+from codesign.bsr import BSRMatrix
+from codesign.compiler import TargetSpec, target_spec
+from codesign.compiler.operators import (
+    Attention,
+    LayerNorm,
+    Linear,
+    Operator,
+    ToFeatureMajor,
+    ToTokenMajor,
+    operator_of,
+    pack,
+)
+from codesign.compiler.schedules import applicable, families_for, refusals
+from codesign.compiler.tvm_compat import tirx
+
+# a compilation takes tens of milliseconds, more under load; what is tested is the result
+COMPILES = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+OPERATORS: list[Operator] = [
+    Attention(batch=2, seq=13, seq_padded=16, heads=3, head_dim=8),
+    Attention(batch=1, seq=32, seq_padded=32, heads=2, head_dim=12),
+    LayerNorm(features=24, tokens=32, epsilon=1e-12),
+    LayerNorm(features=7, tokens=16, epsilon=1e-5),
+    ToFeatureMajor(batch=2, seq=13, seq_padded=16, features=24),
+    ToTokenMajor(batch=2, seq=13, seq_padded=16, features=7),
+]
+
+
+@st.composite
+def linears(draw: st.DrawFn) -> Linear:
+    """Draw any shape, any block, any density, any epilogue; blocks need not divide the matrix."""
+    outputs, inputs = draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    block = BlockShape(draw(st.integers(1, min(outputs, 9))), draw(st.integers(1, min(inputs, 9))))
+    rows, cols = block.grid((outputs, inputs))
+    return Linear(
+        outputs=outputs,
+        inputs=inputs,
+        tokens=16 * draw(st.integers(1, 4)),
+        rows=block.rows,
+        cols=block.cols,
+        nnz=draw(st.integers(0, rows * cols)),
+        shares=draw(st.integers(1, 3)),
+        epilogue=draw(st.sampled_from(["bias", "bias_gelu", "bias_residual"])),
+    )
+
+
+def check(function: tirx.PrimFunc, operator: Operator, inputs: list[np.ndarray], spec: TargetSpec) -> None:
+    want = operator.oracle(*inputs)
+    got = run(function, inputs, want.shape, spec)
+    np.testing.assert_allclose(got, want, atol=2e-5 * max(1.0, np.abs(want).max()), rtol=0)
+
+
+def inputs_of(operator: Operator) -> list[np.ndarray]:
+    return operator.example_inputs(np.random.default_rng(0))
+
+
+@given(linear=linears())
+@example(linear=Linear(32, 8, 64, 32, 8, 1, 2, "bias"))  # one dense panel
+@example(linear=Linear(8, 8, 16, 4, 1, 0, 2, "bias_gelu"))  # nothing stored at all
+@COMPILES
+def test_unscheduled_linear_equals_the_oracle(linear: Linear, spec: TargetSpec) -> None:
+    check(linear.unscheduled(), linear, inputs_of(linear), spec)
+
+
+@given(linear=linears(), data=st.data())
+@COMPILES
+def test_every_family_computes_any_linear(linear: Linear, data: st.DataObject, spec: TargetSpec) -> None:
+    for family in families_for(linear):
+        decisions = data.draw(st.sampled_from(family.points(linear, spec)))
+        check(family.generate(linear, spec, decisions), linear, inputs_of(linear), spec)
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=lambda o: f"{o.kind}-{'-'.join(map(str, vars(o).values()))}")
+def test_every_point_of_every_other_operator(operator: Operator, spec: TargetSpec) -> None:
+    inputs = inputs_of(operator)
+    check(operator.unscheduled(), operator, inputs, spec)
+    for _, family in applicable(operator, spec):
+        for decisions in family.points(operator, spec):
+            check(family.generate(operator, spec, decisions), operator, inputs, spec)
+
+
+@pytest.mark.parametrize("per_row", [[0, 0, 12, 0, 0, 0], [12, 12, 12, 12, 12, 12], [0, 1, 2, 3, 4, 12]])
+def test_ragged_rows_are_correct_and_shared_by_non_zeros(per_row: list[int], spec: TargetSpec) -> None:
+    rng = np.random.default_rng(0)
+    weight = np.zeros((24, 12), np.float32)
+    for row, count in enumerate(per_row):
+        weight[4 * row : 4 * row + 4, :count] = rng.standard_normal((4, count))
+    matrix = BSRMatrix.from_dense(weight, BlockShape(4, 1))
+    packed = pack(matrix, spec.threads)
+    linear = Linear(24, 12, 32, 4, 1, matrix.nnz_blocks, spec.threads, "bias")
+    x, bias = rng.standard_normal((12, 32)).astype(np.float32), rng.standard_normal(24).astype(np.float32)
+    for _, family in applicable(linear, spec):
+        for decisions in family.points(linear, spec):
+            check(family.generate(linear, spec, decisions), linear, [x, *packed.arrays(), bias], spec)
+    shares = np.diff(packed.indptr[packed.bounds])
+    assert shares.sum() == matrix.nnz_blocks
+    assert shares.max() <= matrix.nnz_blocks / spec.threads + max(per_row)
+
+
+@pytest.mark.parametrize("isa", ["avx2", "avx512"])
+def test_tiles_fit_the_registers_of_each_isa(isa: str) -> None:
+    if isa == "avx512":
+        pytest.importorskip("codesign.machine")
+        from codesign import machine
+
+        if "avx512f" not in machine.describe().isa:
+            pytest.skip("this machine has no AVX-512")
+    spec = target_spec(threads=2, isa=isa)
+    linear = Linear(64, 64, 64, 32, 1, 40, 2, "bias")
+    (family,) = families_for(linear)
+    points = family.points(linear, spec)
+    assert points
+    assert all(point["rows"] * point["vectors"] < spec.registers for point in points)
+    check(family.generate(linear, spec, points[0]), linear, inputs_of(linear), spec)
+
+
+def test_a_family_that_cannot_says_why(spec: TargetSpec) -> None:
+    linear = Linear(8, 8, spec.lanes + 1, 4, 1, 2, 1, "bias")
+    assert applicable(linear, spec) == []
+    assert refusals(linear, spec) == {
+        "token_tile": f"{spec.lanes + 1} token columns are not whole vectors of {spec.lanes}"
+    }
+
+
+def test_an_operator_survives_the_ir(spec: TargetSpec) -> None:
+    linear = Linear(8, 8, 16, 4, 1, 2, 1, "bias_gelu")
+    assert operator_of(linear.unscheduled()) == linear
+    _, family = applicable(linear, spec)[0]
+    assert operator_of(family.generate(linear, spec, family.points(linear, spec)[0])) == linear
+
+
+def test_the_inner_loop_keeps_its_tile_in_registers_and_walks_the_stored_blocks(spec: TargetSpec) -> None:
+    linear = Linear(64, 64, 64, 4, 1, 200, 2, "bias")
+    _, family = applicable(linear, spec)[0]
+    script = family.generate(linear, spec, {"rows": 4, "vectors": 4, "tokens_outer": 1}).script()
+    assert "T.parallel(2)" in script
+    assert "T.alloc_local((256,))" in script
+    assert "T.vectorized(16)" in script
+    assert script.count("indptr[") >= 2

@@ -1,0 +1,165 @@
+"""Tuning: ours and TVM's tasks in one run, resumed, replayed, guarded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign.blocks import BlockShape
+from codesign.compiler import (
+    Lowered,
+    TargetSpec,
+    TuneProgress,
+    build,
+    extract_tasks,
+    lower_encoder,
+    open_database,
+    planned_trials,
+    target_spec,
+    task_records,
+    tune,
+)
+from codesign.compiler.database import HEADER, RECORDS
+from codesign.compiler.operators import Linear
+from codesign.compiler.schedules import families_for
+from codesign.compiler.space import register_rule
+from codesign.compiler.trial import MARKER, build_candidate, discard, run_candidate
+from codesign.compiler.tvm_compat import ms, tvm
+from codesign.errors import InputError
+
+TRIALS = 4
+
+
+@pytest.fixture(scope="module")
+def lowered(pruned_tiny: Path, spec: TargetSpec) -> Lowered:
+    return lower_encoder(pruned_tiny, block=BlockShape(4, 1), batch=1, seq=16, spec=spec)
+
+
+@pytest.fixture(scope="module")
+def tuned(
+    lowered: Lowered, spec: TargetSpec, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[TuneProgress]]:
+    database = tmp_path_factory.mktemp("tuning") / spec.key
+    seen: list[TuneProgress] = []
+    report = tune(extract_tasks([lowered]), database=database, spec=spec, trials_per_task=TRIALS, progress=seen.append)
+    assert report.failed_trials == 0, report.failures
+    assert report.trials == seen[-1].trials == seen[-1].planned
+    assert report.curve[-1][2] > 0
+    return database, seen
+
+
+def test_every_task_gets_its_trials_and_a_best_time(tuned: tuple[Path, list[TuneProgress]], lowered: Lowered) -> None:
+    for row in task_records(lowered, tuned[0]):
+        assert 1 <= row["trials"] <= TRIALS
+        assert row["best_ns"] > 0
+        assert (row["decisions"] is None) == (row["family_kind"] == "stock")
+
+
+def test_a_finished_run_is_not_repeated(
+    tuned: tuple[Path, list[TuneProgress]], lowered: Lowered, spec: TargetSpec
+) -> None:
+    tasks = extract_tasks([lowered])
+    assert planned_trials(tasks, tuned[0], spec, TRIALS) == 0
+    assert tune(tasks, database=tuned[0], spec=spec, trials_per_task=TRIALS).trials == 0
+
+
+def test_an_interrupted_run_continues_where_it_stopped(
+    tuned: tuple[Path, list[TuneProgress]], lowered: Lowered, spec: TargetSpec, tmp_path: Path
+) -> None:
+    """As after a kill: some records are there, the last one torn."""
+    database = tmp_path / spec.key
+    database.mkdir()
+    for file in tuned[0].iterdir():
+        (database / file.name).write_bytes(file.read_bytes())
+    lines = (database / RECORDS).read_text().splitlines(keepends=True)
+    kept = len(lines) // 2
+    (database / RECORDS).write_text("".join(lines[:kept]) + lines[kept][:50])
+    tasks = extract_tasks([lowered])
+    left = planned_trials(tasks, database, spec, TRIALS)
+    assert left == len(lines) - kept
+    report = tune(tasks, database=database, spec=spec, trials_per_task=TRIALS)
+    assert report.trials == left
+    resumed = (database / RECORDS).read_text().splitlines(keepends=True)
+    assert resumed[:kept] == lines[:kept]
+    assert len(resumed) == len(lines)
+    # no decision was measured twice
+    decisions = [json.dumps([json.loads(line)[0], json.loads(line)[1][0]]) for line in resumed]
+    assert len(set(decisions)) == len(decisions)
+
+
+def test_a_tuned_build_replays_the_best_decisions(
+    tuned: tuple[Path, list[TuneProgress]], lowered: Lowered, tmp_path: Path
+) -> None:
+    manifest = build(lowered, tuned[0], tmp_path / "artifact")
+    best = {row["task"]: row["decisions"] for row in task_records(lowered, tuned[0]) if row["family_kind"] == "bsr"}
+    built = [row for row in manifest["decisions"].values() if row["operator"]["kind"] == "linear"]
+    assert len(built) == len(best)
+    for row in built:
+        fields = {name: value for name, value in row.items() if name != "operator"}
+        assert fields in list(best.values())
+
+
+def test_a_database_of_another_target_is_refused(
+    tuned: tuple[Path, list[TuneProgress]], spec: TargetSpec, tmp_path: Path
+) -> None:
+    other = target_spec(threads=1)
+    with pytest.raises(InputError, match=f"records for {other.key}, not {spec.key}"):
+        open_database(tuned[0], other)
+    with pytest.raises(InputError, match="03_tune"):
+        open_database(tmp_path / "nowhere", spec)
+    header = json.loads((tuned[0] / HEADER).read_text())
+    assert header["threads"] == spec.threads
+
+
+def test_a_budget_below_one_is_refused(lowered: Lowered, spec: TargetSpec, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="trials_per_task=0"):
+        tune(extract_tasks([lowered]), database=tmp_path, spec=spec, trials_per_task=0)
+
+
+def test_a_wrong_result_never_gets_a_time(spec: TargetSpec, tmp_path: Path) -> None:
+    linear = Linear(32, 32, 32, 4, 1, 100, spec.threads, "bias")
+    (family,) = families_for(linear)
+    loops = family.generate(linear, spec, family.points(linear, spec)[0])
+    good = tmp_path / "good"
+    good.mkdir()
+    (good / MARKER).touch()
+    (good / "operator.json").write_text(linear.attributes())
+    tvm.compile(tvm.IRModule({"main": loops}), target=spec.target).export_library(str(good / "kernel.so"))
+    # in a worker process, as always, because the caller is pinned by nothing here
+    assert min(run_candidate(str(good / "kernel.so"), [])) > 0
+    # the same machine code, passed off as a layer with another epilogue
+    wrong = Linear(32, 32, 32, 4, 1, 100, spec.threads, "bias_gelu")
+    (good / "operator.json").write_text(wrong.attributes())
+    with pytest.raises(ArithmeticError, match="wrong result: off by"):
+        run_candidate(str(good / "kernel.so"), [])
+
+
+def test_a_stock_candidate_gets_valid_indices(spec: TargetSpec, tmp_path: Path, lowered: Lowered) -> None:
+    """Random bits as indices, TVM's default, read far outside the table."""
+    register_rule(spec)
+    gather = next(task for task in extract_tasks([lowered]) if task.name.startswith("take"))
+    library = build_candidate(gather.module, spec, str(tmp_path))
+    infos = ms.arg_info.ArgInfo.from_entry_func(gather.module, remove_preproc=True)
+    arguments = [(str(info.dtype), tuple(int(extent) for extent in info.shape)) for info in infos]
+    assert any(dtype.startswith("int") for dtype, _ in arguments)
+    assert np.isfinite(run_candidate(library, arguments)).all()
+
+
+def test_only_a_trial_of_ours_is_deleted(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "kernel.so").touch()
+    with pytest.raises(ValueError, match="not deleted"):
+        discard(str(precious / "kernel.so"), str(tmp_path))
+    # a path directly below the scratch directory must not take that directory along
+    with pytest.raises(ValueError, match="not deleted"):
+        discard(str(tmp_path / "kernel.so"), str(tmp_path))
+    (precious / MARKER).touch()
+    with pytest.raises(ValueError, match="not deleted"):
+        discard(str(precious / "kernel.so"), str(tmp_path / "elsewhere"))
+    assert precious.exists()
+    discard(str(precious / "kernel.so"), str(tmp_path))
+    assert not precious.exists()
