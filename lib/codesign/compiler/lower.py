@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from codesign.blocks import BlockShape
 from codesign.compiler.feature_major import rewrite
 from codesign.compiler.target import TargetSpec
-from codesign.compiler.tvm_compat import Schedule, relax, tirx, tvm
+from codesign.compiler.tvm_compat import Schedule, relax, silenced, tirx, tvm
 from codesign.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import BertModel
 
 #: ``codesign`` stores linears in blocks and runs them on our operators; ``stock`` is TVM 0.27 as it comes.
 PIPELINES = ("codesign", "stock")
@@ -71,10 +74,19 @@ def lower_encoder(
     if pipeline not in PIPELINES:
         raise InputError("pipeline", pipeline, f"one of {', '.join(PIPELINES)}", "codesign")
     # torch and transformers take seconds to import, which the tuner's workers need not pay
-    from codesign.compiler.frontend import as_module, import_encoder
     from codesign.encoder import load_encoder
 
     model = load_encoder(str(checkpoint), seed=seed, attention="sdpa")
+    with silenced():
+        return _lower(model, block, batch, seq, spec, pipeline)
+
+
+def _lower(
+    model: BertModel, block: BlockShape | None, batch: int, seq: int, spec: TargetSpec, pipeline: str
+) -> Lowered:
+    from codesign.compiler.frontend import as_module, import_encoder
+    from codesign.encoder import prunable_linears
+
     imported = import_encoder(model, batch, seq, decompose=pipeline == "stock")
     if pipeline == "codesign":
         rewritten = rewrite(imported, block, batch, seq, spec)
@@ -83,11 +95,8 @@ def lower_encoder(
     else:
         module = as_module(imported.function)
         params = {name: imported.arrays[path] for name, path in imported.weights.items()}
-        stored = (
-            0,
-            sum(path.endswith(".weight") and ".layer." in path and "LayerNorm" not in path for path in imported.arrays),
-        )
-    with spec.target, warnings.catch_warnings():
+        stored = 0, len(prunable_linears(model, "all"))
+    with spec.target:
         module = tvm.transform.Sequential(
             [
                 relax.transform.DecomposeOpsForInference(),

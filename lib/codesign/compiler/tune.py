@@ -17,7 +17,7 @@ from codesign.compiler.space import Budgeted, EnumerateSpace, candidates, is_fin
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tasks import Task
 from codesign.compiler.trial import CheckedRunner, PooledBuilder
-from codesign.compiler.tvm_compat import PyMeasureCallback, derived_object, ms
+from codesign.compiler.tvm_compat import PyMeasureCallback, derived_object, ms, silenced
 from codesign.errors import InputError
 
 #: Candidates built, then run, at a time. Small, so that the task scheduler decides often.
@@ -140,7 +140,7 @@ def tune(
         return report
     planned = sum(plan.trials for plan in plans)
     model = ms.cost_model.XGBModel(num_tuning_cores=spec.threads)
-    with machine.exclusive("tuning"), _quiet(), tempfile.TemporaryDirectory(prefix="codesign-trials-") as scratch:
+    with machine.exclusive("tuning"), tempfile.TemporaryDirectory(prefix="codesign-trials-") as scratch:
         for plan in plans:
             if plan.task.operator is None:
                 _refit(model, plan.context, trials(opened, plan.task.module))
@@ -148,20 +148,21 @@ def tune(
         builder = PooledBuilder(spec, Path(scratch), workers=machine.describe().cores)
         runner = CheckedRunner(spec, Path(scratch))
         try:
-            ms.tune.tune_tasks(
-                tasks=[plan.context for plan in plans],
-                task_weights=[float(plan.task.weight) for plan in plans],
-                work_dir=scratch,
-                max_trials_global=planned,
-                max_trials_per_task=max(plan.trials for plan in plans),
-                num_trials_per_iter=_BATCH,
-                builder=builder,
-                runner=runner,
-                database=opened,
-                cost_model=model,
-                measure_callbacks=[ms.measure_callback.AddToDatabase(), watch],
-                task_scheduler=ms.task_scheduler.GradientBased(seed=seed),
-            )
+            with _quiet(), silenced():
+                ms.tune.tune_tasks(
+                    tasks=[plan.context for plan in plans],
+                    task_weights=[float(plan.task.weight) for plan in plans],
+                    work_dir=scratch,
+                    max_trials_global=planned,
+                    max_trials_per_task=max(plan.trials for plan in plans),
+                    num_trials_per_iter=_BATCH,
+                    builder=builder,
+                    runner=runner,
+                    database=opened,
+                    cost_model=model,
+                    measure_callbacks=[ms.measure_callback.AddToDatabase(), watch],
+                    task_scheduler=ms.task_scheduler.GradientBased(seed=seed),
+                )
         finally:
             builder.pool.shutdown()
             runner.pool.shutdown()
@@ -196,6 +197,7 @@ class _Watch(PyMeasureCallback):
         self.report, self.plans, self.model, self.progress = report, plans, model, progress
         self.planned = sum(plan.trials for plan in plans)
         self.start = time.monotonic()
+        self.first: tuple[float, int] | None = None
         self.weights = {task.digest: task.weight for task in tasks}
         self.best = {task.digest: best_seconds(trials(opened, task.module)) for task in tasks}
 
@@ -221,7 +223,11 @@ class _Watch(PyMeasureCallback):
             latency = sum(self.weights[digest] * best for digest, best in self.best.items() if best is not None)
             self.report.curve.append([round(elapsed, 3), self.report.trials, latency * 1e9])
         if self.progress is not None:
-            left = (self.planned - self.report.trials) * elapsed / max(self.report.trials, 1)
+            # the first batch also pays for the start of the workers, and for the first population of every search
+            self.first = self.first or (elapsed, self.report.trials)
+            done = self.report.trials - self.first[1]
+            rate = (elapsed - self.first[0]) / done if done else elapsed / max(self.report.trials, 1)
+            left = (self.planned - self.report.trials) * rate
             self.progress(TuneProgress(task.name, self.report.trials, self.planned, elapsed, max(left, 0.0)))
 
 

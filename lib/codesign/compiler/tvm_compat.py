@@ -6,8 +6,11 @@ TVM moves fast. When it moves again, this is the file to read first; nothing els
 
 from __future__ import annotations
 
+import os
 import sys
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # A TuneContext imports every tensor intrinsic that TVM knows, and parsing the CUDA, ROCm, Arm, Hexagon, RISC-V and
 # Metal ones takes 15 s in each process. Empty modules stand in for those that no x86 CPU can use.
@@ -30,6 +33,27 @@ from tvm.script.ir_builder import IRBuilder  # noqa: E402
 from tvm.support.popen_pool import PopenPoolExecutor  # noqa: E402
 from tvm_ffi import structural_hash  # noqa: E402
 
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Drop what TVM's C++ writes to standard error: warnings about its own operators, a table after every batch.
+
+    It has no switch for these. What Python writes still arrives.
+    """
+    sys.stderr.flush()
+    python, saved, nothing = sys.stderr, os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    with os.fdopen(saved, "w", buffering=1) as terminal:
+        if python is sys.__stderr__:
+            sys.stderr = terminal
+        try:
+            yield
+        finally:
+            sys.stderr = python
+            os.dup2(saved, 2)
+            os.close(nothing)
+
+
 __all__ = [
     "BuilderResult",
     "IRBuilder",
@@ -47,6 +71,7 @@ __all__ = [
     "from_exported_program",
     "ms",
     "relax",
+    "silenced",
     "structural_hash",
     "tirx",
     "tvm",
