@@ -21,7 +21,7 @@ def test_every_turn_discards_three_calls_and_outlasts_the_spinning(protocol: Pro
 
 def test_a_very_slow_engine_is_called_as_little_as_possible() -> None:
     plan = PROTOCOLS["report"].plan(24.0)
-    assert plan == Plan(rounds=2, calls=1, discard=1, solo=1)
+    assert plan == Plan(rounds=2, calls=1, discard=1, solo=1, solo_discard=1)
     assert not PROTOCOLS["report"].is_full(plan)
     assert PROTOCOLS["report"].is_full(PROTOCOLS["report"].plan(0.15))
 

@@ -116,7 +116,7 @@ class Entrant:
     def time_alone(self, protocol: Protocol) -> Times:
         """Time the engine while the others rest, and plan its turns from that."""
         plan = protocol.plan(self.call_s)
-        solo, _ = self._run(plan.solo, plan.discard)
+        solo, _ = self._run(plan.solo, plan.solo_discard)
         self.call_s = statistics.median(solo) / 1e9
         return Times(protocol.plan(self.call_s), solo)
 

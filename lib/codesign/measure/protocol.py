@@ -15,14 +15,15 @@ SPIN_S = 0.02
 class Plan:
     """What one engine does in a session.
 
-    Alone, `discard` calls thrown away and `solo` timed; then `rounds` turns, each of `discard` calls thrown away and
-    `calls` timed.
+    Alone, `solo_discard` calls thrown away and `solo` timed; then `rounds` turns, each of `discard` calls thrown away
+    and `calls` timed.
     """
 
     rounds: int
     calls: int
     discard: int
     solo: int
+    solo_discard: int
 
     def turn_seconds(self, call_s: float) -> float:
         """How long a turn takes when a call takes `call_s` seconds."""
@@ -30,7 +31,7 @@ class Plan:
 
     def solo_seconds(self, call_s: float) -> float:
         """How long the time alone takes."""
-        return call_s * (self.discard + self.solo)
+        return call_s * (self.solo_discard + self.solo)
 
     def seconds(self, call_s: float) -> float:
         """How long all of it takes."""
@@ -57,6 +58,11 @@ class Protocol:
         Seconds of timed calls in a turn: a slow engine makes fewer calls.
     engine_s
         Seconds for all turns of an engine: a very slow engine takes fewer turns.
+    alone_s
+        Least seconds of calls thrown away, and again of calls timed, when an engine runs alone: it has been idle for
+        as long as the others were prepared, and its memory has gone cold.
+    attempts
+        How often a session that its own controls doubt is measured before it is kept with its flag.
     """
 
     rounds: int
@@ -64,6 +70,8 @@ class Protocol:
     turn_s: float
     engine_s: float
     discard: int = 3
+    alone_s: float = 0.0
+    attempts: int = 2
 
     def __post_init__(self) -> None:
         if self.discard < 3 or self.rounds < 2 or self.calls < 1:
@@ -72,11 +80,12 @@ class Protocol:
     def plan(self, call_s: float) -> Plan:
         """Plan an engine that takes `call_s` seconds a call: never under two rounds of one call."""
         if call_s > SLOW_CALL_S:
-            return Plan(rounds=2, calls=1, discard=1, solo=1)
+            return Plan(rounds=2, calls=1, discard=1, solo=1, solo_discard=1)
         discard = max(self.discard, math.ceil(SPIN_S / call_s))
         calls = min(self.calls, max(1, round(self.turn_s / call_s)))
         rounds = min(self.rounds, max(2, int(self.engine_s / ((discard + calls) * call_s))))
-        return Plan(rounds, calls, discard, solo=2 * calls)
+        alone = math.ceil(self.alone_s / call_s)
+        return Plan(rounds, calls, discard, solo=max(2 * calls, alone), solo_discard=max(discard, alone))
 
     def is_full(self, plan: Plan) -> bool:
         """Whether `plan` has every round and every discarded call of this protocol."""
@@ -85,7 +94,7 @@ class Protocol:
 
 PROTOCOLS = {
     "smoke": Protocol(rounds=8, calls=20, turn_s=0.1, engine_s=1.5),
-    "verify": Protocol(rounds=8, calls=6, turn_s=0.5, engine_s=12),
-    "report": Protocol(rounds=12, calls=6, turn_s=0.5, engine_s=15),
-    "paper": Protocol(rounds=30, calls=10, turn_s=1.0, engine_s=60),
+    "verify": Protocol(rounds=8, calls=6, turn_s=0.5, engine_s=12, alone_s=1.0),
+    "report": Protocol(rounds=12, calls=6, turn_s=0.5, engine_s=15, alone_s=1.0, attempts=3),
+    "paper": Protocol(rounds=30, calls=10, turn_s=1.0, engine_s=60, alone_s=2.0, attempts=5),
 }

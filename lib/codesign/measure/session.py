@@ -1,8 +1,8 @@
 """One session: every contender timed in turn on one machine, each in a worker process of its own.
 
-Prepare all, check all outputs, time each alone, then the rounds. A session that its own controls doubt is repeated
-once. Every turn goes to a journal at once; records are written only when the session is complete, and the journal of
-one that was interrupted stays behind in ``local/interrupted/``, where nothing reads it as a result.
+Prepare all, check all outputs, time each alone, then the rounds. A session that its own controls doubt is repeated.
+Every turn goes to a journal at once; records are written only when the session is complete, and the journal of one
+that was interrupted stays behind in ``local/interrupted/``, where nothing reads it as a result.
 """
 
 from __future__ import annotations
@@ -92,8 +92,10 @@ def run_session(
             stack.callback(entrant.close)
         session.prepare()
         records, journal = session.attempt()
-        if records[0]["flagged"]:
-            console.print(f"repeating the session once: {records[0]['flag_reason']}")
+        for _ in range(protocol.attempts - 1):
+            if not records[0]["flagged"]:
+                break
+            console.print(f"repeating the session: {records[0]['flag_reason']}")
             records, journal = session.attempt()
     for record in records:
         results.append(record)

@@ -52,6 +52,16 @@ def fits(rows: int, vectors: int, registers: int) -> bool:
     return rows * vectors + vectors + 1 <= registers
 
 
+#: float32 in a cache line of 64 bytes.
+LINE = 16
+
+
+def prefetch(element: Expr) -> None:
+    """Ask for the cache line of a buffer element: for reading, to stay in all caches."""
+    hints = (tirx.const(value, "int32") for value in (0, 3, 1))
+    T.evaluate(tirx.call_intrin("void", "tirx.prefetch", tirx.address_of(element), *hints))
+
+
 def serial_unrolled(extent: int, unroll: int, step: Callable[[Any], None]) -> None:
     """``for k in range(extent): step(k)`` with an inner unrolled loop, the remainder unrolled too."""
     whole, rest = divmod(extent, unroll)
