@@ -51,10 +51,10 @@ tasks = [task for point in points if point.shape for task in tasks_of(study, Cas
 task_map(tasks)
 
 # %% [markdown]
-# Every matrix loses the same share of blocks here, so matrices of one size have equally many, and their kernels are
-# one task: with 32x1 and all weights pruned, {num}`tasks.tvm-bsr.all.32x1.uses` sparse linears make
-# {num}`tasks.tvm-bsr.all.32x1.sparse` tasks, and with 4x1 {num}`tasks.tvm-bsr.all.4x1.uses` make
-# {num}`tasks.tvm-bsr.all.4x1.sparse`.
+# Every matrix loses the same share of its blocks here, so matrices of one size keep equally many, and their kernels
+# are one task. With 32x1 and all weights pruned, the encoder's {num}`tasks.tvm-bsr.all.32x1.uses` sparse linears are
+# {num}`tasks.tvm-bsr.all.32x1.sparse` tasks; with 4x1 they are {num}`tasks.tvm-bsr.all.4x1.sparse`. What tells two
+# tasks of one size apart is what happens at the end of the kernel: a bias alone, a GELU, or a residual sum.
 
 # %% [markdown]
 # ## The sparse tasks, one by one

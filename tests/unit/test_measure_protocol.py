@@ -27,8 +27,8 @@ def test_a_very_slow_engine_is_called_as_little_as_possible() -> None:
 
 
 def test_a_report_session_keeps_its_budget() -> None:
-    assert sum(PROTOCOLS["report"].plan(call_s).seconds(call_s) for call_s in REPORT_SESSION) < 150
-    assert 6 * PROTOCOLS["smoke"].plan(0.002).seconds(0.002) < 10
+    assert sum(PROTOCOLS["report"].seconds(call_s) for call_s in REPORT_SESSION) < 180
+    assert 6 * PROTOCOLS["smoke"].seconds(0.002) < 10
 
 
 @pytest.mark.parametrize("wrong", [{"discard": 2}, {"rounds": 1}, {"calls": 0}])

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -188,9 +189,9 @@ class PooledBuilder(PyBuilder):
 class CheckedRunner(PyRunner):
     """Runs candidates one at a time in a worker process that stays, and deletes their files."""
 
-    def __init__(self, spec: TargetSpec, directory: Path) -> None:
+    def __init__(self, spec: TargetSpec, directory: Path, ran: Callable[[], None]) -> None:
         super().__init__()
-        self.directory = directory
+        self.directory, self.ran = directory, ran
         self.pool = PopenPoolExecutor(1, timeout=_RUN_TIMEOUT_S, initializer=_start_runner, initargs=(spec.threads,))
 
     def run(self, runner_inputs: Any) -> list[PyRunnerFuture]:
@@ -205,6 +206,7 @@ class CheckedRunner(PyRunner):
             return RunnerResult(None, f"{type(error).__name__}: {error}")
         finally:
             discard(path, str(self.directory))
+            self.ran()
 
 
 @derived_object

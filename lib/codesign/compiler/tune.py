@@ -22,6 +22,7 @@ from codesign.errors import InputError
 
 #: Candidates built, then run, at a time. Small, so that the task scheduler decides often.
 _BATCH = 32
+_SAY_EVERY_S = 5.0
 
 
 @dataclass
@@ -48,9 +49,8 @@ class TuningReport:
 
 @dataclass(frozen=True)
 class TuneProgress:
-    """Sent after every batch: trials done of those planned, the task just measured, seconds so far and left."""
+    """Sent every few seconds: trials done of those planned, seconds so far and left."""
 
-    task: str
     trials: int
     planned: int
     elapsed_s: float
@@ -122,7 +122,7 @@ def tune(
     seed
         Of the search.
     progress
-        Called after every batch of trials.
+        Called every few seconds, and at the end.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def tune(
                 _refit(model, plan.context, trials(opened, plan.task.module))
         watch = _Watch(report, tasks, plans, opened, model, progress)
         builder = PooledBuilder(spec, Path(scratch), workers=machine.describe().cores)
-        runner = CheckedRunner(spec, Path(scratch))
+        runner = CheckedRunner(spec, Path(scratch), watch.ran)
         try:
             with _quiet(), silenced():
                 ms.tune.tune_tasks(
@@ -197,7 +197,7 @@ class _Watch(PyMeasureCallback):
         self.report, self.plans, self.model, self.progress = report, plans, model, progress
         self.planned = sum(plan.trials for plan in plans)
         self.start = time.monotonic()
-        self.first: tuple[float, int] | None = None
+        self.count, self.said = 0, self.start
         self.weights = {task.digest: task.weight for task in tasks}
         self.best = {task.digest: best_seconds(trials(opened, task.module)) for task in tasks}
 
@@ -222,13 +222,21 @@ class _Watch(PyMeasureCallback):
         if all(best is not None for best in self.best.values()):
             latency = sum(self.weights[digest] * best for digest, best in self.best.items() if best is not None)
             self.report.curve.append([round(elapsed, 3), self.report.trials, latency * 1e9])
+        if self.report.trials == self.planned:
+            self._say()
+
+    def ran(self) -> None:
+        """Count a candidate that was run: a batch of results arrives only when all of its tasks have had their turn."""
+        self.count += 1
+        if time.monotonic() - self.said >= _SAY_EVERY_S:
+            self._say()
+
+    def _say(self) -> None:
+        self.said = time.monotonic()
         if self.progress is not None:
-            # the first batch also pays for the start of the workers, and for the first population of every search
-            self.first = self.first or (elapsed, self.report.trials)
-            done = self.report.trials - self.first[1]
-            rate = (elapsed - self.first[0]) / done if done else elapsed / max(self.report.trials, 1)
-            left = (self.planned - self.report.trials) * rate
-            self.progress(TuneProgress(task.name, self.report.trials, self.planned, elapsed, max(left, 0.0)))
+            elapsed, done = self.said - self.start, max(self.count, self.report.trials)
+            left = elapsed / max(done, 1) * (self.planned - done)
+            self.progress(TuneProgress(done, self.planned, elapsed, left))
 
 
 @contextmanager

@@ -113,10 +113,11 @@ class Entrant:
             (call_ns,), _ = self.worker.run(calls=1, discard=1)
         self.call_s = call_ns / 1e9
 
-    def time_alone(self, protocol: Protocol) -> Times:
-        """Time the engine while the others rest, and plan its turns from that."""
+    def time_alone(self, protocol: Protocol, before: Times | None = None) -> Times:
+        """Time the engine while the others rest, and plan its turns from that and from the times `before`."""
         plan = protocol.plan(self.call_s)
-        solo, _ = self._run(plan.solo, plan.solo_discard)
+        samples, _ = self._run(plan.solo, plan.solo_discard)
+        solo = [*(before.solo if before else []), *samples]
         self.call_s = statistics.median(solo) / 1e9
         return Times(protocol.plan(self.call_s), solo)
 

@@ -33,10 +33,6 @@ class Plan:
         """How long the time alone takes."""
         return call_s * (self.solo_discard + self.solo)
 
-    def seconds(self, call_s: float) -> float:
-        """How long all of it takes."""
-        return self.solo_seconds(call_s) + self.rounds * self.turn_seconds(call_s)
-
 
 @dataclass(frozen=True)
 class Protocol:
@@ -61,6 +57,9 @@ class Protocol:
     alone_s
         Least seconds of calls thrown away, and again of calls timed, when an engine runs alone: it has been idle for
         as long as the others were prepared, and its memory has gone cold.
+    alone_passes
+        How often each engine runs alone. Other tenants of a shared machine come and go within seconds, so one look
+        at an engine may catch them and the next may not.
     attempts
         How often a session that its own controls doubt is measured before it is kept with its flag.
     """
@@ -71,6 +70,7 @@ class Protocol:
     engine_s: float
     discard: int = 3
     alone_s: float = 0.0
+    alone_passes: int = 1
     attempts: int = 2
 
     def __post_init__(self) -> None:
@@ -87,6 +87,15 @@ class Protocol:
         alone = math.ceil(self.alone_s / call_s)
         return Plan(rounds, calls, discard, solo=max(2 * calls, alone), solo_discard=max(discard, alone))
 
+    def seconds(self, call_s: float) -> float:
+        """How long an engine keeps the machine in a session when a call takes `call_s` seconds."""
+        plan = self.plan(call_s)
+        return self.passes(call_s) * plan.solo_seconds(call_s) + plan.rounds * plan.turn_seconds(call_s)
+
+    def passes(self, call_s: float) -> int:
+        """How often an engine that takes `call_s` seconds a call runs alone: a very slow one once."""
+        return 1 if call_s > SLOW_CALL_S else self.alone_passes
+
     def is_full(self, plan: Plan) -> bool:
         """Whether `plan` has every round and every discarded call of this protocol."""
         return plan.rounds == self.rounds and plan.discard >= self.discard
@@ -94,7 +103,7 @@ class Protocol:
 
 PROTOCOLS = {
     "smoke": Protocol(rounds=8, calls=20, turn_s=0.1, engine_s=1.5),
-    "verify": Protocol(rounds=8, calls=6, turn_s=0.5, engine_s=12, alone_s=1.0),
-    "report": Protocol(rounds=12, calls=6, turn_s=0.5, engine_s=15, alone_s=1.0, attempts=3),
-    "paper": Protocol(rounds=30, calls=10, turn_s=1.0, engine_s=60, alone_s=2.0, attempts=5),
+    "verify": Protocol(rounds=8, calls=6, turn_s=0.5, engine_s=12, alone_s=0.5, alone_passes=3, attempts=3),
+    "report": Protocol(rounds=12, calls=6, turn_s=0.5, engine_s=15, alone_s=0.5, alone_passes=4, attempts=5),
+    "paper": Protocol(rounds=30, calls=10, turn_s=1.0, engine_s=60, alone_s=1.0, alone_passes=5, attempts=5),
 }

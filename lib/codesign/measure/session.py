@@ -143,15 +143,19 @@ class _Session:
     def _time(self, journal: Path, session_id: str) -> dict[int, Times]:
         """Time each entrant that works alone and then in turn; keyed by its place among the entrants."""
         running = {number: entrant for number, entrant in enumerate(self.entrants) if entrant.status == "ok"}
-        seconds = sum(self.protocol.plan(entrant.call_s).seconds(entrant.call_s) for entrant in running.values())
+        seconds = sum(self.protocol.seconds(entrant.call_s) for entrant in running.values())
         self.bar.console.print(f"timing {len(running)} encoders takes about {seconds:.0f} s")
         task = self.bar.add_task("time", total=seconds)
-        times = {}
+        times: dict[int, Times] = {}
+        for done in range(self.protocol.alone_passes):
+            for number, entrant in running.items():
+                if done >= self.protocol.passes(entrant.call_s):
+                    continue
+                time.sleep(_REST_S)
+                times[number] = entrant.time_alone(self.protocol, times.get(number))
+                self.bar.advance(task, times[number].plan.solo_seconds(entrant.call_s))
         for number, entrant in running.items():
-            time.sleep(_REST_S)
-            times[number] = entrant.time_alone(self.protocol)
             _note(journal, entrant=entrant.contender.label(), solo_ns=times[number].solo)
-            self.bar.advance(task, times[number].plan.solo_seconds(entrant.call_s))
         shuffle = random.Random(session_id).shuffle  # so that nobody always follows the same neighbour
         for turn in range(max((each.plan.rounds for each in times.values()), default=0)):
             order = [number for number in running if turn < times[number].plan.rounds]

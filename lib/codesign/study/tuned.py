@@ -76,7 +76,7 @@ def _tune(study: Study, run: Sequence[Case], trials_per_task: int) -> None:
 
 def _say_progress(progress: TuneProgress) -> None:
     left = duration(progress.left_s)
-    say(f"trial {progress.trials}/{progress.planned}, about {left} left; last measured {progress.task}")
+    say(f"trial {progress.trials}/{progress.planned}, about {left} left")
 
 
 def _copy_reference(study: Study, spec: TargetSpec) -> None:
