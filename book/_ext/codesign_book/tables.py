@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from docutils import nodes
@@ -10,8 +10,9 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from codesign.schema import Record
 from codesign.study.claims import NOT_MEASURED, Verdict
-from codesign.study.evidence import Evidence, Key, median_ms, missing
+from codesign.study.evidence import Evidence, Key, beside, median_ms, missing
 from codesign.study.numbers import effect_text, error, milliseconds, times
 from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits
 from codesign_book.shown import shown
@@ -48,21 +49,20 @@ class Latencies(SphinxDirective):
         sparse = sorted(evidence.shapes(scope), key=shape_order)
         if not sparse and shown().strict:
             raise self.error(str(missing("latency", engine="tvm-bsr", scope=scope)))
+        timed = beside(evidence.records("latency"), scope)
         keys: list[Key] = [("tvm-bsr", scope, block) for block in sparse]
-        keys += [
-            (engine, "none", "dense") for engine in ENGINE_LABELS if (engine, "none", "dense") in evidence.latencies
-        ]
+        keys += [(engine, "none", "dense") for engine in ENGINE_LABELS if (engine, "none", "dense") in timed]
         if not keys:
             return [nodes.paragraph("", f"{SCOPE_LABELS[scope]}: {NOT_MEASURED}.")]
         head = ["block shape or dense engine", "median", "95% interval, ms", "largest error", "over our dense engine"]
-        return [table(head, [latency_row(evidence, key) for key in keys], numeric_from=1)]
+        return [table(head, [latency_row(evidence, timed, key) for key in keys], numeric_from=1)]
 
 
-def latency_row(evidence: Evidence, key: Key) -> list[Cell]:
-    """Return one row of the latency table."""
-    record, dense = evidence.latency(key), ("tvm-dense", "none", "dense")
+def latency_row(evidence: Evidence, timed: Mapping[Key, Record], key: Key) -> list[Cell]:
+    """Return one row of the latency table; ``timed`` holds the records of its session."""
+    record, dense = timed[key], timed.get(("tvm-dense", "none", "dense"))
     time = median_ms(record)
-    gain = times(evidence.speedup(dense, key)) if key != dense and dense in evidence.latencies else "-"
+    gain = "-" if dense is None or record is dense else times(evidence.gain(dense, record))
     label = (key[2] if key[2] != "dense" else ENGINE_LABELS[key[0]]) + (" (flagged)" if record["flagged"] else "")
     interval = f"{three_digits(time.low)} to {three_digits(time.high)}"
     return [label, milliseconds(time.value), interval, error(record["max_abs_err"]), gain]

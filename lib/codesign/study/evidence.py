@@ -17,6 +17,9 @@ Key = tuple[str, str, str]  # engine (or "" for kinds without one), scope, block
 #: In every session: what the two ends of a comparison across sessions are related to.
 REFERENCE: Key = ("openvino", "none", "dense")
 
+#: The engine that runs pruned weights in blocks.
+SPARSE = "tvm-bsr"
+
 #: What `make try` measures is shown on its own page and does not mix with what the book is about.
 TRIED = "try"
 
@@ -82,8 +85,13 @@ class Evidence:
 
     @cached_property
     def latencies(self) -> dict[Key, Record]:
-        """The newest usable latency record of every (engine, scope, block); controls are left out."""
-        return newest_latencies(self.records("latency"))
+        """The newest usable latency record of every (engine, scope, block); controls are left out.
+
+        Dense engines took part in several sessions: theirs are those of the newest session with a sparse engine.
+        """
+        records = self.records("latency")
+        sparse = [record["scope"] for record in records if record["engine"] == SPARSE]
+        return beside(records, sparse[-1]) if sparse else newest_latencies(records)
 
     def newest(self, kind: str) -> dict[Key, Record]:
         """Return the newest record of ``kind`` for every (engine, scope, block)."""
@@ -110,9 +118,14 @@ class Evidence:
         together = self._session(fast_record)
         if slow in together:
             return ratio(together[slow], fast_record)
-        slow_record = self.latency(slow)
-        shared = (self._session(slow_record).get(REFERENCE), together.get(REFERENCE))
-        return ratio(slow_record, fast_record, via=shared if all(shared) else None)  # type: ignore[arg-type]
+        return self.gain(self.latency(slow), fast_record)
+
+    def gain(self, slow: Record, fast: Record) -> Ratio:
+        """Return how many times ``fast`` is faster than ``slow``, through the reference where sessions differ."""
+        if slow["session_id"] == fast["session_id"]:
+            return ratio(slow, fast)
+        shared = (self._session(slow).get(REFERENCE), self._session(fast).get(REFERENCE))
+        return ratio(slow, fast, via=shared if all(shared) else None)  # type: ignore[arg-type]
 
     def _session(self, record: Record) -> dict[Key, Record]:
         return newest_latencies(r for r in self.records("latency") if r["session_id"] == record["session_id"])
@@ -125,6 +138,19 @@ class Evidence:
 def newest_latencies(records: Iterable[Record]) -> dict[Key, Record]:
     """Return the newest usable record of every (engine, scope, block); controls and failures are left out."""
     return {(r["engine"], r["scope"], r["block"]): r for r in records if r["status"] == "ok" and not r["control"]}
+
+
+def beside(records: Iterable[Record], scope: str) -> dict[Key, Record]:
+    """Return the newest usable records, those of dense engines from the session that timed the shapes of ``scope``.
+
+    Absolute times drift between sessions, so what is drawn or listed side by side was timed side by side. An engine
+    that was not in that session keeps its newest record.
+    """
+    records = list(records)
+    newest = newest_latencies(records)
+    shapes = [record for (engine, s, _), record in newest.items() if (engine, s) == (SPARSE, scope)]
+    sessions = {record["session_id"] for record in shapes[-1:]}
+    return newest | newest_latencies(record for record in records if record["session_id"] in sessions)
 
 
 def newest_tasks(records: Iterable[Record]) -> dict[Key, list[Record]]:

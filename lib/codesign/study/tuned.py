@@ -37,10 +37,16 @@ def ensure_tuned(study: Study, cases: Sequence[Case], trials_per_task: int) -> l
     """
     runs = _runs(cases)
     if study.local:
-        todo = [run for run in runs if not study.found("tuning", run[0].fields())]
+        todo = [run for run in runs if not _is_tuned(study, run)]
         for run in todo:
             _tune(study, run, trials_per_task)
     return [study.newest("tuning", run[0].fields()) for run in runs]
+
+
+def _is_tuned(study: Study, run: Sequence[Case]) -> bool:
+    """Whether a finished run covered every case; another shape tried later shares the first case, not its tasks."""
+    tasks = (study.found("task", case.fields()) for case in run)
+    return bool(study.found("tuning", run[0].fields())) and all(any(t["trials"] for t in each) for each in tasks)
 
 
 def _runs(cases: Sequence[Case]) -> list[list[Case]]:

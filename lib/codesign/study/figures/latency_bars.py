@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from codesign.measure.ratios import Interval
 from codesign.schema import Record
-from codesign.study.evidence import Key, median_ms, newest_latencies
+from codesign.study.evidence import Key, beside, median_ms, newest_latencies
 from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
 from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits
 
@@ -28,14 +28,14 @@ def latency_bars(records: Iterable[Record], scopes: tuple[str, ...] = ("attentio
     scopes
         One panel each, in this order; a scope without any sparse record is left out.
     """
-    latencies = newest_latencies(records)
-    dense = dense_rows(latencies)
-    rows = {scope: sparse_rows(latencies, scope) for scope in scopes}
-    rows = {scope: sparse + dense for scope, sparse in rows.items() if sparse}
+    records = list(records)
+    timed = {scope: beside(records, scope) for scope in scopes}
+    shapes = {scope: sparse_rows(latencies, scope) for scope, latencies in timed.items()}
+    rows = {scope: sparse + dense_rows(timed[scope]) for scope, sparse in shapes.items() if sparse}
     limit = max((row[2].high for each in rows.values() for row in each), default=1.0) * 1.2
     panels = [bar_panel(SCOPE_LABELS[scope], each, limit) for scope, each in rows.items()]
     alt = " ".join(sentence(scope, each) for scope, each in rows.items()) or "No latency has been measured."
-    return Drawing(panels, alt, caption(latencies.values()))
+    return Drawing(panels, alt, caption(newest_latencies(records).values()))
 
 
 def sparse_rows(latencies: Mapping[Key, Record], scope: str) -> list[Row]:
