@@ -37,7 +37,8 @@ def printed(path: Path) -> str:
 def test_a_notebook_measures_the_smoke_profile(workspace: Path, name: str) -> None:
     path = pipeline.run_notebook(name, {**SMOKE[name], "profile": "smoke", "results": "local"})
     assert path == workspace / "runs" / f"{name}.ipynb"
-    assert "32x1" in printed(path)
+    # 03_tune lists its runs, which are filed under the dense engines; all others list block shapes
+    assert ("tvm-stock-tuned" if name == "03_tune" else "32x1") in printed(path)
 
 
 def test_every_engine_of_the_smoke_profile_computed_what_pytorch_does(workspace: Path) -> None:
