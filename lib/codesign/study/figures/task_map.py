@@ -32,7 +32,7 @@ def task_map(records: Iterable[Record]) -> Drawing:
         panels,
         alt,
         "Each row is one compiled model, each segment one tuning task, as long as the number of places that use it. "
-        "Blue tasks are block-sparse, orange ones dense. On the right: tasks and the trials spent on them.",
+        "Blue tasks are block-sparse, orange ones are not. On the right: tasks and the trials spent on them.",
     )
 
 
