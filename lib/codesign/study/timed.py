@@ -71,7 +71,7 @@ def _records(study: Study, cases: Sequence[Case]) -> list[Record]:
 
 def _run(study: Study, cases: Sequence[Case]) -> None:
     run_session(
-        [_contender(study, case) for case in cases],
+        [contender(study, case) for case in cases],
         protocol=PROTOCOLS[study.protocol],
         results=study.results,
         profile=study.profile,
@@ -79,7 +79,14 @@ def _run(study: Study, cases: Sequence[Case]) -> None:
     )
 
 
-def _contender(study: Study, case: Case) -> Contender:
+def contender(study: Study, case: Case) -> Contender:
+    """Say what a case needs in order to be timed.
+
+    Raises
+    ------
+    MissingRecord
+        If its checkpoint, its pattern or its artefact is missing.
+    """
     where = require_files(study, case.point)
     pattern = study.newest("pattern", case.point.fields())
     sparsity: dict[str, Any] = {name: pattern[name] for name in ("block_sparsity", "element_sparsity")}
