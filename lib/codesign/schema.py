@@ -199,6 +199,23 @@ KINDS: dict[str, Kind] = {
             "settings": OBJECT,
         },
     ),
+    "ceiling": Kind(
+        "`codesign doctor --measure`",
+        {
+            "level": _one_of("registers", "L1", "L2", "L3", "DRAM"),
+            "isa": TEXT,
+            "dtype": _one_of("float32", "bfloat16", "int8"),
+            "target": TEXT,
+            "threads": POSITIVE,
+            "bytes": COUNT,
+            "unit": _one_of("GFLOP/s", "Gop/s", "GB/s"),
+            "rate": _or_null(AMOUNT),
+            "samples": _list_of(AMOUNT),
+            "reason": _or_null(TEXT),
+            "governor": _or_null(TEXT),
+            "load_average": AMOUNT,
+        },
+    ),
 }
 
 
@@ -218,6 +235,8 @@ def validate(record: Mapping[str, Any]) -> None:
     if error is not None:
         where = error.json_path.removeprefix("$").removeprefix(".")
         raise RecordError(f"{kind} record: {f'field {where!r}: ' if where else ''}{error.message[:200]}")
+    if kind == "ceiling" and (record["rate"] is None) == (record["reason"] is None):
+        raise RecordError("ceiling record: field 'reason': either a rate or the reason why there is none")
     if kind == "latency":
         if record["max_abs_err"] is None and (record["samples_ns"] or record["status"] == "ok"):
             raise RecordError("latency record: field 'max_abs_err': a timing without a correctness value is refused")

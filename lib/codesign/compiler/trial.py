@@ -124,7 +124,7 @@ def _start_builder() -> None:
     os.environ["TVM_NUM_THREADS"] = "1"
 
 
-def _start_runner(threads: int) -> None:
+def start_runner(threads: int) -> None:
     """Set thread count and pinning before TVM's pool starts: its workers take the other cores, this thread core 0."""
     os.environ["TVM_NUM_THREADS"] = str(threads)
     tvm.get_global_func("runtime.config_threadpool")(1, threads)
@@ -159,7 +159,7 @@ class CheckedRunner(PyRunner):
     def __init__(self, spec: TargetSpec, directory: Path) -> None:
         super().__init__()
         self.directory = directory
-        self.pool = PopenPoolExecutor(1, timeout=_RUN_TIMEOUT_S, initializer=_start_runner, initargs=(spec.threads,))
+        self.pool = PopenPoolExecutor(1, timeout=_RUN_TIMEOUT_S, initializer=start_runner, initargs=(spec.threads,))
 
     def run(self, runner_inputs: Any) -> list[PyRunnerFuture]:
         return [_Done(self._run(item)) for item in runner_inputs]

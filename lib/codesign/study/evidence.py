@@ -10,15 +10,13 @@ from typing import Protocol
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval, Ratio, median, ratio
 from codesign.schema import KINDS, Record
+from codesign.study.words import ASIDE
 
 Key = tuple[str, str, str]  # engine (or "" for kinds without one), scope, block
 
 
 #: In every session: what the two ends of a comparison across sessions are related to.
 REFERENCE: Key = ("openvino", "none", "dense")
-
-#: What `make try` measures is shown on its own page and does not mix with what the book is about.
-TRIED = "try"
 
 
 class Source(Protocol):
@@ -65,7 +63,7 @@ class Evidence:
         return self._cache[kind]
 
     def _matches(self, record: Record) -> bool:
-        if record["profile"] == TRIED:
+        if record["profile"] in ASIDE:  # does not mix with what the book is about
             return False
         return record["block"] == "dense" or (record["sparsity"] == self.sparsity and record["pruner"] == self.pruner)
 
