@@ -63,7 +63,7 @@ SESSION = [
         (["--blocks", "32*1"], "did you mean 32x1?"),
         (["--blocks", "dense"], "at least one shape beside dense"),
         (["--blocks", "4x1,4x1"], "a list without repetition"),
-        (["--blocks", "4x1,"], "block=''"),
+        (["--blocks", "4x1,"], "blocks=''"),
         (["--sparsity", "1.5"], "did you mean 0.999?"),
         (["--sparsity", "most"], "sparsity='most'"),
         (["--batch", "0"], "batch=0"),

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.blocks import BlockShape
@@ -41,6 +41,7 @@ def test_blocks_are_recognised_without_fill_in(rows: int, cols: int, kept: float
     assert part.fill_in == 1
 
 
+@settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), shape=st.tuples(st.integers(1, 70), st.integers(1, 70)))
 def test_every_fit_counts_what_would_be_stored(seed: int, shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(seed)

@@ -94,7 +94,7 @@ def plan(request: Request) -> Plan:
     if zeros and request.pruner in (None, AS_FOUND):
         found = fits(zeros.values())
         request = _as_found(request, model, set(zeros), found)
-    name, seed = _named(request.model, weights.values())
+    name, seed = _named(request.model, model)
     points = sweep(
         model=name,
         seed=seed,
@@ -124,18 +124,18 @@ def _as_found(request: Request, model: BertModel, pruned: set[str], found: Seque
     return replace(request, scope=scope, pruner=AS_FOUND, blocks=blocks, sparsity=round(zeros, 4))
 
 
-def _named(model: str, weights: Any) -> tuple[str, int]:
+def _named(name: str, model: BertModel) -> tuple[str, int]:
     """Model and seed of a point.
 
     Weights in a directory do not depend on a seed, so their checksum stands in for it: other weights in the same place
     are another model, whose results are not mistaken for the ones before.
     """
-    if model in MODELS or not Path(model).is_dir():
-        return model, 0
+    if name in MODELS or not Path(name).is_dir():
+        return name, 0
     checksum = 0
-    for weight in weights:
-        checksum = zlib.crc32(weight, checksum)
-    return str(Path(model).resolve()), checksum & 0x7FFFFFFF
+    for linear in prunable_linears(model, "all").values():
+        checksum = zlib.crc32(linear.weight.detach().numpy().data, checksum)
+    return str(Path(name).resolve()), checksum & 0x7FFFFFFF
 
 
 def run(study: Study, points: Sequence[Point], engines: Sequence[str], trials_per_task: int) -> list[Record]:
@@ -187,8 +187,10 @@ def _interval(found: Interval) -> dict[str, float]:
 def document(plan: Plan, records: Sequence[Record]) -> dict[str, Any]:
     """Everything that was found, as one JSON object."""
     found = [{**asdict(fit), "block": str(fit.block)} for fit in plan.found]
+    point = asdict(plan.points[-1])
+    del point["block"]  # each row has its own
     stamped = {name: records[0][name] for name in ("machine_id", "versions", "commit")}
-    return {**asdict(plan.points[-1]), **stamped, "found": found, "rows": rows(records)}
+    return {**point, **stamped, "found": found, "rows": rows(records)}
 
 
 def table(points: Sequence[Point], found: Sequence[Row]) -> Table:
@@ -200,24 +202,24 @@ def table(points: Sequence[Point], found: Sequence[Row]) -> Table:
         title=f"{point.model}, {point.scope} weights {point.sparsity:.0%} pruned ({point.pruner}), {load}",
         caption="\n".join(f"flagged: {doubt}" for doubt in doubts) or "no session was flagged",
     )
-    for heading in ("engine", "block", "zero blocks", "fill-in"):
-        shown.add_column(heading)
-    for heading in ("ms", "interval", "best dense / it", "tvm-dense / it", "error"):
-        shown.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("engine", "block"):
+        shown.add_column(heading, no_wrap=True)
+    for heading in ("zero blocks", "fill-in", "ms", "interval", "best dense / it", "tvm-dense / it", "error"):
+        shown.add_column(heading, justify="right")
+    if any(row["reason"] for row in found):
+        shown.add_column("why not")
     for row in found:
-        what = [row["engine"] + (" *" if row["flagged"] else ""), row["block"]]
-        if row["block"] != DENSE:
-            what += [f"{row['block_sparsity']:.1%}", f"{row['fill_in']:.2f}"]
-        else:
-            what += ["", ""]
-        shown.add_row(*what, *_cells(row))
+        shown.add_row(row["engine"] + (" *" if row["flagged"] else ""), row["block"], *_cells(row))
     return shown
 
 
 def _cells(row: Row) -> list[str]:
-    time, error = row["median_ms"], row["max_abs_err"]
+    sparse = row["block"] != DENSE
+    zeros = f"{row['block_sparsity']:.1%}" if sparse else ""
+    fill_in = f"{row['fill_in']:.2f}" if sparse and row["fill_in"] else ""
+    time = row["median_ms"]
     if time is None:
-        return [row["status"], row["reason"]]
+        return [zeros, fill_in, row["status"], "", "", "", "", row["reason"]]
     interval = f"{three_digits(time['low'])} to {three_digits(time['high'])}"
-    ratios = [row[name] and f"{row[name]['value']:.2f}" for name in ("over_best_dense", "over_tvm_dense")]
-    return [three_digits(time["value"]), interval, *(text or "" for text in ratios), f"{error:.0e}"]
+    ratios = [f"{row[name]['value']:.2f}" if row[name] else "" for name in ("over_best_dense", "over_tvm_dense")]
+    return [zeros, fill_in, three_digits(time["value"]), interval, *ratios, f"{row['max_abs_err']:.0e}"]
