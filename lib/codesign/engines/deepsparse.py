@@ -1,8 +1,8 @@
 """DeepSparse: the strongest engine for pruned encoders on CPUs, though no longer developed.
 
 It needs older packages than the rest, so it lives in an environment of its own, which ``make peers`` makes. Its core
-is closed: the Neural Magic DeepSparse Community License allows evaluation, research and other use that is not
-production. Nothing of it is copied into this project.
+is closed: the Neural Magic DeepSparse Community License, agreed to by using it, allows evaluation in development and
+testing, and no use in production. Nothing of it is copied into this project.
 """
 
 from __future__ import annotations

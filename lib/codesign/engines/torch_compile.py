@@ -18,7 +18,7 @@ class TorchCompile(TorchEager):
         os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no pool of processes that lives on beside the timing
         import torch
 
-        compiled = torch.compile(model, fullgraph=True, dynamic=False, options=_OPTIONS)
+        compiled: Any = torch.compile(model, fullgraph=True, dynamic=False, options=_OPTIONS)
         compiled(*inputs)  # compiles
         return compiled
 

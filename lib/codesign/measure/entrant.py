@@ -14,7 +14,7 @@ from codesign.engines.client import EngineError, EngineRefused, Worker, WorkerDi
 from codesign.measure.protocol import SLOW_CALL_S, Plan, Protocol
 
 #: A larger error against fp32 PyTorch is a wrong result, whatever its speed, by the number type an engine computes in.
-#: Hidden states are of order one, and bfloat16 keeps eight bits of them through every layer.
+#: Rounding stays below a hundredth of the first and a fifth of the second: bfloat16 keeps eight bits of each value.
 WRONG_ABOVE = {"float32": 1e-2, "bfloat16": 0.5}
 
 
