@@ -13,8 +13,9 @@ export PROFILE RESULTS BLOCK SPARSITY SCOPE MODEL
 
 BIN := .venv/bin
 LOCKED := .venv/requirements.lock
+PEERS := .venv/peers/requirements-peers.lock
 
-.PHONY: help setup reproduce verify try book headline test check doctor clean distclean
+.PHONY: help setup peers reproduce verify try book headline test check doctor clean distclean
 
 help:  ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 12
@@ -31,6 +32,13 @@ $(LOCKED): requirements.lock pyproject.toml
 	cmp -s requirements.lock $@ || $(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	cp requirements.lock $@
+
+peers: $(PEERS)  ## add DeepSparse to the engines that are compared; it needs an environment of its own
+
+$(PEERS): requirements-peers.lock
+	test -x .venv/peers/bin/python || "$(PYTHON)" -m venv .venv/peers
+	cmp -s requirements-peers.lock $@ || .venv/peers/bin/python -m pip install --quiet --requirement requirements-peers.lock
+	cp requirements-peers.lock $@
 
 reproduce: $(LOCKED)  ## measure everything here and build the book from it [PROFILE=report|smoke|verify|paper]
 	$(BIN)/codesign reproduce --profile "$$PROFILE"

@@ -1,8 +1,12 @@
-"""The `codesign` command."""
+"""The `codesign` command.
+
+What a command needs is imported when it runs: the doctor must be able to speak where nothing else can be imported.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -11,16 +15,14 @@ from typing import Any
 
 from rich.console import Console
 
-from codesign import doctor, pipeline
-from codesign.errors import InputError, MissingRecord, RecordError
-from codesign.study import ledger, places
-from codesign.study.chain import new_run_id
-from codesign.study.evidence import Evidence
-from codesign.study.figures import latency_bars
-from codesign.study.parameters import check, parse
+from codesign import doctor, machine
+from codesign.errors import BookFailed, InputError, MissingRecord, NotebookFailed, RecordError
+from codesign.records import new_run_id
+from codesign.study import places
+from codesign.study.words import BENCH
 
 #: Errors whose message is all that a user needs; anything else is a bug and keeps its traceback.
-EXPLAINED = (InputError, MissingRecord, RecordError, pipeline.NotebookFailed, pipeline.BookFailed)
+EXPLAINED = (InputError, MissingRecord, RecordError, NotebookFailed, BookFailed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,13 +72,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     attempt.add_argument("--results", default="reference", help="results that the rest of the book shows")
 
+    bench = command("bench", _bench)
+    bench.add_argument("--model", default="bert-base", help="name, directory or hub id of a BERT encoder")
+    bench.add_argument("--blocks", help="comma-separated shapes, as in 4x1,32x1 (default: those, or what fits)")
+    for name in ("scope", "sparsity", "pruner"):
+        bench.add_argument(f"--{name}", help="default: as the model was pruned already, or ours")
+    for name, value in (("batch", 1), ("seq", 128), ("threads", machine.describe().cores)):
+        bench.add_argument(f"--{name}", default=str(value), help=f"default: {value}")
+    bench.add_argument("--engines", help="comma-separated, beside the references (default: tvm-dense,tvm-bsr)")
+    bench.add_argument("--trials", default="64", help="schedules tried for a task at most")
+    bench.add_argument("--json", metavar="FILE", help="write the rows as JSON, too; - for standard output, instead")
+
     command("headline", _headline)
-    command("doctor", _doctor)
+    look = command("doctor", _doctor)
+    look.add_argument("--measure", action="store_true", help="measure the ceilings, half a minute")
     return parser
 
 
 def _run(options: argparse.Namespace) -> None:
     """Execute one notebook with checked parameters."""
+    from codesign import pipeline
+
     values: dict[str, Any] = {}
     if options.profile or options.params:
         path = options.params or places.PROFILES / f"{options.profile}.yaml"
@@ -89,6 +105,9 @@ def _run(options: argparse.Namespace) -> None:
 
 def _reproduce(options: argparse.Namespace) -> None:
     """Measure everything on this machine, notebook by notebook, and build the book from it."""
+    from codesign import pipeline
+    from codesign.study import ledger
+
     steps = pipeline.load_profile(places.PROFILES / f"{options.profile}.yaml")
     Console().print(ledger.table(options.profile, steps))
     print(pipeline.build_book("local", options.profile))
@@ -96,11 +115,17 @@ def _reproduce(options: argparse.Namespace) -> None:
 
 def _book(options: argparse.Namespace) -> None:
     """Execute the notebooks on committed or local results and build the book."""
+    from codesign import pipeline
+    from codesign.study.parameters import check
+
     print(pipeline.build_book(check("results", options.results), options.profile))
 
 
 def _try(options: argparse.Namespace) -> None:
     """Prune, compile, tune and measure one block shape, and show it in the book."""
+    from codesign import pipeline
+    from codesign.study.parameters import check, parse
+
     given = {"block": options.block, "sparsity": options.sparsity}
     given |= {name: text for name in ("scope", "model") if (text := getattr(options, name))}
     values = {name: check(name, parse(name, text)) for name, text in given.items()}
@@ -111,17 +136,51 @@ def _try(options: argparse.Namespace) -> None:
 
 def _headline(options: argparse.Namespace) -> None:
     """Draw the README's figure from the committed results."""
+    from codesign.study.evidence import Evidence
+    from codesign.study.figures import latency_bars
+
     drawing = latency_bars(Evidence(places.results("reference")).records("latency"))
     for path in drawing.save(places.BOOK / "_static" / "headline"):
         print(path)
 
 
+def _bench(options: argparse.Namespace) -> None:
+    """Time any encoder, pruned here or by somebody else, beside the engines one would otherwise use."""
+    from codesign.study import bench
+    from codesign.study.chain import open_study
+    from codesign.study.parameters import parse
+
+    names = ("scope", "sparsity", "pruner", "batch", "seq", "threads")
+    given: dict[str, Any] = {name: parse(name, text) for name in names if (text := getattr(options, name)) is not None}
+    given |= {name: tuple(text.split(",")) for name in ("blocks", "engines") if (text := getattr(options, name))}
+    trials = parse("trials_per_task", options.trials)
+    request = bench.Request(model=options.model, trials_per_task=trials, **given)
+    machine.cpus(request.threads)  # refuses more than there are
+    if options.json not in (None, "-") and not Path(options.json).resolve().parent.is_dir():
+        raise InputError("json", options.json, "a file in a folder that exists, or -")
+    plan = bench.plan(request)
+    records = bench.run(open_study("local", BENCH), plan.points, request.engines, trials)
+    if options.json != "-":
+        Console().print(bench.table(plan.points, bench.rows(records)))
+    if options.json is not None:
+        text = json.dumps(bench.document(plan, records), indent=1, allow_nan=False) + "\n"
+        sys.stdout.write(text) if options.json == "-" else Path(options.json).write_text(text)
+
+
 def _doctor(options: argparse.Namespace) -> int:
-    """Say whether this machine is ready."""
-    return doctor.report(doctor.examine())
+    """Say whether this machine is ready, and how fast it can be at best."""
+    findings = doctor.examine()
+    if options.measure and doctor.safe(findings):
+        from codesign.study.ceilings import measure_ceilings
+        from codesign.study.chain import open_study
+
+        measure_ceilings(open_study("local", "report"))
+    return doctor.report(findings)
 
 
 def _pairs(pairs: Sequence[str]) -> dict[str, Any]:
+    from codesign.study.parameters import parse
+
     values = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")

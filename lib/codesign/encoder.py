@@ -213,6 +213,14 @@ def example_inputs(
     return ids * mask, mask
 
 
+def has_tokenizer(name: str) -> bool:
+    """Whether a model has a language: random weights have none, and somebody's directory may lack the tokenizer."""
+    if name in RANDOM_MODELS:
+        return False
+    location = Path(_location(name))
+    return not location.is_dir() or any((location / file).is_file() for file in ("tokenizer.json", "vocab.txt"))
+
+
 def sentence_inputs(name: str, sentences: list[str], seq: int) -> tuple[np.ndarray, np.ndarray]:
     """Tokenize sentences with the tokenizer of the model ``name``, padded or cut to ``seq`` tokens.
 

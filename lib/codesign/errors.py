@@ -48,5 +48,13 @@ class MissingRecord(LookupError):
         super().__init__(f"no {kind} with {wanted}{place}: {producer} makes it")
 
 
+class NotebookFailed(RuntimeError):
+    """A cell raised (the message has its number, first line and error), or the kernel died."""
+
+
+class BookFailed(RuntimeError):
+    """The strict build of the book found an error or a warning; it was printed."""
+
+
 class RecordError(ValueError):
     """A record breaks the schema, or a line of a results file cannot be read; the message names the field or line."""

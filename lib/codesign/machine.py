@@ -109,6 +109,14 @@ def load_average() -> float:
     return round(os.getloadavg()[0], 2)
 
 
+def governor() -> str | None:
+    """What decides the clock frequency, as in ``performance`` or ``powersave``; None where it cannot be read."""
+    try:
+        return (_SYSTEM / f"cpu{_CPUS[0]}/cpufreq/scaling_governor").read_text(encoding="ascii").strip() or None
+    except OSError:  # virtual machines leave it to their host
+        return None
+
+
 @contextlib.contextmanager
 def exclusive(purpose: str) -> Iterator[None]:
     """Hold this machine alone while tuning, training or measuring.

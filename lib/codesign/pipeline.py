@@ -18,7 +18,7 @@ import yaml
 from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 
-from codesign.errors import InputError
+from codesign.errors import BookFailed, InputError, NotebookFailed
 from codesign.records import REPOSITORY
 from codesign.study import ledger, places
 from codesign.study.chain import say
@@ -35,18 +35,10 @@ STRICT = ("--all", "-W", "-n", "--keep-going")
 TRY = "06_your_shape"
 
 
-class NotebookFailed(RuntimeError):
-    """A cell raised (the message has its number, first line and error), or the kernel died."""
-
-
 class LocalKernel(AsyncKernelManager):
     """A kernel spoken to over files instead of open ports."""
 
     transport = "ipc"
-
-
-class BookFailed(RuntimeError):
-    """The strict build of the book found an error or a warning; it was printed."""
 
 
 def profiles() -> list[str]:

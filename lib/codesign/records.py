@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from typing import Any, Literal, NoReturn
 from codesign.errors import InputError, MissingRecord, RecordError
 from codesign.schema import KINDS, SCHEMA_VERSION, STAMP, Record, validate
 
-__all__ = ["KINDS", "Record", "Results", "code_digest", "commit", "stamp", "validate"]
+__all__ = ["KINDS", "Record", "Results", "code_digest", "commit", "new_run_id", "stamp", "validate"]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS_ROOT = REPOSITORY / "book" / "results"
@@ -163,6 +164,11 @@ def stamp(kind: str, *, profile: str, run_id: str, machine_id: str) -> Record:
     }
 
 
+def new_run_id() -> str:
+    """Return a name that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+
+
 @functools.cache
 def commit() -> str:
     """Commit this process runs from: hash, ``-dirty`` if the sources differ from it, ``unknown`` outside a clone."""
@@ -181,7 +187,7 @@ def _git(*arguments: str) -> str:
 #: Sources that start work or present results, without taking part in making them.
 PRESENTATION = (
     *("cli.py", "doctor.py", "pipeline.py"),
-    *(f"study/{name}" for name in ("claims", "evidence", "example", "figures", "ledger", "lint", "numbers")),
+    *(f"study/{name}" for name in ("bench", "claims", "evidence", "example", "figures", "ledger", "lint", "numbers")),
     *(f"study/{name}" for name in ("parameters", "tables", "words")),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -63,7 +63,7 @@ POINT: dict[str, Schema] = {
     "batch": POSITIVE,
     "seq": POSITIVE,
     "threads": POSITIVE,
-    "dtype": _one_of("float32"),
+    "dtype": _one_of("float32", "bfloat16"),
 }
 
 MATRIX: Schema = {
@@ -82,10 +82,14 @@ MATRIX: Schema = {
 
 @dataclass(frozen=True)
 class Kind:
-    """What makes records of one kind, and their fields beyond `STAMP`. Times are in the unit the name ends in."""
+    """What makes records of one kind, and their fields beyond `STAMP`. Times are in the unit the name ends in.
+
+    Records made before the `later` fields existed lack them, and can be read all the same.
+    """
 
     producer: str
     fields: dict[str, Schema]
+    later: dict[str, Schema] = field(default_factory=dict)
 
 
 KINDS: dict[str, Kind] = {
@@ -180,6 +184,37 @@ KINDS: dict[str, Kind] = {
             "flagged": FLAG,
             "flag_reason": _or_null({"type": "string"}),
         },
+        later={"peak_rss_bytes": _or_null(COUNT), "disk_bytes": _or_null(COUNT)},
+    ),
+    "protocol": Kind(
+        "notebook 04_latency",
+        POINT
+        | {
+            "engine": TEXT,
+            "session_id": TEXT,
+            "way": _one_of("alone", "naive", "turns"),
+            "samples_ns": _list_of(AMOUNT, minItems=1),
+            "rounds": _list_of(COUNT),
+            "max_abs_err": AMOUNT,
+            "settings": OBJECT,
+        },
+    ),
+    "ceiling": Kind(
+        "`codesign doctor --measure`",
+        {
+            "level": _one_of("registers", "L1", "L2", "L3", "DRAM"),
+            "isa": TEXT,
+            "dtype": _one_of("float32", "bfloat16", "int8"),
+            "target": TEXT,
+            "threads": POSITIVE,
+            "bytes": COUNT,
+            "unit": _one_of("GFLOP/s", "Gop/s", "GB/s"),
+            "rate": _or_null(AMOUNT),
+            "samples": _list_of(AMOUNT),
+            "reason": _or_null(TEXT),
+            "governor": _or_null(TEXT),
+            "load_average": AMOUNT,
+        },
     ),
 }
 
@@ -200,6 +235,8 @@ def validate(record: Mapping[str, Any]) -> None:
     if error is not None:
         where = error.json_path.removeprefix("$").removeprefix(".")
         raise RecordError(f"{kind} record: {f'field {where!r}: ' if where else ''}{error.message[:200]}")
+    if kind == "ceiling" and (record["rate"] is None) == (record["reason"] is None):
+        raise RecordError("ceiling record: field 'reason': either a rate or the reason why there is none")
     if kind == "latency":
         if record["max_abs_err"] is None and (record["samples_ns"] or record["status"] == "ok"):
             raise RecordError("latency record: field 'max_abs_err': a timing without a correctness value is refused")
@@ -207,11 +244,12 @@ def validate(record: Mapping[str, Any]) -> None:
             raise RecordError("latency record: field 'samples_ns': status 'ok' without a sample")
         if record["status"] != "ok" and not record["reason"]:
             raise RecordError(f"latency record: field 'reason': status {record['status']!r} needs one")
-        if sum(record["rounds"]) != len(record["samples_ns"]):
-            raise RecordError("latency record: field 'rounds': does not add up to the number of samples")
+    if kind in ("latency", "protocol") and sum(record["rounds"]) != len(record["samples_ns"]):
+        raise RecordError(f"{kind} record: field 'rounds': does not add up to the number of samples")
 
 
 @functools.cache
 def _validator(kind: str) -> Draft202012Validator:
     fields = STAMP | KINDS[kind].fields
-    return Draft202012Validator({"type": "object", "properties": fields, "required": list(fields)})
+    properties = fields | KINDS[kind].later
+    return Draft202012Validator({"type": "object", "properties": properties, "required": list(fields)})

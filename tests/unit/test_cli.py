@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from codesign import cli, doctor, pipeline
 from codesign.errors import MissingRecord
@@ -146,3 +148,36 @@ def test_the_doctor_misses_a_package_and_a_compiler(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", str(tmp_path))
     found = {finding.what: finding.found for finding in doctor.examine(lock) if not finding.ok}
     assert found.items() >= {"no-such-package": "not installed", "C++ compiler": "none"}.items()
+
+
+def test_the_doctor_measures_nothing_where_tvm_would_crash(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = importlib.metadata.version
+    wrong = {"apache-tvm-ffi": "0.1.15"}
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: wrong.get(name) or version(name))
+    assert cli.main(["doctor", "--measure"]) == 1
+    assert "0.1.15" in capsys.readouterr().out
+
+
+def test_the_doctor_imports_nothing_that_could_crash() -> None:
+    code = "import sys; from codesign import cli; print(*({'torch', 'tvm', 'transformers'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_doctor_shows_ceilings_and_says_what_they_are_worth(capsys: pytest.CaptureFixture[str]) -> None:
+    peak = {"level": "registers", "isa": "avx2", "dtype": "float32", "unit": "GFLOP/s", "load_average": 0.1}
+    read = {"level": "L2", "isa": "avx2", "dtype": "float32", "unit": "GB/s", "load_average": 3.0}
+    one = {"threads": 1, "rate": 130.2, "reason": None}
+    two = {"threads": 2, "rate": None, "reason": "why not"}
+    console = Console(width=160)
+    console.print(doctor.ceilings([peak | one, peak | two]))
+    console.print(doctor.ceilings([read | one]))
+    console.print(doctor.ceilings([]))
+    quiet, busy = " ".join(capsys.readouterr().out.split()).split("reading L2")
+    assert "130 GFLOP/s" in quiet
+    assert "why not" in quiet
+    assert "measured beside other work" not in quiet
+    assert "load average 3.0" in busy
+    assert "codesign doctor --measure" in busy

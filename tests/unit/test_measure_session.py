@@ -84,11 +84,13 @@ def test_a_session_from_end_to_end(tiny, results, tmp_path, monkeypatch) -> None
             assert len(record["warmup_ns"]) == 2 * record["settings"]["discard"]
             assert len(record["solo_ns"]) == 4
             assert record["settings"]["cpus"] == machine.cpus(1)
+            assert record["settings"]["max_abs_err_allowed"] == 0.01
+            assert record["peak_rss_bytes"] > record["disk_bytes"] > 0
         else:
             assert record["samples_ns"] == record["solo_ns"] == record["warmup_ns"] == []
     reasons = [r["reason"] for r in records[2:5]]
     assert "max abs error 0.5" in reasons[0]
-    assert "could not prepare: InputError: model=" in reasons[1]
+    assert "could not convert: codesign.errors.InputError: model=" in reasons[1]
     assert reasons[2] == "no tvm"
 
     # repeated once, and kept with the flag; the first attempt is kept apart
@@ -149,6 +151,9 @@ class Answer:
 
     def output(self) -> tuple[np.ndarray, int]:
         return self._output, 1_000_000
+
+    def peak_rss_bytes(self) -> int:
+        return 1
 
     def close(self) -> None:
         pass

@@ -20,11 +20,21 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.fixture(scope="module")
-def pins() -> dict[str, str]:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
+def read_pins(lock: str) -> dict[str, str]:
+    lines = (ROOT / lock).read_text().splitlines()
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line) for line in lines), "exact pins and nothing else"
     return {canonical(name): pin for name, pin in (line.split("==") for line in lines)}
+
+
+@pytest.fixture(scope="module")
+def pins() -> dict[str, str]:
+    return read_pins("requirements.lock")
+
+
+@pytest.fixture(scope="module")
+def peers() -> dict[str, str]:
+    """What the worker of DeepSparse runs with."""
+    return read_pins("requirements-peers.lock")
 
 
 def test_the_lock_pins_every_direct_dependency(pins: dict[str, str]) -> None:
@@ -37,13 +47,22 @@ def test_the_lock_pins_every_direct_dependency(pins: dict[str, str]) -> None:
     assert canonical("codesign") not in pins
 
 
-def test_every_import_is_a_direct_dependency() -> None:
+def test_deepsparse_gets_the_older_packages_that_it_needs(peers: dict[str, str]) -> None:
+    assert peers["deepsparse"].startswith("1.8.")
+    assert peers["numpy"].startswith("1.")
+    assert peers["onnx"].startswith("1.14.")
+
+
+def test_every_import_is_a_direct_dependency(peers: dict[str, str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     direct = {canonical(requirement.partition("==")[0]) for requirement in project["dependencies"]}
     provider = packages_distributions()
     sources = [*(ROOT / "lib").rglob("*.py"), *(ROOT / "book").glob("_ext/**/*.py"), *(ROOT / "notebooks").glob("*.py")]
     for source in sources:
         for module in imported(source) - sys.stdlib_module_names - {"codesign", "codesign_book"}:
+            if module == "deepsparse":
+                assert module in peers
+                continue
             assert direct & {canonical(name) for name in provider[module]}, f"{source} imports {module}"
 
 

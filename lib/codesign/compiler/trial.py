@@ -157,7 +157,7 @@ def _start_builder() -> None:
     os.environ["TVM_NUM_THREADS"] = "1"
 
 
-def _start_runner(threads: int) -> None:
+def start_runner(threads: int) -> None:
     """Set thread count and pinning before TVM's pool starts: its workers take the other cores, this thread core 0."""
     os.environ["TVM_NUM_THREADS"] = str(threads)
     tvm.get_global_func("runtime.config_threadpool")(1, threads)
@@ -192,7 +192,7 @@ class CheckedRunner(PyRunner):
     def __init__(self, spec: TargetSpec, directory: Path, ran: Callable[[], None]) -> None:
         super().__init__()
         self.directory, self.ran = directory, ran
-        self.pool = PopenPoolExecutor(1, timeout=_RUN_TIMEOUT_S, initializer=_start_runner, initargs=(spec.threads,))
+        self.pool = PopenPoolExecutor(1, timeout=_RUN_TIMEOUT_S, initializer=start_runner, initargs=(spec.threads,))
 
     def run(self, runner_inputs: Any) -> list[PyRunnerFuture]:
         return [_Done(self._run(item)) for item in runner_inputs]

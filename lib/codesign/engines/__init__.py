@@ -1,6 +1,6 @@
 """The engines that are compared, one a file, each run in a worker process of its own.
 
-A new engine is a file with a class that has what `codesign.engines.base.Engine` asks for, and a line here.
+A new engine is a file with a subclass of `codesign.engines.base.Engine`, and a line here.
 """
 
 from __future__ import annotations
@@ -8,14 +8,25 @@ from __future__ import annotations
 import difflib
 
 from codesign.engines.base import Engine, Job
+from codesign.engines.deepsparse import DeepSparse
+from codesign.engines.onnxruntime import ONNXRuntime
 from codesign.engines.openvino import OpenVINO
+from codesign.engines.torch_bf16 import TorchBF16
+from codesign.engines.torch_bsr import TorchBSR
+from codesign.engines.torch_compile import TorchCompile
 from codesign.engines.torch_eager import TorchEager
 from codesign.engines.tvm import TVM
 from codesign.errors import InputError
 
 _ALL: tuple[Engine, ...] = (
     TorchEager(),
-    OpenVINO(),
+    TorchCompile(),
+    TorchBF16(),
+    TorchBSR(),
+    ONNXRuntime(),
+    OpenVINO("openvino", "float32"),
+    OpenVINO("openvino-bf16", "bfloat16"),
+    DeepSparse(),
     TVM("tvm-stock-default"),  # dense, TVM's default pipeline
     TVM("tvm-stock-tuned"),  # dense, TVM's own rules tuned
     TVM("tvm-dense"),  # our pipeline at density 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +14,10 @@ from codesign.errors import InputError
 
 #: Runs the encoder once on the job's inputs; returns last_hidden_state, float32[batch, seq, hidden].
 Call = Callable[[], np.ndarray]
+
+
+class Refused(RuntimeError):
+    """The engine works, but takes no job like this one; the message is its own reason."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,13 @@ class Job:
     checkpoint
         Directory of the (pruned) encoder.
     artifact
-        Directory of the compiled encoder, for engines that load one.
+        Directory of the compiled or converted encoder, for engines that load one.
     inputs
         File (.npz) with ``input_ids`` and ``attention_mask``, int64[batch, seq].
     threads
         Number of threads, the same for every engine of a session.
+    block
+        Block shape the encoder was pruned in, for engines that store blocks; ``"dense"`` if it was not.
     """
 
     engine: str
@@ -38,6 +45,7 @@ class Job:
     artifact: str | None
     inputs: str
     threads: int
+    block: str = "dense"
 
     def load_inputs(self) -> tuple[np.ndarray, np.ndarray]:
         """Return ``input_ids`` and ``attention_mask``, int64[batch, seq]."""
@@ -52,20 +60,34 @@ class Job:
 
 
 class Engine(Protocol):
-    """An engine in the settings with the lowest latency that it offers for float32.
+    """An engine in the settings with the lowest latency that it offers for its number type.
 
     Its module imports the engine's library inside `prepare` only: the process that measures imports none of them.
     """
 
-    @property
-    def name(self) -> str:
-        """Name in records and on the command line."""
+    name: str
+    """Name in records and on the command line."""
+
+    dtype: str = "float32"
+    """Number type that it computes in; what it returns is float32."""
+
+    reads: str | None = None
+    """Format in `codesign.engines.convert` that it loads as the job's artefact; None if it needs no conversion."""
+
+    python: str = sys.executable
+    """Interpreter of its worker."""
 
     def unavailable(self) -> str | None:
         """Why this engine cannot run here, or None."""
 
     def prepare(self, job: Job) -> Call:
-        """Load, convert or compile the encoder; called in a worker process of its own."""
+        """Load or compile the encoder; called in a worker process of its own.
+
+        Raises
+        ------
+        Refused
+            When the engine has no way to run this job.
+        """
 
     def settings(self, job: Job) -> dict[str, object]:
         """How the engine is set, for the record."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,13 +18,20 @@ from typing import Any, Self
 import numpy as np
 
 from codesign import machine
+from codesign.engines import find
 from codesign.engines.base import Job
 
 _TAIL_LINES = 20
+#: Folder of this package, so that a worker runs this code in whatever environment its interpreter belongs to.
+_LIBRARY = Path(__file__).parents[2]
 
 
 class EngineError(RuntimeError):
     """The engine raised an exception; its worker lives on."""
+
+
+class EngineRefused(EngineError):
+    """The engine takes no job like this one; the message is its own reason."""
 
 
 class WorkerDied(RuntimeError):
@@ -44,13 +53,18 @@ class Worker:
         self._directory = tempfile.TemporaryDirectory(prefix="codesign-worker-")
         # A file, unlike a pipe, is never full and can be read after a death.
         self._stderr = tempfile.TemporaryFile(dir=self._directory.name)  # noqa: SIM115  # closed by `close`
-        environment = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}  # a checkpoint is a local directory
+        path = os.pathsep.join(filter(None, [str(_LIBRARY), os.environ.get("PYTHONPATH")]))
+        self._environment = {
+            **os.environ,
+            **{"PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},  # checkpoints are local
+            **machine.thread_environment(job.threads),
+        }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "codesign.engines.worker"],
+            [find(job.engine).python, "-m", "codesign.engines.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env={**os.environ, **environment, **machine.thread_environment(job.threads)},
+            env=self._environment,
             text=True,
         )
         os.sched_setaffinity(self._process.pid, cpus)  # before any library there has started its threads
@@ -61,16 +75,31 @@ class Worker:
         return self._process.pid
 
     def prepare(self) -> dict[str, Any]:
-        """Load the encoder; return ``seconds`` it took and the engine's ``settings``.
+        """Convert the encoder to what the engine reads, and load it.
+
+        Returns
+        -------
+        dict[str, Any]
+            ``seconds`` it took, ``disk_bytes`` of what was loaded and the engine's ``settings``.
 
         Raises
         ------
+        EngineRefused
+            When the engine takes no job like this one.
         EngineError
-            When the engine cannot run this job.
+            When it, or the conversion, fails otherwise.
         WorkerDied
             When it took the process with it. Any other request raises these two as well.
         """
-        return self._ask("prepare", job=dataclasses.asdict(self.job))
+        start = time.perf_counter()
+        converted = self._convert()
+        answer = self._ask("prepare", job=dataclasses.asdict(self.job))
+        loaded = Path(self.job.artifact or self.job.checkpoint)
+        answer["disk_bytes"] = sum(file.stat().st_size for file in loaded.rglob("*") if file.is_file())
+        if converted:
+            shutil.rmtree(loaded)  # it is in memory, and a session has many
+        answer["seconds"] = time.perf_counter() - start
+        return answer
 
     def output(self) -> tuple[np.ndarray, int]:
         """Return the output of one call, float32[batch, seq, hidden], and how long the call took in ns."""
@@ -83,11 +112,31 @@ class Worker:
         answer = self._ask("run", calls=calls, discard=discard)
         return answer["samples_ns"], answer["discarded_ns"]
 
+    def peak_rss_bytes(self) -> int:
+        """Return the most memory that the process has ever had resident."""
+        return int(self._ask("memory")["peak_rss_bytes"])
+
     def close(self) -> None:
         """End the process, whatever it is doing: it has nothing to save, and an orderly exit takes a second."""
         with self._directory, self._stderr:
             self._process.kill()
             self._process.communicate()
+
+    def _convert(self) -> bool:
+        """Convert the checkpoint, if the engine does not read it as it is, and make the job load that."""
+        form = find(self.job.engine).reads
+        if form is None:
+            return False
+        target = Path(self._directory.name) / form
+        target.mkdir()
+        arguments = [form, self.job.checkpoint, self.job.inputs, str(target)]
+        command = [sys.executable, "-m", "codesign.engines.convert", *arguments]
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, errors="replace")
+        if done.returncode:
+            last = next(iter(done.stderr.splitlines()[-1:]), f"exit code {done.returncode}")
+            raise EngineError(f"{self.job.engine} could not convert: {last}")
+        self.job = dataclasses.replace(self.job, artifact=str(target))
+        return True
 
     def _ask(self, do: str, **arguments: object) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -101,7 +150,8 @@ class Worker:
             raise WorkerDied(self._obituary(do))
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise EngineError(f"{self.job.engine} could not {do}: {answer['error']}")
+            kind, verb = (EngineRefused, "refused to") if answer["refused"] else (EngineError, "could not")
+            raise kind(f"{self.job.engine} {verb} {do}: {answer['error']}")
         return answer
 
     def _obituary(self, do: str) -> str:

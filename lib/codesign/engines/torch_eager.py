@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 
-from codesign.engines.base import Call, Job, missing
+from codesign.engines.base import Call, Engine, Job, missing
 
 # OpenMP's threads wait for each other by spinning. Woken after an idle gap they may share a core, and then one spins
 # while the other should run: single turns were seen at a hundred times the latency of the rest. Binding prevents it.
 _BINDING = {"OMP_PROC_BIND": "close", "OMP_PLACES": "cores"}
 
 
-class TorchEager:
+class TorchEager(Engine):
     name = "torch-eager"
 
     def unavailable(self) -> str | None:
@@ -27,14 +28,19 @@ class TorchEager:
 
         torch.set_num_threads(job.threads)
         torch.set_num_interop_threads(1)  # one encoder at a time has nothing to run beside itself
-        model = EncoderForward(load_encoder(job.checkpoint, attention="sdpa"))
         inputs = [torch.from_numpy(array) for array in job.load_inputs()]
+        with torch.inference_mode():
+            model = self.adapt(EncoderForward(load_encoder(job.checkpoint, attention="sdpa")), inputs, job)
 
         @torch.inference_mode()
         def call() -> np.ndarray:
-            return model(*inputs).numpy()
+            return model(*inputs).float().numpy()  # float() leaves float32 as it is
 
         return call
+
+    def adapt(self, model: Any, inputs: list[Any], job: Job) -> Any:
+        """Make of the float32 encoder what is called instead; here nothing."""
+        return model
 
     def settings(self, job: Job) -> dict[str, object]:
         threads = {"num_threads": job.threads, "num_interop_threads": 1}

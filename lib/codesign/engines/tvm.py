@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codesign.engines.base import Call, Job, missing
+from codesign.engines.base import Call, Engine, Job, missing
 
 
-@dataclass(frozen=True)
-class TVM:
+@dataclass
+class TVM(Engine):
     name: str
 
     def unavailable(self) -> str | None:

@@ -6,9 +6,11 @@ It reads one JSON request a line and answers each with one JSON line:
 ``{"do": "prepare", "job": {...}}``        ``{"seconds": 1.5, "settings": {...}}``
 ``{"do": "output", "path": "out.npy"}``    ``{"call_ns": 12}``: one call, its output saved as float32
 ``{"do": "run", "calls": 9, "discard": 3}``  ``{"samples_ns": [9 numbers], "discarded_ns": [3 numbers]}``
+``{"do": "memory"}``                       ``{"peak_rss_bytes": 12}``: most that was ever resident
 =========================================  ==========================================================
 
-An exception is answered with ``{"error": "..."}``, and the worker lives on. It ends when its input does.
+An exception is answered with ``{"error": "...", "refused": false}``, and the worker lives on; ``refused`` says that the
+engine takes no such job. The worker ends when its input does. It imports nothing but numpy and what its engine needs.
 """
 
 from __future__ import annotations
@@ -16,17 +18,19 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from codesign.engines import Job, find
-from codesign.engines.base import Call
+from codesign.engines.base import Call, Refused
 
 Answer = dict[str, Any]
 
@@ -54,6 +58,10 @@ class _Worker:
         times = [_timed(call)[1] for _ in range(discard + calls)]
         return {"samples_ns": times[discard:], "discarded_ns": times[:discard]}
 
+    def memory(self) -> Answer:
+        (kib,) = re.findall(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
+        return {"peak_rss_bytes": 1024 * int(kib)}
+
     def _prepared(self) -> Call:
         if self._call is None:
             raise RuntimeError("nothing is prepared yet")
@@ -76,6 +84,7 @@ def main() -> None:
         "prepare": worker.prepare,
         "output": worker.output,
         "run": worker.run,
+        "memory": worker.memory,
     }
     for line in sys.stdin:
         request = json.loads(line)
@@ -83,7 +92,8 @@ def main() -> None:
             answer = actions[request.pop("do")](**request)
         except Exception as error:  # whatever an engine raises belongs into the record, not into a crash
             traceback.print_exc()
-            answer = {"error": f"{type(error).__name__}: {error}"}
+            refused = isinstance(error, Refused)
+            answer = {"error": str(error) if refused else f"{type(error).__name__}: {error}", "refused": refused}
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -49,8 +49,9 @@ def run_session(
 ) -> list[Record]:
     """Time the contenders beside each other and append one latency record for each to `results`.
 
-    The session adds the A/A control: the first torch eager once more. An engine that is not installed is recorded as
-    skipped; one that cannot be prepared, or computes something wrong, as failed and without a time.
+    The session adds the A/A control: the first torch eager once more. An engine that is not installed, or takes no such
+    encoder, is recorded as skipped; one that cannot be prepared, or computes something wrong, as failed; neither has a
+    time.
 
     Parameters
     ----------
@@ -179,12 +180,15 @@ class _Session:
         return {
             **contender.point,
             "engine": contender.engine,
+            "dtype": contender.dtype,
             "control": contender.control,
             "samples_ns": [] if times is None else [ns for turn in times.rounds for ns in turn],
             "rounds": [] if times is None else [len(turn) for turn in times.rounds],
             "warmup_ns": [] if times is None else times.warmup,
             "solo_ns": [] if times is None else times.solo,
             "max_abs_err": entrant.max_abs_err,
+            "peak_rss_bytes": entrant.peak_rss_bytes,
+            "disk_bytes": entrant.disk_bytes,
             "status": entrant.status,
             "reason": entrant.reason,
             "settings": settings,

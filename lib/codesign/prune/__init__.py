@@ -17,10 +17,11 @@ from codesign.blocks import BlockShape
 from codesign.encoder import prunable_linears
 from codesign.errors import InputError
 from codesign.prune import magnitude, random
+from codesign.prune.found import AS_FOUND
 from codesign.prune.masks import keep_mask, kept_blocks
 from codesign.prune.report import PruneReport, report
 
-__all__ = ["PRUNERS", "PruneReport", "prune_model"]
+__all__ = ["AS_FOUND", "PRUNERS", "PruneReport", "prune_model"]
 
 #: weight float32 [out, in], block, generator -> score of each block, float64 [block-rows, block-columns].
 Pruner = Callable[[np.ndarray, BlockShape, np.random.Generator], np.ndarray]
@@ -43,11 +44,11 @@ def prune_model(
     scope
         One of `codesign.encoder.SCOPES`.
     pruner
-        Name in `PRUNERS`.
+        Name in `PRUNERS`, or `AS_FOUND`: nothing is pruned, and the report says what there is already.
     block
         1x1 prunes single weights. It need not divide a matrix, but must not be larger than one.
     sparsity
-        Share of blocks to remove, in [0, 1).
+        Share of blocks to remove, in [0, 1); without effect on a model that is taken as it was found.
     seed
         Seed of random choices; the mask of a matrix depends on its name and the seed, not on the scope.
 
@@ -61,9 +62,10 @@ def prune_model(
     InputError
         For an unknown scope or pruner, a sparsity outside [0, 1), or a block larger than a matrix.
     """
-    if pruner not in PRUNERS:
-        nearest = next(iter(difflib.get_close_matches(pruner, PRUNERS, n=1)), None)
-        raise InputError("pruner", pruner, f"one of {', '.join(PRUNERS)}", nearest)
+    known = (*PRUNERS, AS_FOUND)
+    if pruner not in known:
+        nearest = next(iter(difflib.get_close_matches(pruner, known, n=1)), None)
+        raise InputError("pruner", pruner, f"one of {', '.join(known)}", nearest)
     if not 0 <= sparsity < 1:
         raise InputError("sparsity", sparsity, "a share of blocks in [0, 1)", 0.99 if sparsity >= 1 else 0.0)
     # PyTorch and NumPy share this memory: writing to the array prunes the model.
@@ -71,7 +73,7 @@ def prune_model(
     for weight in weights.values():
         _check_fits(block, weight.shape)
     before = {name: float(np.linalg.norm(weight.astype(np.float64))) for name, weight in weights.items()}
-    for name, weight in weights.items():
+    for name, weight in weights.items() if pruner != AS_FOUND else ():
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
         scores = PRUNERS[pruner](weight, block, rng)
         weight[~keep_mask(scores, kept_blocks(scores.size, sparsity), block, weight.shape)] = 0.0

@@ -10,25 +10,24 @@ from __future__ import annotations
 import os
 import sys
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from codesign import machine
-from codesign.records import Record, Results, code_digest, stamp
+from codesign.records import Record, Results, code_digest, new_run_id, stamp
 from codesign.study import places
 from codesign.study.parameters import check
+from codesign.study.words import ASIDE
 
 Item = TypeVar("Item")
 
-#: The profile of records made by `make try`, and the one whose measurement protocol it follows.
-TRY, TRY_PROTOCOL = "try", "verify"
+#: The profile whose measurement protocol is followed by what is measured on demand.
+ASIDE_PROTOCOL = "verify"
 
 #: Profiles that start from the committed tuning database of this kind of machine, where there is one.
-REPLAYING = ("verify", TRY)
+REPLAYING = ("verify", *ASIDE)
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Study:
     @property
     def protocol(self) -> str:
         """Which measurement protocol its sessions follow."""
-        return TRY_PROTOCOL if self.profile == TRY else self.profile
+        return ASIDE_PROTOCOL if self.profile in ASIDE else self.profile
 
     def found(self, kind: str, fields: Mapping[str, Any]) -> list[Record]:
         """Records with these fields that count, oldest first."""
@@ -101,7 +100,7 @@ def open_study(results: Literal["reference", "local"], profile: str) -> Study:
     results
         ``"reference"`` reads the committed records, ``"local"`` measures on this machine what is missing.
     profile
-        As in ``notebooks/params``, or ``"try"``.
+        As in ``notebooks/params``, or one of `codesign.study.words.ASIDE`.
 
     Raises
     ------
@@ -115,11 +114,6 @@ def open_study(results: Literal["reference", "local"], profile: str) -> Study:
     if study.local and not study.results.read("machine", machine_id=info.machine_id):
         study.append("machine", asdict(info))
     return study
-
-
-def new_run_id() -> str:
-    """Return a name that sorts by time."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
 
 
 def track(items: Sequence[Item], doing: str) -> Iterator[Item]:

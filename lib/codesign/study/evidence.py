@@ -10,6 +10,7 @@ from typing import Protocol
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval, Ratio, median, ratio
 from codesign.schema import KINDS, Record
+from codesign.study.words import ASIDE
 
 Key = tuple[str, str, str]  # engine (or "" for kinds without one), scope, block
 
@@ -19,9 +20,6 @@ REFERENCE: Key = ("openvino", "none", "dense")
 
 #: The engine that runs pruned weights in blocks.
 SPARSE = "tvm-bsr"
-
-#: What `make try` measures is shown on its own page and does not mix with what the book is about.
-TRIED = "try"
 
 
 class Source(Protocol):
@@ -68,7 +66,7 @@ class Evidence:
         return self._cache[kind]
 
     def _matches(self, record: Record) -> bool:
-        if record["profile"] == TRIED:
+        if record["profile"] in ASIDE:  # does not mix with what the book is about
             return False
         return record["block"] == "dense" or (record["sparsity"] == self.sparsity and record["pruner"] == self.pruner)
 

@@ -17,7 +17,8 @@ from codesign.blocks import DENSE, BlockShape
 from codesign.encoder import SCOPES
 from codesign.errors import InputError
 from codesign.measure import PROTOCOLS
-from codesign.prune import PRUNERS
+from codesign.prune import AS_FOUND, PRUNERS
+from codesign.study.words import ASIDE
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,12 @@ SPARSITY_MAX = 0.999
 
 RULES: Mapping[str, Rule] = {
     "results": Rule(str, choices=("reference", "local")),
-    "profile": Rule(str, choices=(*PROTOCOLS, "try")),
+    "profile": Rule(str, choices=(*PROTOCOLS, *ASIDE)),
     "model": Rule(str),
     "seed": Rule(int, low=0, high=2**31 - 1),
     "scope": Rule(str, choices=SCOPES),
     "scopes": Rule(str, choices=SCOPES, many=True),
-    "pruner": Rule(str, choices=tuple(PRUNERS)),
+    "pruner": Rule(str, choices=(*PRUNERS, AS_FOUND)),
     "block": Rule(str, shape=True),
     "blocks": Rule(str, shape=True, many=True),
     "sparsity": Rule(float, low=0.0, high=SPARSITY_MAX),

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from codesign.blocks import DENSE, BlockShape
+from codesign.engines import find
 from codesign.errors import InputError
 from codesign.study.parameters import check
 
@@ -105,7 +106,7 @@ class Case:
 
     def fields(self) -> dict[str, Any]:
         """The fields of a record that name this case."""
-        return {"engine": self.engine, **self.point.fields()}
+        return {"engine": self.engine, **self.point.fields(), "dtype": find(self.engine).dtype}
 
     def key(self) -> str:
         """Directory name of the artefact."""

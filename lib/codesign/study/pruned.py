@@ -16,9 +16,9 @@ from transformers import BertModel
 from codesign import corpus
 from codesign.blocks import BlockShape
 from codesign.encoder import (
-    RANDOM_MODELS,
     EncoderForward,
     example_inputs,
+    has_tokenizer,
     load_encoder,
     prunable_linears,
     save_checkpoint,
@@ -125,10 +125,10 @@ def _apply(model: BertModel, point: Point) -> PruneReport:
 
 def _save_expected(where: Pruned, model: BertModel, point: Point) -> None:
     """Write inputs and outputs; the folder appears complete or not at all."""
-    if point.model in RANDOM_MODELS:
-        ids, mask = example_inputs(model, point.batch, point.seq, point.seed)
-    else:
+    if has_tokenizer(point.model):
         ids, mask = sentence_inputs(point.model, corpus.sentences(point.batch), point.seq)
+    else:
+        ids, mask = example_inputs(model, point.batch, point.seq, point.seed)
     with torch.inference_mode():
         output = EncoderForward(model)(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
     folder = where.expected.parent

@@ -15,29 +15,48 @@ from codesign.study.pruned import require_files
 
 #: Too slow to be called in every session: it gets one of its own, beside the references.
 SLOW = "tvm-stock-default"
+#: Engines that may gain from zeros: they run every pruned point, the others the dense one.
+SPARSE = ("tvm-bsr", "deepsparse", "torch-bsr")
+#: Engines beside the references: ours, and TVM as it comes.
+OURS, STOCK = ("tvm-dense", "tvm-bsr"), ("tvm-stock-tuned", SLOW)
 
 
-def sessions(points: Sequence[Point], *, stock: bool) -> list[list[Case]]:
+def sessions(points: Sequence[Point], *, stock: bool, engines: Sequence[str] | None = None) -> list[list[Case]]:
     """Say which cases are timed together.
 
     A session for each scope, with the references, the dense engines where the sweep has the dense point, and every
     block shape; and one more with the untuned stock pipeline, if asked for.
+
+    Parameters
+    ----------
+    points
+        From `codesign.study.points.sweep`.
+    stock
+        Add TVM's own pipeline.
+    engines
+        All engines beside the references, instead of ours and the stock ones.
     """
     dense = points[0].dense
+    chosen = [*OURS, *(STOCK if stock else ())] if engines is None else [e for e in engines if e not in REFERENCES]
     references = [Case(engine, dense) for engine in REFERENCES]
-    others = ["tvm-dense", *(["tvm-stock-tuned"] if stock else [])] if dense in points else []
+    others = [engine for engine in chosen if engine not in (*SPARSE, SLOW)] if dense in points else []
+    sparse = [engine for engine in chosen if engine in SPARSE]
     fixed = references + [Case(engine, dense) for engine in others]
-    planned = [fixed + [Case("tvm-bsr", point) for point in group] for group in by_scope(points).values()]
-    return planned + ([[*references, Case(SLOW, dense)]] if stock and dense in points else [])
+    planned = [
+        fixed + [Case(engine, point) for engine in sparse for point in group] for group in by_scope(points).values()
+    ]
+    return planned + ([[*references, Case(SLOW, dense)]] if SLOW in chosen and dense in points else [])
 
 
-def compiled_cases(points: Sequence[Point], *, stock: bool) -> list[Case]:
+def compiled_cases(points: Sequence[Point], *, stock: bool, engines: Sequence[str] | None = None) -> list[Case]:
     """Every case of the sessions that needs an artefact, once."""
-    planned = sessions(points, stock=stock)
+    planned = sessions(points, stock=stock, engines=engines)
     return list(dict.fromkeys(case for session in planned for case in session if case.compiled))
 
 
-def ensure_timed(study: Study, points: Sequence[Point], *, stock: bool = True) -> list[Record]:
+def ensure_timed(
+    study: Study, points: Sequence[Point], *, stock: bool = True, engines: Sequence[str] | None = None
+) -> list[Record]:
     """Run every session that still needs it; return the `latency` records of all sessions, controls included.
 
     A session counts as a whole: if one of its records is missing, all of it is timed again.
@@ -47,7 +66,7 @@ def ensure_timed(study: Study, points: Sequence[Point], *, stock: bool = True) -
     MissingRecord
         If an artefact or, reading committed results, a record is missing.
     """
-    planned = sessions(points, stock=stock)
+    planned = sessions(points, stock=stock, engines=engines)
     if study.local:
         for number, cases in enumerate(planned, start=1):
             if _session_id(study, cases) is None:
@@ -71,7 +90,7 @@ def _records(study: Study, cases: Sequence[Case]) -> list[Record]:
 
 def _run(study: Study, cases: Sequence[Case]) -> None:
     run_session(
-        [_contender(study, case) for case in cases],
+        [contender(study, case) for case in cases],
         protocol=PROTOCOLS[study.protocol],
         results=study.results,
         profile=study.profile,
@@ -79,7 +98,14 @@ def _run(study: Study, cases: Sequence[Case]) -> None:
     )
 
 
-def _contender(study: Study, case: Case) -> Contender:
+def contender(study: Study, case: Case) -> Contender:
+    """Say what a case needs in order to be timed.
+
+    Raises
+    ------
+    MissingRecord
+        If its checkpoint, its pattern or its artefact is missing.
+    """
     where = require_files(study, case.point)
     pattern = study.newest("pattern", case.point.fields())
     sparsity: dict[str, Any] = {name: pattern[name] for name in ("block_sparsity", "element_sparsity")}

@@ -9,7 +9,7 @@ from IPython.display import Markdown
 
 from codesign.records import Record, Results
 from codesign.study import places
-from codesign.study.chain import TRY, Study
+from codesign.study.chain import Study
 from codesign.study.compiled import ensure_built
 from codesign.study.numbers import NOT_MEASURED, milliseconds
 from codesign.study.points import Point
@@ -17,6 +17,7 @@ from codesign.study.pruned import ensure_pruned
 from codesign.study.tables import markdown
 from codesign.study.timed import compiled_cases, ensure_timed
 from codesign.study.tuned import ensure_tuned
+from codesign.study.words import TRY
 
 #: What two records must share for their shapes to be compared.
 _SETTING = ("model", "seed", "pruner", "sparsity", "batch", "seq", "threads")

@@ -37,16 +37,9 @@ def ensure_tuned(study: Study, cases: Sequence[Case], trials_per_task: int) -> l
     """
     runs = _runs(cases)
     if study.local:
-        todo = [run for run in runs if not _is_tuned(study, run)]
-        for run in todo:
+        for run in [run for run in runs if not _finished(study, run)]:
             _tune(study, run, trials_per_task)
     return [study.newest("tuning", run[0].fields()) for run in runs]
-
-
-def _is_tuned(study: Study, run: Sequence[Case]) -> bool:
-    """Whether a finished run covered every case; another shape tried later shares the first case, not its tasks."""
-    tasks = (study.found("task", case.fields()) for case in run)
-    return bool(study.found("tuning", run[0].fields())) and all(any(t["trials"] for t in each) for each in tasks)
 
 
 def _runs(cases: Sequence[Case]) -> list[list[Case]]:
@@ -55,6 +48,12 @@ def _runs(cases: Sequence[Case]) -> list[list[Case]]:
     for case in cases:
         groups.setdefault(case.pipeline, []).append(case)
     return list(groups.values())
+
+
+def _finished(study: Study, run: Sequence[Case]) -> bool:
+    """Whether the run was finished with all of these cases: a new shape beside known ones has tasks of its own."""
+    tuned = (any(task["trials"] for task in study.found("task", case.fields())) for case in run)
+    return bool(study.found("tuning", run[0].fields())) and all(tuned)
 
 
 def _tune(study: Study, run: Sequence[Case], trials_per_task: int) -> None:

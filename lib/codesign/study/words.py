@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from codesign.blocks import BlockShape
 
+#: Profiles of what is measured on demand and stands beside the book: `make try` and `codesign bench`.
+ASIDE = TRY, BENCH = ("try", "bench")
+
 ENGINE_LABELS = {
     "torch-eager": "PyTorch eager",
     "openvino": "OpenVINO",

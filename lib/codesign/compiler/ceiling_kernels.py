@@ -1,0 +1,196 @@
+"""The kernels that measure ceilings: chains of multiply-adds in registers, and sums over a buffer."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from codesign.compiler.operators.base import Argument, Operator, primfunc
+from codesign.compiler.schedules.emit import Registers, f32
+from codesign.compiler.tvm_compat import T, tirx
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """A vector multiply-add.
+
+    ``isa`` is what a CPU must have; a vector has ``lanes`` sums of type ``total``, and each sum takes in ``products``
+    of ``dtype``, packed as ``packed`` where LLVM has an ``intrinsic`` for it.
+    """
+
+    isa: str
+    dtype: str
+    total: str
+    lanes: int
+    products: int = 1
+    packed: str = ""
+    intrinsic: str = ""
+
+    @property
+    def llvm(self) -> str:
+        """The instruction as a function of LLVM, which may take types that TVM has no vectors of.
+
+        (TVM widens every bfloat16 vector before code generation.)
+        """
+        vector = f"<{self.lanes} x {'float' if self.total == 'float32' else 'i32'}>"
+        words = f"<{self.lanes} x i32>"
+        return (
+            f"declare {vector} @{self.intrinsic}({vector}, {self.packed}, {self.packed})\n"
+            f"define {vector} @{self.isa}({vector} %sum, {words} %a, {words} %b) {{\n"
+            f"  %x = bitcast {words} %a to {self.packed}\n"
+            f"  %y = bitcast {words} %b to {self.packed}\n"
+            f"  %r = call {vector} @{self.intrinsic}({vector} %sum, {self.packed} %x, {self.packed} %y)\n"
+            f"  ret {vector} %r\n"
+            "}\n"
+        )
+
+
+INSTRUCTIONS = (
+    Instruction("avx2", "float32", "float32", 8),
+    Instruction("avx512f", "float32", "float32", 16),
+    Instruction("avx512_bf16", "bfloat16", "float32", 16, 2, "<32 x bfloat>", "llvm.x86.avx512bf16.dpbf16ps.512"),
+    Instruction("avx512_vnni", "int8", "int32", 16, 4, "<64 x i8>", "llvm.x86.avx512.vpdpbusd.512"),
+)
+
+
+@dataclass(frozen=True)
+class Peak(Operator):
+    """Independent chains of one instruction on every thread, as many as there are registers for.
+
+    Each chain starts elsewhere: equal ones could be computed once.
+    """
+
+    kind: ClassVar[str] = "ceiling_peak"
+    instruction: Instruction
+    chains: int
+    threads: int
+
+    def arguments(self) -> list[Argument]:
+        lanes, total = self.instruction.lanes, self.instruction.total
+        operand = "int32" if self.instruction.intrinsic else "float32"  # packed: four bytes a lane
+        return [
+            Argument("loops", (1,), "int32"),
+            Argument("start", (self.chains * lanes,), total),
+            Argument("a", (lanes,), operand),
+            Argument("b", (lanes,), operand),
+            Argument("y", (self.threads, self.chains * lanes), total),
+        ]
+
+    def loops(self, passes: int) -> np.ndarray:
+        """The first input: how often every chain is lengthened."""
+        return np.array([passes], np.int32)
+
+    def work(self, passes: int) -> int:
+        """Operations of a call, two for each multiply-add."""
+        return 2 * passes * self.chains * self.instruction.lanes * self.instruction.products * self.threads
+
+    def example_inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
+        start = rng.integers(0, 100, self.chains * self.instruction.lanes).astype(self.instruction.total)
+        lanes = self.instruction.lanes
+        match self.instruction.dtype:
+            case "float32":
+                a, b = np.full(lanes, 0.5, np.float32), rng.integers(1, 9, lanes).astype(np.float32)
+            case "bfloat16":  # the upper halves of small float32
+                halves = rng.integers(-8, 9, (2, lanes, 2)).astype(np.float32).view(np.uint32) >> 16
+                a, b = halves.astype(np.uint16).view(np.int32)[..., 0]
+            case _:
+                a, b = rng.integers(0, 100, (2, lanes, 4)).astype(np.int8).view(np.int32)[..., 0]
+        return [self.loops(3), start, a, b]
+
+    def oracle(self, *inputs: np.ndarray) -> np.ndarray:
+        (passes,), start, a, b = inputs
+        y = start.reshape(self.chains, -1).astype(np.float64)
+        for _ in range(passes):
+            y = y * a + b if self.instruction.dtype == "float32" else y + self._dot(a, b)
+        return np.tile(y.reshape(1, -1), (self.threads, 1))
+
+    def _dot(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """What one packed instruction adds to each lane."""
+        if self.instruction.dtype == "int8":
+            products = a.view(np.uint8).astype(np.float64) * b.view(np.int8)  # one side is unsigned
+        else:
+            x, y = ((side.view(np.uint16).astype(np.uint32) << 16).view(np.float32) for side in (a, b))
+            products = x.astype(np.float64) * y
+        return products.reshape(self.instruction.lanes, -1).sum(axis=1)
+
+    def function(self) -> tirx.PrimFunc:
+        """Emit the loops."""
+        lanes, intrinsic = self.instruction.lanes, self.instruction.intrinsic
+        imported = T.attr(0, "pragma_import_llvm", self.instruction.llvm) if intrinsic else contextlib.nullcontext()
+        with primfunc(self) as ((loops, start, a, b, y), finish), imported, T.parallel(0, self.threads) as p:
+            tile = T.alloc_buffer((self.chains * lanes,), self.instruction.total, scope="local")
+            whole = T.ramp(0, 1, lanes)
+
+            def longer(total: Any) -> Any:
+                if intrinsic:
+                    return T.call_pure_extern(
+                        f"{self.instruction.total}x{lanes}", self.instruction.isa, total, a[whole], b[whole]
+                    )
+                return total * a[whole] + b[whole]  # with the sum as a factor, no product can be moved out of the loop
+
+            self._each(lambda at: T.buffer_store(tile, start[at], [at]))
+            with T.serial(0, loops[0]):
+                self._each(lambda at: T.buffer_store(tile, longer(tile[at]), [at]))
+            self._each(lambda at: T.buffer_store(y, tile[at], [p, at]))
+        return finish()
+
+    def _each(self, emit: Callable[[Any], None]) -> None:
+        with T.unroll(0, self.chains) as chain:
+            emit(T.ramp(chain * self.instruction.lanes, 1, self.instruction.lanes))
+
+
+@dataclass(frozen=True)
+class Stream(Operator):
+    """Sums over a buffer of its own on every thread, again and again.
+
+    How large the buffer is, the compiler does not know: it can keep no part of it in registers.
+    """
+
+    kind: ClassVar[str] = "ceiling_stream"
+    lanes: int
+    tiles: int
+    threads: int
+    vectors: ClassVar[int] = 12  # sums in flight, and vectors in a tile
+
+    def arguments(self) -> list[Argument]:
+        tile = self.vectors * self.lanes
+        return [
+            Argument("loops", (2,), "int32"),
+            Argument("x", (self.threads, self.tiles, tile)),
+            Argument("y", (self.threads, tile)),
+        ]
+
+    @property
+    def bytes(self) -> int:
+        """Size of all buffers together."""
+        return 4 * self.threads * self.tiles * self.vectors * self.lanes
+
+    def loops(self, passes: int) -> np.ndarray:
+        """The first input: how often the buffer is read, and its size in tiles."""
+        return np.array([passes, self.tiles], np.int32)
+
+    def work(self, passes: int) -> int:
+        """Bytes that a call reads."""
+        return passes * self.bytes
+
+    def example_inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
+        shape = self.arguments()[1].shape
+        return [self.loops(3), np.broadcast_to(rng.integers(0, 9, shape[1:]).astype(np.float32), shape)]
+
+    def oracle(self, *inputs: np.ndarray) -> np.ndarray:
+        (passes, _), x = inputs
+        return passes * x.astype(np.float64).sum(axis=1)
+
+    def function(self) -> tirx.PrimFunc:
+        """Emit the loops."""
+        with primfunc(self) as ((loops, x, y), finish), T.parallel(0, self.threads) as p:
+            tile = Registers(1, self.vectors, self.lanes)
+            tile.fill(f32(0.0))
+            with T.serial(0, loops[0]), T.serial(0, loops[1]) as t:
+                tile.each(lambda s, _, m, __: T.buffer_store(tile.buffer, tile.buffer[s] + x[p, t, m], [s]))
+            tile.store(lambda value, _, m: T.buffer_store(y, value, [p, m]))
+        return finish()

@@ -1,0 +1,60 @@
+"""DeepSparse: the strongest engine for pruned encoders on CPUs, though no longer developed.
+
+It needs older packages than the rest, so it lives in an environment of its own, which ``make peers`` makes. Its core
+is closed: the Neural Magic DeepSparse Community License, agreed to by using it, allows evaluation in development and
+testing, and no use in production. Nothing of it is copied into this project.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from pathlib import Path
+
+import numpy as np
+
+from codesign.engines.base import Call, Engine, Job
+from codesign.engines.convert import ATTENTION, FILES, OPSET
+
+#: The environment that ``make peers`` makes.
+PEERS = Path(__file__).parents[3] / ".venv" / "peers"
+
+
+class DeepSparse(Engine):
+    name = "deepsparse"
+    reads = "onnx"
+    python = str(PEERS / "bin" / "python")
+
+    def unavailable(self) -> str | None:
+        return None if _version() else f"DeepSparse is not installed in {PEERS.parent.name}/peers: `make peers` does it"
+
+    def prepare(self, job: Job) -> Call:
+        os.environ["NM_DISABLE_ANALYTICS"] = "1"  # nothing is sent
+        import deepsparse
+
+        arrays = list(job.load_inputs())
+        engine = deepsparse.Engine(
+            str(Path(job.require_artifact()) / FILES["onnx"]),
+            batch_size=len(arrays[0]),
+            num_cores=job.threads,
+            scheduler=deepsparse.Scheduler.single_stream,
+        )
+
+        def call() -> np.ndarray:
+            return engine.run(arrays, val_inp=False)[0]
+
+        return call
+
+    def settings(self, job: Job) -> dict[str, object]:
+        return {
+            "version": _version(),
+            "converted_from": f"torch, {ATTENTION['onnx']} attention, opset {OPSET}",
+            "num_cores": job.threads,
+            "scheduler": "single_stream",
+        }
+
+
+def _version() -> str | None:
+    """The version in `PEERS`, whatever interpreter asks; None if it is not installed."""
+    path = [str(site) for site in PEERS.glob("lib/python*/site-packages")]
+    return next((found.version for found in importlib.metadata.distributions(name="deepsparse", path=path)), None)

@@ -1,0 +1,50 @@
+"""ONNX Runtime: what most people deploy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from codesign.engines.base import Call, Engine, Job, missing
+from codesign.engines.convert import ATTENTION, FILES, OPSET
+
+# Spinning makes it faster, and is what disturbs its neighbours: it may spin between two operators, not after a call.
+_SPINNING = {"session.intra_op.allow_spinning": "1", "session.force_spinning_stop": "1"}
+
+
+class ONNXRuntime(Engine):
+    name = "onnxruntime"
+    reads = "onnx"
+
+    def unavailable(self) -> str | None:
+        return missing("onnxruntime")
+
+    def prepare(self, job: Job) -> Call:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.intra_op_num_threads = job.threads
+        options.inter_op_num_threads = 1
+        for name, value in _SPINNING.items():
+            options.add_session_config_entry(name, value)
+        path = Path(job.require_artifact()) / FILES["onnx"]
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        names = [each.name for each in session.get_inputs()]
+        feed = dict(zip(names, job.load_inputs(), strict=True))
+
+        def call() -> np.ndarray:
+            return session.run(None, feed)[0]
+
+        return call
+
+    def settings(self, job: Job) -> dict[str, object]:
+        return {
+            "converted_from": f"torch, {ATTENTION['onnx']} attention, opset {OPSET}",
+            "graph_optimization_level": "ORT_ENABLE_ALL",
+            "execution_mode": "ORT_SEQUENTIAL",
+            "intra_op_num_threads": job.threads,
+            **_SPINNING,
+        }

@@ -1,0 +1,89 @@
+"""The protocol that anybody would write first, kept to show what is wrong with it.
+
+Two engines are timed in three ways: each alone, which is the truth; naively, one call each in turn; and in turns that
+start with discarded calls, as sessions do. A way is as good as its ratio is close to that of the engines alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Sequence
+
+from codesign import machine
+from codesign.engines.client import EngineError
+from codesign.measure.entrant import Contender, Entrant
+from codesign.measure.protocol import Protocol
+from codesign.records import Record, Results, stamp
+
+WAYS = ("alone", "naive", "turns")
+_REST_S = 0.5  # between ways: threads of the other engine have gone to sleep by then
+
+#: The samples of one entrant in ns, round by round.
+Rounds = list[list[int]]
+
+
+def compare_ways(
+    contenders: Sequence[Contender], *, protocol: Protocol, results: Results, profile: str, run_id: str
+) -> list[Record]:
+    """Time the contenders in each way and append one `protocol` record for each contender and way to `results`.
+
+    Raises
+    ------
+    EngineError
+        When one cannot be prepared or computes something wrong: nothing is shown without it.
+    """
+    with machine.exclusive("comparing protocols"), contextlib.ExitStack() as stack:
+        start = stamp("protocol", profile=profile, run_id=run_id, machine_id=machine.describe().machine_id)
+        start["session_id"] = f"{run_id}-{uuid.uuid4().hex[:8]}"
+        entrants = [Entrant(contender) for contender in contenders]
+        for entrant in entrants:
+            stack.callback(entrant.close)
+            entrant.prepare()
+        for entrant in entrants:
+            entrant.check()
+            if entrant.status != "ok":
+                raise EngineError(f"{entrant.contender.label()}: {entrant.reason}")
+        timed = time_ways(entrants, protocol)
+    records = [
+        {**start, **_fields(entrant), "way": way, **_samples(rounds)}
+        for way in WAYS
+        for entrant, rounds in zip(entrants, timed[way], strict=True)
+    ]
+    for record in records:
+        results.append(record)
+    return records
+
+
+def time_ways(entrants: Sequence[Entrant], protocol: Protocol) -> dict[str, list[Rounds]]:
+    """Time the entrants in each of `WAYS`; return way -> the rounds of each entrant, in order.
+
+    Single calls are a round each. The naive way makes as many calls as the turns time.
+    """
+    times = []
+    for entrant in entrants:
+        time.sleep(_REST_S)
+        times.append(entrant.time_alone(protocol))
+    plans = [each.plan for each in times]
+    time.sleep(_REST_S)
+    naive: list[Rounds] = [[] for _ in entrants]
+    for _ in range(min(plan.rounds * plan.calls for plan in plans)):
+        for rounds, entrant in zip(naive, entrants, strict=True):
+            rounds.append([entrant.call_once()])
+    time.sleep(_REST_S)
+    for _ in range(min(plan.rounds for plan in plans)):
+        for entrant, each in zip(entrants, times, strict=True):
+            entrant.take_turn(each)
+    alone = [[[sample] for sample in each.solo] for each in times]
+    return {"alone": alone, "naive": naive, "turns": [each.rounds for each in times]}
+
+
+def _fields(entrant: Entrant) -> Record:
+    contender, settings = entrant.contender, entrant.settings
+    own = {"engine": contender.engine, "dtype": contender.dtype, "max_abs_err": entrant.max_abs_err}
+    return {**contender.point, **own, "settings": settings}
+
+
+def _samples(rounds: Rounds) -> Record:
+    return {"samples_ns": [ns for turn in rounds for ns in turn], "rounds": [len(turn) for turn in rounds]}

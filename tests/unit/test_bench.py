@@ -1,0 +1,186 @@
+"""`codesign bench`: what is refused before any work, what a checkpoint says of itself, and what is shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from tests.synthetic import latency
+
+from codesign import cli
+from codesign.blocks import BlockShape
+from codesign.encoder import has_tokenizer, load_encoder, save_checkpoint
+from codesign.errors import InputError
+from codesign.prune import prune_model
+from codesign.study import bench, timed
+from codesign.study.bench import Request, plan
+from codesign.study.points import Case
+
+LOAD: dict[str, Any] = {"batch": 1, "seq": 16, "threads": 1, "trials_per_task": 1}
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
+    """What would have been measured; the records are invented."""
+    calls: list[object] = []
+
+    def run(study: object, points: object, engines: object, trials: object) -> list[dict[str, Any]]:
+        calls.append((points, engines, trials))
+        return SESSION
+
+    monkeypatch.setattr(bench, "run", run)
+    monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
+    return calls
+
+
+@pytest.fixture
+def pruned(tmp_path: Path) -> Path:
+    """bert-tiny with attention weights pruned in 16x1 blocks, by somebody."""
+    model = load_encoder("bert-tiny")
+    prune_model(model, scope="attention", pruner="random", block=BlockShape(16, 1), sparsity=0.75, seed=0)
+    save_checkpoint(model, tmp_path / "theirs", {})
+    return tmp_path / "theirs"
+
+
+SESSION = [
+    latency("torch-eager", "none", "dense", 100.0),
+    latency("openvino", "none", "dense", 40.0),
+    latency("tvm-dense", "none", "dense", 50.0),
+    latency("tvm-bsr", "all", "32x1", 20.0),
+    latency("tvm-bsr", "all", "4x1", 25.0) | {"samples_ns": [], "rounds": [], "status": "skipped", "reason": "why"},
+    latency("torch-eager", "none", "dense", 101.0, control="A/A"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "bert-bse"], "did you mean bert-base?"),
+        (["--scope", "atention"], "did you mean attention?"),
+        (["--blocks", "32*1"], "did you mean 32x1?"),
+        (["--blocks", "dense"], "at least one shape beside dense"),
+        (["--blocks", "4x1,4x1"], "a list without repetition"),
+        (["--blocks", "4x1,"], "blocks=''"),
+        (["--sparsity", "1.5"], "did you mean 0.999?"),
+        (["--sparsity", "most"], "sparsity='most'"),
+        (["--batch", "0"], "batch=0"),
+        (["--batch", "many"], "batch='many'"),
+        (["--seq", "513"], "did you mean 512?"),
+        (["--threads", "200"], "the CPUs this process may use"),
+        (["--trials", "0"], "trials_per_task=0"),
+        (["--engines", "tvm-bsr,openvin"], "did you mean openvino?"),
+        (["--engines", "openvino"], "at least one of tvm-bsr, deepsparse, torch-bsr"),
+        (["--pruner", "as-found"], "a model with zeros in its all weights"),
+        (["--pruner", "magnitud"], "did you mean magnitude?"),
+        (["--json", "no/such/folder/rows.json"], "a file in a folder that exists"),
+    ],
+)
+def test_refuses_before_any_work(
+    ran: list[object], capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert cli.main(["bench", "--model", "bert-tiny", *arguments]) == 2
+    assert message in capsys.readouterr().err.replace("\n", " ")
+    assert not ran
+
+
+def test_a_model_with_too_short_positions_is_refused(tmp_path: Path) -> None:
+    model = load_encoder("bert-tiny")
+    model.config.max_position_embeddings = 16
+    model.embeddings.position_embeddings.weight.data = model.embeddings.position_embeddings.weight[:16].clone()
+    save_checkpoint(model, tmp_path / "short", {})
+    with pytest.raises(InputError, match="seq=32 is not valid: expected 1 to 16 tokens"):
+        plan(Request(str(tmp_path / "short"), **LOAD | {"seq": 32}))
+
+
+def test_a_model_without_zeros_is_pruned_by_us() -> None:
+    made = plan(Request("bert-tiny", **LOAD))
+    assert [(p.scope, p.pruner, p.block, p.sparsity) for p in made.points] == [
+        ("none", "none", "dense", 0.0),
+        ("all", "magnitude", "4x1", 0.8),
+        ("all", "magnitude", "32x1", 0.8),
+    ]
+    assert not made.found
+
+
+def test_a_pruned_checkpoint_is_taken_as_it_was_found(pruned: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = plan(Request(str(pruned), **LOAD))
+    point = made.points[-1]
+    assert (point.scope, point.pruner, point.block, point.sparsity) == ("attention", "as-found", "16x1", 0.75)
+    assert Path(point.model) == pruned
+    assert "75.0% zeros in 8 matrices (attention); 16x1 fits best, storing 1.00" in capsys.readouterr().err
+    asked = plan(Request(str(pruned), blocks=("32x1", "8x1"), **LOAD))
+    assert [point.block for point in asked.points] == ["dense", "32x1", "8x1"]
+
+
+def test_a_pruned_checkpoint_can_be_pruned_further_but_not_by_a_bare_sparsity(pruned: Path) -> None:
+    with pytest.raises(InputError, match="pruner=magnitude prunes it further"):
+        plan(Request(str(pruned), sparsity=0.9, **LOAD))
+    made = plan(Request(str(pruned), sparsity=0.9, pruner="magnitude", **LOAD))
+    assert (made.points[-1].pruner, made.points[-1].sparsity) == ("magnitude", 0.9)
+
+
+def test_other_weights_in_the_same_place_are_another_point(pruned: Path) -> None:
+    first = plan(Request(str(pruned), **LOAD)).points
+    save_checkpoint(load_encoder("bert-tiny", seed=1), pruned, {})
+    second = plan(Request(str(pruned), **LOAD)).points
+    assert first[0].key() != second[0].key()
+
+
+def test_a_directory_need_not_have_a_tokenizer(pruned: Path) -> None:
+    assert not has_tokenizer(str(pruned))
+    (pruned / "vocab.txt").touch()
+    assert has_tokenizer(str(pruned))
+    assert not has_tokenizer("bert-base")
+    assert has_tokenizer("minilm")
+
+
+def test_engines_that_use_zeros_run_every_pruned_point_and_the_others_the_dense_one() -> None:
+    points = plan(Request("bert-tiny", **LOAD)).points
+    engines = ("onnxruntime", "openvino", "tvm-bsr", "deepsparse", "tvm-stock-default")
+    first, slow = timed.sessions(points, stock=False, engines=engines)
+    assert first == [
+        *(Case(engine, points[0]) for engine in ("torch-eager", "openvino", "onnxruntime")),
+        *(Case(engine, point) for engine in ("tvm-bsr", "deepsparse") for point in points[1:]),
+    ]
+    assert [case.engine for case in slow] == ["torch-eager", "openvino", "tvm-stock-default"]
+
+
+def test_rows_relate_every_engine_to_the_dense_ones_of_its_session() -> None:
+    rows = {(row["engine"], row["block"]): row for row in bench.rows(SESSION)}
+    assert len(rows) == 5
+    sparse = rows["tvm-bsr", "32x1"]
+    assert sparse["median_ms"]["value"] == pytest.approx(20, rel=0.01)
+    assert sparse["over_best_dense"]["value"] == pytest.approx(2, rel=0.02)
+    assert sparse["over_tvm_dense"]["value"] == pytest.approx(2.5, rel=0.02)
+    assert sparse["fill_in"] == 1
+    assert rows["openvino", "dense"]["over_best_dense"]["value"] == 1
+    assert rows["tvm-bsr", "4x1"]["median_ms"] is None
+
+
+def test_the_table_shows_times_reasons_and_flags(ran: list[object], capsys: pytest.CaptureFixture[str]) -> None:
+    rows = bench.rows([record | {"flagged": True, "flag_reason": "doubt"} for record in SESSION])
+    console = Console(width=200)
+    console.print(bench.table(plan(Request("bert-tiny", **LOAD)).points, rows))
+    shown = capsys.readouterr().out
+    assert "skipped" in shown
+    assert "why" in shown
+    assert "tvm-bsr *" in shown
+    assert "flagged: doubt" in shown
+
+
+def test_json_on_standard_output_is_json_and_nothing_else(
+    ran: list[Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    common = ["bench", "--model", "bert-tiny", "--threads", "1", "--blocks", "32x1", "--trials", "8"]
+    assert cli.main([*common, "--json", "-"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [row["engine"] for row in document["rows"]] == ["torch-eager", "openvino", "tvm-dense", "tvm-bsr", "tvm-bsr"]
+    assert document["model"] == "bert-tiny"
+    ((points, engines, trials),) = ran
+    assert ([point.block for point in points], engines, trials) == (["dense", "32x1"], timed.OURS, 8)
+    assert cli.main([*common, "--json", str(tmp_path / "rows.json")]) == 0
+    assert json.loads((tmp_path / "rows.json").read_text()) == document
+    assert "tvm-bsr" in capsys.readouterr().out

@@ -1,0 +1,131 @@
+"""Why engines take turns: a machine on which each call is slow until the engine before has gone to sleep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from codesign.engines.client import EngineError
+from codesign.measure import Contender, Protocol, naive
+from codesign.measure.entrant import Entrant
+from codesign.measure.naive import WAYS, compare_ways, time_ways
+from codesign.records import Results, stamp
+from codesign.study import protocol
+from codesign.study.chain import open_study
+from codesign.study.points import Case, Point
+
+QUICK = Protocol(rounds=3, calls=4, turn_s=0.1, engine_s=1.0)
+POINT: dict[str, Any] = {
+    **{"model": "bert-tiny", "seed": 1, "scope": "none", "pruner": "none", "block": "dense", "sparsity": 0.0},
+    **{"batch": 2, "seq": 16, "threads": 1, "dtype": "float32", "block_sparsity": 0.0, "element_sparsity": 0.0},
+}
+
+
+@pytest.fixture(autouse=True)
+def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(naive, "_REST_S", 0.0)
+
+
+class Machine:
+    """The first two calls after another engine's take `slowed` times as long as the rest."""
+
+    def __init__(self, slowed: dict[str, int]) -> None:
+        self.slowed, self.last, self.since = slowed, "", 0
+
+    def call(self, engine: str, ns: int) -> int:
+        self.since = self.since + 1 if engine == self.last else 0
+        first, self.last = self.last == "", engine
+        return ns * (self.slowed[engine] if self.since < 2 and not first else 1)
+
+
+class Simulated(Entrant):
+    """An entrant whose engine runs on a `Machine`."""
+
+    def __init__(self, contender: Contender, machine: Machine, ns: int) -> None:
+        super().__init__(contender, call_s=ns / 1e9)
+        self.machine, self.ns = machine, ns
+
+    def _run(self, calls: int, discard: int) -> tuple[list[int], list[int]]:
+        times = [self.machine.call(self.contender.engine, self.ns) for _ in range(discard + calls)]
+        return times[discard:], times[:discard]
+
+
+def contender(tiny: Any, engine: str) -> Contender:
+    return Contender(engine, POINT, tiny.checkpoint, None, tiny.expected, tiny.inputs)
+
+
+def simulated() -> dict[str, list[naive.Rounds]]:
+    """One engine takes 30 ms and bears its neighbour, the other 20 ms and three times that after the first."""
+    machine = Machine({"torch-eager": 1, "openvino": 3})
+    nowhere = (Path(), None, Path(), Path())
+    pair = [("torch-eager", 30_000_000), ("openvino", 20_000_000)]
+    return time_ways([Simulated(Contender(name, POINT, *nowhere), machine, ns) for name, ns in pair], QUICK)
+
+
+def records() -> list[dict[str, Any]]:
+    start = stamp("protocol", profile="smoke", run_id="r", machine_id="m") | POINT | {"session_id": "s"}
+    return [
+        start | {"engine": name, "way": way} | naive._samples(rounds)
+        for way, timed in simulated().items()
+        for name, rounds in zip(("torch-eager", "openvino"), timed, strict=True)
+    ]
+
+
+def test_the_naive_protocol_is_wrong_where_turns_are_right() -> None:
+    found = protocol.ratios(records())
+    assert list(found) == list(WAYS)
+    assert found["alone"].value == found["turns"].value == 1.5
+    assert found["naive"].value == 0.5  # the faster engine looks like the slower one
+    first, second = protocol.distortions(records())
+    assert (first["naive"], first["turns"], first["alone_ms"]) == (1.0, 1.0, 30.0)
+    assert (second["naive"], second["turns"], second["alone_ms"]) == (3.0, 1.0, 20.0)
+
+
+def test_each_way_makes_as_many_timed_calls_as_the_turns() -> None:
+    timed = simulated()
+    assert [[len(turn) for turn in rounds] for rounds in timed["turns"]] == [[3] * 3, [4] * 3]
+    assert [[len(turn) for turn in rounds] for rounds in timed["naive"]] == [[1] * 9] * 2
+    assert [[len(turn) for turn in rounds] for rounds in timed["alone"]] == [[1] * 6, [1] * 8]
+
+
+def test_real_engines_are_timed_in_every_way(tiny: Any, tmp_path: Path) -> None:
+    results = Results("local", tmp_path)
+    pair = [contender(tiny, engine) for engine in ("torch-eager", "openvino")]
+    written = compare_ways(pair, protocol=QUICK, results=results, profile="smoke", run_id="test")
+    assert results.read("protocol") == written
+    assert [(r["way"], r["engine"]) for r in written] == [(way, each.engine) for way in WAYS for each in pair]
+    assert {r["session_id"] for r in written} == {written[0]["session_id"]}
+    assert all(r["max_abs_err"] < 1e-5 for r in written)
+    assert protocol.ratios(written).keys() == set(WAYS)
+
+
+def test_nothing_is_shown_with_an_engine_that_is_wrong(tiny: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "other.npy", np.load(tiny.expected) + 9)
+    wrong = Contender("torch-eager", POINT, tiny.checkpoint, None, tmp_path / "other.npy", tiny.inputs)
+    results = Results("local", tmp_path)
+    with pytest.raises(EngineError, match="torch-eager none dense: wrong output"):
+        compare_ways([wrong], protocol=QUICK, results=results, profile="smoke", run_id="test")
+    assert not results.read("protocol")
+
+
+def test_a_pair_is_compared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
+    study, done = open_study("local", "smoke"), []
+    point = Point("bert-tiny", 0, "none", "none", "dense", 0.0, 1, 32, 1)
+    pair = (Case("torch-eager", point), Case("torch-bf16", point))
+
+    def compare(contenders: list[Case], **_: Any) -> None:
+        done.append(contenders)
+        timed = {"samples_ns": [1, 2], "rounds": [2], "max_abs_err": 0.0, "settings": {}, "session_id": "s"}
+        for fields in protocol._all(pair):
+            study.append("protocol", fields, timed)
+
+    monkeypatch.setattr(protocol, "contender", lambda study, case: case)
+    monkeypatch.setattr(protocol, "compare_ways", compare)
+    first = protocol.ensure_compared(study, pair)
+    assert [(r["way"], r["dtype"]) for r in first[:2]] == [("alone", "float32"), ("alone", "bfloat16")]
+    assert protocol.ensure_compared(study, pair) == first
+    assert done == [list(pair)]
