@@ -11,7 +11,8 @@ from synthetic import Memory, everything, latency, machine
 
 from codesign.errors import InputError
 from codesign.measure.ratios import Interval
-from codesign.study.numbers import error, lookup, milliseconds, numbers, times
+from codesign.study.numbers import error, lookup, milliseconds, numbers
+from codesign.study.words import times
 
 
 @pytest.fixture(scope="module")
