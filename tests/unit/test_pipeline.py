@@ -114,8 +114,9 @@ def test_every_profile_gives_every_notebook_a_sweep_and_a_budget(profile: str) -
     sections = pipeline.load_profile(path)
     assert set(sections) == set(NOTEBOOKS) - {pipeline.TRY}
     names = inspect.signature(sweep).parameters
-    for values in sections.values():
-        assert sweep(**{name: value for name, value in values.items() if name in names})
+    for name, values in sections.items():
+        scopes = {"scopes": [values["scope"]]} if name == "06_sweeps" else {}
+        assert sweep(**{name: value for name, value in (values | scopes).items() if name in names})
     assert set(pipeline.ledger.budgets(profile)) == {*sections, "book"}
 
 

@@ -185,7 +185,7 @@ def test_the_cost_is_said_before_and_the_time_left_during(
     assert lines[0].startswith("7 sessions of 35 encoders: about ")
     assert any(line.startswith("session 7/7: the centre, about ") for line in lines)
     stops = SWEEP.stops()
-    assert 0 < estimate(study, stops[:1], 4) < estimate(study, stops[:1], 64) < estimate(study, stops, 64)
+    assert 0 < estimate(study, stops[:1], 4) < estimate(study, stops[:1], 16) < estimate(study, stops, 16)
 
 
 def test_reading_does_no_work(study: Study, work: list[str], tmp_path: Path) -> None:

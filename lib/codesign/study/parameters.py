@@ -97,6 +97,7 @@ RULES: Mapping[str, Rule] = {
 
 _MODE = ("results", "profile")
 _LOAD = ("batch", "seq", "threads")
+_FACTORS = ("batches", "seqs", "thread_counts", "sparsities", "models", "model_sparsities")
 _SWEEP = (*_MODE, "model", "seed", "scopes", "pruner", "blocks", "sparsity", *_LOAD)
 
 #: Notebook -> the parameters that its `parameters` cell must define, no more and no fewer.
@@ -106,7 +107,11 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "03_tune": (*_SWEEP, "trials_per_task"),
     "04_latency": (*_SWEEP, "engines", "peer_blocks", "rival"),
     "05_scheduler": _SWEEP,
-    "06_your_shape": (
+    "06_sweeps": (
+        *_MODE, "model", "seed", "scope", "pruner", "sparsity", *_LOAD, "load_blocks", "blocks", "engines",
+        *_FACTORS, "trials_per_task",
+    ),
+    "07_your_shape": (
         *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "trials_per_task",
     ),
 }  # fmt: skip

@@ -25,8 +25,9 @@ from codesign.study.tuned import ensure_tuned
 KEEP_FILES = False
 
 #: For the estimate that is printed before the work, with BERT-base on two cores: to prune and build an encoder; to
-#: start an engine and check its output; a trial; and the tasks of an encoder that no other has had before.
-BUILD_S, PREPARE_S, TRIAL_S, NEW_TASKS = 10, 8, 0.25, 4
+#: start an engine and check its output; a trial; the tasks of an encoder that no other has had before; and the trials
+#: after which the choices of a task are mostly used up, whatever is allowed.
+BUILD_S, PREPARE_S, TRIAL_S, NEW_TASKS, TASK_TRIALS = 10, 8, 0.25, 4, 20
 
 
 @dataclass(frozen=True)
@@ -163,12 +164,13 @@ def ensure_swept(study: Study, sweep: Sweep, trials_per_task: int) -> list[Recor
 
 
 def estimate(study: Study, stops: Sequence[Stop], trials_per_task: int) -> float:
-    """Estimate the seconds that these sessions take, tuning included: at most, where tasks are shared or known."""
+    """Estimate the seconds that these sessions take, tuning included; less where tasks are shared or known."""
     protocol = PROTOCOLS[study.protocol]
     timing = protocol.engine_s + 2 * protocol.alone_s * protocol.alone_passes + PREPARE_S
-    sparse = [case for stop in stops for case in stop.cases if case.tuned]
+    compiled_here = [case for stop in stops for case in stop.cases if case.compiled]
     timed = sum(len(stop.cases) + 1 for stop in stops)
-    return timed * timing + len(sparse) * (BUILD_S + NEW_TASKS * trials_per_task * TRIAL_S)
+    tuning = NEW_TASKS * min(trials_per_task, TASK_TRIALS) * TRIAL_S
+    return timed * timing + len(compiled_here) * (BUILD_S + tuning)
 
 
 def _finished(study: Study, stop: Stop) -> bool:
