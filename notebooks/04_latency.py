@@ -19,6 +19,9 @@
 # are thrown away, because the threads of the engine before may still be spinning. PyTorch takes part twice: if its two
 # entries disagree, or an engine is slower in company than alone, the session is marked. Every engine's output is
 # compared with what PyTorch computes in float32 for the same weights before its time counts.
+#
+# All engines of a session get the same pruned weights. Those that may leave zeros out run every block shape; to the
+# others zeros are values like any other, so they run the weights of one shape, 32x1.
 
 # %% tags=["parameters"]
 results = "reference"  # or "local": measure here what is missing
@@ -27,26 +30,33 @@ model = "bert-base"  # bert-tiny, minilm, a directory, a hub id
 seed = 0  # of random weights, masks and inputs
 scopes = ["attention", "all"]  # linears to prune: attention, ffn, all
 pruner = "magnitude"  # or random
-# rows x columns of W[out, in]; dense adds the engines that compute zeros
-blocks = ["dense", "1x1", "4x1", "16x1", "32x1", "1x32", "16x16", "32x32"]
+blocks = ["1x1", "4x1", "16x1", "32x1", "1x32", "16x16", "32x32"]  # rows x columns of W[out, in]
 sparsity = 0.8  # share of blocks removed, 0 to below 1
 batch = 1  # sequences
 seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
+engines = [  # beside torch-eager and openvino, which take part in every session
+    "torch-compile", "torch-bf16", "torch-bsr", "onnxruntime", "openvino-bf16", "deepsparse",  # by others
+    "tvm-stock-default", "tvm-stock-tuned", "tvm-dense", "tvm-bsr",  # TVM as it comes, and our compiler
+]  # fmt: skip
+peer_blocks = ["1x1", "4x1", "32x1"]  # block shapes that the sparse engines of others run: deepsparse, torch-bsr
+rival = "onnxruntime"  # engine that shares the machine with ours when protocols are compared
 
 # %% tags=["hide-input"]
 from codesign.study.chain import open_study
 from codesign.study.compiled import ensure_built
-from codesign.study.figures import latency_bars
-from codesign.study.points import sweep
+from codesign.study.figures import latency_bars, ways
+from codesign.study.points import Case, headline, sweep
+from codesign.study.protocol import ensure_compared
 from codesign.study.tables import table
 from codesign.study.timed import compiled_cases, ensure_timed
+from codesign.study.timings import contenders
 
 # %%
 study = open_study(results, profile)
 points = sweep(model, seed, scopes, pruner, blocks, sparsity, batch, seq, threads)
-built = ensure_built(study, compiled_cases(points, stock=True))
-timed = ensure_timed(study, points, stock=True)
+built = ensure_built(study, compiled_cases(points, engines=engines))
+timed = ensure_timed(study, points, engines=engines, peer_blocks=peer_blocks)
 
 # %% [markdown]
 # ## The sessions
@@ -61,6 +71,44 @@ latency_bars(timed, scopes=tuple(scopes))
 # {num}`best.attention.latency`. Q, K, V and the output projection are {num}`amdahl.attention.share` of the encoder's
 # arithmetic, so skipping {num}`point.sparsity` of them gives at most {num}`amdahl.attention.bound` over an equally good
 # dense compiler.
+
+# %% [markdown]
+# ## Every engine
+#
+# Also those that compute in bfloat16, and those that take no such encoder, with their own reason. Memory is the most
+# that the engine's process ever had resident; disk is what it loads.
+
+# %% tags=["hide-input"]
+table(
+    contenders(timed),
+    {
+        "pruned": "{scope}",
+        "engine": "{engine}",
+        "block": "{block}",
+        "computes in": "{dtype}",
+        "median": "{median}",
+        "over our dense engine": "{gain}",
+        "error": "{error}",
+        "memory": "{memory}",
+        "disk": "{disk}",
+    },
+)
+
+# %% [markdown]
+# ## What a naive protocol would have measured
+#
+# Two of these engines once more: each alone, which is the truth; one call each in turn, as anybody would time them
+# first; and in our turns.
+
+# %%
+pair = tuple(Case(engine, headline(points)) for engine in ("tvm-bsr", rival))
+ways(ensure_compared(study, pair))
+
+# %% [markdown]
+# Alone, our sparse engine takes {num}`protocol.alone.ours` and {num}`protocol.other` {num}`protocol.alone.other`.
+# Called in turn, one call each, ours appears to take {num}`protocol.naive.ours` and the other
+# {num}`protocol.naive.other` of that; in our turns it is {num}`protocol.turns.ours` and {num}`protocol.turns.other`.
+# The other engine's threads are still spinning when a call starts, and whoever waits longer for a core loses more.
 
 # %% [markdown]
 # ## Is it still the same function?

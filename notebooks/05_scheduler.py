@@ -25,8 +25,7 @@ model = "bert-base"  # bert-tiny, minilm, a directory, a hub id
 seed = 0  # of random weights, masks and inputs
 scopes = ["attention", "all"]  # linears to prune: attention, ffn, all
 pruner = "magnitude"  # or random
-# rows x columns of W[out, in]; dense adds the engines that compute zeros
-blocks = ["dense", "1x1", "4x1", "16x1", "32x1", "1x32", "16x16", "32x32"]
+blocks = ["1x1", "4x1", "16x1", "32x1", "1x32", "16x16", "32x32"]  # rows x columns of W[out, in]
 sparsity = 0.8  # share of blocks removed, 0 to below 1
 batch = 1  # sequences
 seq = 128  # tokens a sequence, at most 512
@@ -42,7 +41,7 @@ from codesign.study.tables import table
 # %%
 study = open_study(results, profile)
 points = sweep(model, seed, scopes, pruner, blocks, sparsity, batch, seq, threads)
-tasks = [task for point in points if point.shape for task in tasks_of(study, Case("tvm-bsr", point))]
+tasks = [task for point in points for task in tasks_of(study, Case("tvm-bsr", point))]
 
 # %% [markdown]
 # ## Tasks, uses and trials

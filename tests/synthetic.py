@@ -93,6 +93,17 @@ def tuning(engine: str = "tvm-dense", **changes: Any) -> Record:
     return stamp("tuning") | point(*DENSE) | {"engine": engine, "target": "cpu-2t"} | cost | changes
 
 
+def compared(naive: float = 2.0) -> list[Record]:
+    """Return a comparison of protocols in which one call each in turn takes ``naive`` times as long."""
+    pair, factors = (("tvm-bsr", 20.0), ("onnxruntime", 60.0)), {"alone": 1.0, "naive": naive, "turns": 1.0}
+    kept = ("engine", "session_id", "samples_ns", "rounds", "max_abs_err", "settings")
+    return [
+        stamp("protocol") | point("all", "32x1") | {"way": way} | {name: timed[name] for name in kept}
+        for way, factor in factors.items()
+        for timed in (latency(engine, "all", "32x1", ms * factor, spread=0.0) for engine, ms in pair)
+    ]
+
+
 def everything() -> list[Record]:
     """Return records for every claim and every figure."""
     slow = latency("tvm-stock-default", *DENSE, 20_000.0, session_id="slow")
@@ -100,4 +111,4 @@ def everything() -> list[Record]:
     shapes = [(scope, block) for scope in ("attention", "all") for block in ("4x1", "32x1")]
     patterns = [pattern(scope, block, 0.7 if block == "4x1" else 0.6) for scope, block in shapes]
     tasks = [task(scope, block, f"{scope}-{block}", 48) for scope, block in shapes]
-    return [machine(), slow, related, *session(), *patterns, *tasks, tuning(), tuning("tvm-stock-tuned")]
+    return [machine(), slow, related, *session(), *patterns, *tasks, *compared(), tuning(), tuning("tvm-stock-tuned")]

@@ -9,6 +9,9 @@ import numpy as np
 from codesign.blocks import BlockShape, from_blocks, to_blocks
 from codesign.errors import InputError
 
+#: Below this share of zero blocks the compiler stores a weight whole: indices would cost more than they skip.
+MIN_BLOCK_SPARSITY = 0.25
+
 
 @dataclass(frozen=True)
 class BSRStatistics:

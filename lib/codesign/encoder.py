@@ -23,6 +23,9 @@ from codesign.errors import InputError
 #: Architectures that get seeded random weights. ``bert-tiny`` is for tests and the smoke profile.
 RANDOM_MODELS: dict[str, Callable[[], BertConfig]] = {
     "bert-base": BertConfig,
+    "bert-large": lambda: BertConfig(
+        hidden_size=1024, num_attention_heads=16, num_hidden_layers=24, intermediate_size=4096
+    ),
     "bert-tiny": lambda: BertConfig(
         hidden_size=128, num_attention_heads=2, num_hidden_layers=2, intermediate_size=512, vocab_size=1000
     ),

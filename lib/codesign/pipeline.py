@@ -32,7 +32,7 @@ MODE = ("results", "profile")
 STRICT = ("--all", "-W", "-n", "--keep-going")
 
 #: The notebook of `make try`: reading, it shows every shape tried on this machine.
-TRY = "06_your_shape"
+TRY = "07_your_shape"
 
 
 class LocalKernel(AsyncKernelManager):

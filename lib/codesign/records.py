@@ -125,15 +125,22 @@ def _read_lines(path: Path, kind: str) -> Iterator[Record]:
         _refuse_torn(path, len(lines) + 1)
     for number, line in enumerate(lines, start=1):
         try:
-            record = json.loads(line)
-            validate(record)
+            record = _parse(line)
             if record["kind"] != kind:
                 raise RecordError(f"field 'kind' is {record['kind']!r} in a file of {kind!r} records")
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
             raise RecordError(f"{path}:{number}: not a JSON object: {error}") from None
         except RecordError as error:
             raise RecordError(f"{path}:{number}: {error}") from None
-        yield record
+        yield dict(record)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _parse(line: bytes) -> Record:
+    """Parse and check one line. A file is read for every point of a study, and checking is what takes the time."""
+    record = json.loads(line)
+    validate(record)
+    return record
 
 
 def _refuse_torn(path: Path, number: int) -> NoReturn:
@@ -141,7 +148,7 @@ def _refuse_torn(path: Path, number: int) -> NoReturn:
 
 
 #: Distributions whose version can change a result.
-VERSIONED = ("apache-tvm", "apache-tvm-ffi", "numpy", "openvino", "torch", "transformers")
+VERSIONED = ("apache-tvm", "apache-tvm-ffi", "numpy", "onnx", "onnxruntime", "openvino", "torch", "transformers")
 
 
 def stamp(kind: str, *, profile: str, run_id: str, machine_id: str) -> Record:
@@ -188,7 +195,7 @@ def _git(*arguments: str) -> str:
 PRESENTATION = (
     *("cli.py", "doctor.py", "pipeline.py"),
     *(f"study/{name}" for name in ("bench", "claims", "evidence", "example", "figures", "ledger", "lint", "numbers")),
-    *(f"study/{name}" for name in ("parameters", "tables", "words")),
+    *(f"study/{name}" for name in ("crossover", "parameters", "swept", "tables", "timings", "ways", "words")),
 )
 
 

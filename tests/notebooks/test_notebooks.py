@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from codesign import pipeline
+from codesign.engines import SPARSE
 from codesign.records import Results
 from codesign.study import places
 from codesign.study.parameters import NOTEBOOKS
@@ -47,10 +49,27 @@ def test_a_notebook_measures_the_smoke_profile(workspace: Path, name: str) -> No
 
 def test_every_engine_of_the_smoke_profile_computed_what_pytorch_does(workspace: Path) -> None:
     records = places.results("local").read("latency")
-    assert {record["status"] for record in records} == {"ok"}
-    assert max(record["max_abs_err"] for record in records) <= 1e-4
-    sparse = {record["block"] for record in records if record["engine"] == "tvm-bsr"}
-    assert sparse == {"4x1", "32x1"}
+    assert {record["engine"] for record in records if record["status"] != "ok"} == {"torch-bsr"}  # no such blocks
+    exact = [record for record in records if record["status"] == "ok" and record["dtype"] == "float32"]
+    assert max(record["max_abs_err"] for record in exact) <= 1e-4
+    sparse = {(record["block"], record["sparsity"]) for record in records if record["engine"] == "tvm-bsr"}
+    assert sparse == set(product(("4x1", "32x1"), (0.5, 0.8, 0.9)))
+
+
+def test_all_engines_of_a_session_get_the_same_weights(workspace: Path) -> None:
+    sessions: dict[str, set[tuple[str, float]]] = {}
+    for record in places.results("local").read("latency"):
+        if record["engine"] not in SPARSE:
+            sessions.setdefault(record["session_id"], set()).add((record["block"], record["sparsity"]))
+    assert sorted(sessions.values()) == [{("32x1", 0.5)}, {("32x1", 0.8)}, {("32x1", 0.8)}, {("32x1", 0.9)}]
+    compiled = places.results("local").read("compile")
+    assert {r["engine"] for r in compiled if r["bsr_linears"] == 0} == {r["engine"] for r in compiled} - {"tvm-bsr"}
+
+
+def test_a_sweep_leaves_only_the_files_of_its_centre(workspace: Path) -> None:
+    left = [path.name for name in ("models", "artifacts", "expected") for path in (places.build() / name).iterdir()]
+    assert left
+    assert all("-0.8-" in name for name in left)
 
 
 def test_a_second_run_finds_everything_done(workspace: Path) -> None:
@@ -58,7 +77,7 @@ def test_a_second_run_finds_everything_done(workspace: Path) -> None:
         return {path.name: path.read_text().count("\n") for path in places.results("local").directory.glob("*.jsonl")}
 
     before = counts()
-    for name in ("01_prune", "04_latency"):
+    for name in ("01_prune", "04_latency", "06_sweeps"):
         pipeline.run_notebook(name, {**SMOKE[name], "profile": "smoke", "results": "local"})
     assert counts() == before
 

@@ -61,7 +61,7 @@ SESSION = [
         (["--model", "bert-bse"], "did you mean bert-base?"),
         (["--scope", "atention"], "did you mean attention?"),
         (["--blocks", "32*1"], "did you mean 32x1?"),
-        (["--blocks", "dense"], "at least one shape beside dense"),
+        (["--blocks", "dense"], "block='dense'"),
         (["--blocks", "4x1,4x1"], "a list without repetition"),
         (["--blocks", "4x1,"], "blocks=''"),
         (["--sparsity", "1.5"], "did you mean 0.999?"),
@@ -98,7 +98,6 @@ def test_a_model_with_too_short_positions_is_refused(tmp_path: Path) -> None:
 def test_a_model_without_zeros_is_pruned_by_us() -> None:
     made = plan(Request("bert-tiny", **LOAD))
     assert [(p.scope, p.pruner, p.block, p.sparsity) for p in made.points] == [
-        ("none", "none", "dense", 0.0),
         ("all", "magnitude", "4x1", 0.8),
         ("all", "magnitude", "32x1", 0.8),
     ]
@@ -112,7 +111,7 @@ def test_a_pruned_checkpoint_is_taken_as_it_was_found(pruned: Path, capsys: pyte
     assert Path(point.model) == pruned
     assert "75.0% zeros in 8 matrices (attention); 16x1 fits best, storing 1.00" in capsys.readouterr().err
     asked = plan(Request(str(pruned), blocks=("32x1", "8x1"), **LOAD))
-    assert [point.block for point in asked.points] == ["dense", "32x1", "8x1"]
+    assert [point.block for point in asked.points] == ["32x1", "8x1"]
 
 
 def test_a_pruned_checkpoint_can_be_pruned_further_but_not_by_a_bare_sparsity(pruned: Path) -> None:
@@ -137,13 +136,13 @@ def test_a_directory_need_not_have_a_tokenizer(pruned: Path) -> None:
     assert has_tokenizer("minilm")
 
 
-def test_engines_that_use_zeros_run_every_pruned_point_and_the_others_the_dense_one() -> None:
+def test_engines_that_use_zeros_run_every_shape_and_the_others_one() -> None:
     points = plan(Request("bert-tiny", **LOAD)).points
     engines = ("onnxruntime", "openvino", "tvm-bsr", "deepsparse", "tvm-stock-default")
-    first, slow = timed.sessions(points, stock=False, engines=engines)
+    first, slow = timed.sessions(points, engines=engines)
     assert first == [
-        *(Case(engine, points[0]) for engine in ("torch-eager", "openvino", "onnxruntime")),
-        *(Case(engine, point) for engine in ("tvm-bsr", "deepsparse") for point in points[1:]),
+        *(Case(engine, points[1]) for engine in ("torch-eager", "openvino", "onnxruntime")),
+        *(Case(engine, point) for engine in ("tvm-bsr", "deepsparse") for point in points),
     ]
     assert [case.engine for case in slow] == ["torch-eager", "openvino", "tvm-stock-default"]
 
@@ -180,7 +179,7 @@ def test_json_on_standard_output_is_json_and_nothing_else(
     assert [row["engine"] for row in document["rows"]] == ["torch-eager", "openvino", "tvm-dense", "tvm-bsr", "tvm-bsr"]
     assert document["model"] == "bert-tiny"
     ((points, engines, trials),) = ran
-    assert ([point.block for point in points], engines, trials) == (["dense", "32x1"], timed.OURS, 8)
+    assert ([point.block for point in points], engines, trials) == (["32x1"], timed.OURS, 8)
     assert cli.main([*common, "--json", str(tmp_path / "rows.json")]) == 0
     assert json.loads((tmp_path / "rows.json").read_text()) == document
     assert "tvm-bsr" in capsys.readouterr().out

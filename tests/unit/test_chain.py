@@ -20,7 +20,7 @@ POINTS = sweep(
     seed=0,
     scopes=["attention", "all"],
     pruner="magnitude",
-    blocks=["dense", "4x1", "32x1"],
+    blocks=["4x1", "32x1"],
     sparsity=0.8,
     batch=1,
     seq=32,
@@ -71,7 +71,11 @@ def test_finished_points_are_not_pruned_again(study: Study, pruned_points: list[
     again = pruned.ensure_pruned(study, POINTS[:3])
     assert pruned_points == POINTS[:3]
     assert again[:2] == first
-    assert [record["block"] for record in again] == ["dense", "4x1", "32x1"]
+    assert [(record["scope"], record["block"]) for record in again] == [
+        ("attention", "4x1"),
+        ("attention", "32x1"),
+        ("all", "4x1"),
+    ]
 
 
 @pytest.mark.parametrize("differs", ["profile", "machine_id", "code"])
@@ -101,7 +105,7 @@ def test_reading_does_no_work_and_names_who_does(study: Study, pruned_points: li
 
 
 def test_later_steps_name_the_notebook_that_makes_what_they_need(study: Study, pruned_points: list[Point]) -> None:
-    case = Case("tvm-bsr", POINTS[1])
+    case = Case("tvm-bsr", POINTS[0])
     with pytest.raises(MissingRecord, match="01_prune makes it"):
         tuned.ensure_tuned(study, [case], 1)
     pruned.ensure_pruned(study, POINTS)
@@ -109,26 +113,40 @@ def test_later_steps_name_the_notebook_that_makes_what_they_need(study: Study, p
         compiled.ensure_built(study, [case])
 
 
+STUDY = (*timed.OURS, *timed.STOCK)
+
+
 def test_sessions_have_the_references_the_dense_engines_and_every_shape() -> None:
-    dense, attention, *_ = POINTS
-    first, second, slow = timed.sessions(POINTS, stock=True)
-    fixed = [Case(name, dense) for name in ("torch-eager", "openvino", "tvm-dense", "tvm-stock-tuned")]
-    assert first == [*fixed, Case("tvm-bsr", attention), Case("tvm-bsr", POINTS[2])]
-    assert second == [*fixed, *(Case("tvm-bsr", point) for point in POINTS[3:])]
-    assert slow == [*fixed[:2], Case("tvm-stock-default", dense)]
+    first, second, slow = timed.sessions(POINTS, engines=STUDY)
+    for cases, shapes in ((first, POINTS[:2]), (second, POINTS[2:])):
+        given = shapes[1]  # 32x1: all dense engines get the weights of one shape, which the sparse one has, too
+        dense = [Case(name, given) for name in ("torch-eager", "openvino", "tvm-dense", "tvm-stock-tuned")]
+        assert cases == [*dense, *(Case("tvm-bsr", point) for point in shapes)]
+    assert slow == [Case(name, POINTS[3]) for name in ("torch-eager", "openvino", "tvm-stock-default")]
 
 
-def test_sessions_without_stock_or_without_the_dense_point() -> None:
-    engines = [[case.engine for case in session] for session in timed.sessions(POINTS, stock=False)]
-    assert engines == [["torch-eager", "openvino", "tvm-dense", "tvm-bsr", "tvm-bsr"]] * 2
-    engines = [[case.engine for case in session] for session in timed.sessions(POINTS[1:3], stock=True)]
-    assert engines == [["torch-eager", "openvino", "tvm-bsr", "tvm-bsr"]]
+def test_sparse_engines_of_others_run_the_shapes_that_are_asked_for() -> None:
+    engines = ("onnxruntime", "tvm-bsr", "deepsparse", "torch-bsr", "openvino")
+    first, _ = timed.sessions(POINTS, engines=engines, peer_blocks=["32x1", "1x1"])
+    assert [(case.engine, case.point.block) for case in first] == [
+        *((name, "32x1") for name in ("torch-eager", "openvino", "onnxruntime")),
+        *(("tvm-bsr", block) for block in ("4x1", "32x1")),
+        ("deepsparse", "32x1"),
+        ("torch-bsr", "32x1"),
+    ]
+    everything, _ = timed.sessions(POINTS, engines=engines)
+    assert len(everything) == len(first) + 2
 
 
 def test_what_several_sessions_use_is_compiled_once() -> None:
-    cases = timed.compiled_cases(POINTS, stock=True)
-    assert [case.engine for case in cases].count("tvm-dense") == 1
-    assert len(cases) == len(set(cases)) == 4 + 3
+    cases = timed.compiled_cases(POINTS)
+    assert [case.engine for case in cases].count("tvm-dense") == 2  # the weights of each scope
+    assert [case.engine for case in cases].count("tvm-stock-default") == 1
+    assert len(cases) == len(set(cases)) == 4 + 2 + 2 + 1
+
+
+def test_only_engines_that_leave_zeros_out_store_blocks() -> None:
+    assert {case.engine for case in timed.compiled_cases(POINTS) if case.block != "dense"} == {"tvm-bsr"}
 
 
 LATENCY: dict[str, Any] = {
@@ -159,27 +177,44 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             study.append("latency", LATENCY, case.fields(), {"session_id": done[-1], "control": control})
 
     monkeypatch.setattr(timed, "_run", run)
+    monkeypatch.setattr(timed, "_file_bytes", lambda study, case: 0)
     return done
 
 
 def test_finished_sessions_are_not_run_again(study: Study, ran: list[str]) -> None:
-    first = timed.ensure_timed(study, POINTS)
+    first = timed.ensure_timed(study, POINTS, engines=STUDY)
     assert ran == ["session-0", "session-1", "session-2"]
-    assert timed.ensure_timed(study, POINTS) == first
+    assert timed.ensure_timed(study, POINTS, engines=STUDY) == first
     assert len(ran) == 3
     assert [record["session_id"] for record in first].count("session-0") == 7
     assert sum(record["control"] == "A/A" for record in first) == 3
 
 
 def test_a_new_shape_is_timed_beside_all_others_again(study: Study, ran: list[str]) -> None:
-    timed.ensure_timed(study, POINTS[:2], stock=False)
-    timed.ensure_timed(study, POINTS[:3], stock=False)
+    timed.ensure_timed(study, POINTS[:1], engines=timed.OURS)
+    timed.ensure_timed(study, POINTS[:2], engines=timed.OURS)
     assert ran == ["session-0", "session-1"]
+
+
+def test_a_session_that_does_not_fit_is_split_and_read_as_one(
+    study: Study, ran: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(timed, "budget_bytes", lambda: 5)
+    monkeypatch.setattr(timed, "resident_bytes", lambda file_bytes: 1)
+    records = timed.ensure_timed(study, POINTS[:2], engines=timed.OURS)
+    assert "session 1/1: 5 encoders do not fit in memory at once, so they are timed in 2" in capsys.readouterr().err
+    assert ran == ["session-0", "session-1"]
+    shapes = {(r["session_id"], r["block"]) for r in records if r["engine"] == "tvm-bsr"}
+    assert shapes == {("session-0", "4x1"), ("session-1", "32x1")}
+    references = [r["session_id"] for r in records if r["engine"] == "torch-eager" and not r["control"]]
+    assert references == ["session-0", "session-1"]
+    assert timed.ensure_timed(study, POINTS[:2], engines=timed.OURS) == records
+    assert len(ran) == 2
 
 
 def test_reading_sessions_does_not_run_them(study: Study, ran: list[str], tmp_path: Path) -> None:
     with pytest.raises(MissingRecord, match="04_latency"):
-        timed.ensure_timed(replace(study, results=Results("reference", tmp_path)), POINTS)
+        timed.ensure_timed(replace(study, results=Results("reference", tmp_path)), POINTS, engines=STUDY)
     assert not ran
 
 

@@ -55,8 +55,8 @@ def test_try_refuses_before_any_work(
 def test_try_measures_here_and_then_builds_the_book_from_the_committed_results(ran: list[object]) -> None:
     assert cli.main(["try", "--block", "24x1", "--sparsity", "0.9", "--scope", "", "-p", "seq=64"]) == 0
     assert ran == [
-        ("06_your_shape", {"block": "24x1", "sparsity": 0.9, "seq": 64, "results": "local"}),
-        (("reference", "report"), {"done": ["06_your_shape"]}),
+        ("07_your_shape", {"block": "24x1", "sparsity": 0.9, "seq": 64, "results": "local"}),
+        (("reference", "report"), {"done": ["07_your_shape"]}),
     ]
 
 

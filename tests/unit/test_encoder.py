@@ -12,6 +12,7 @@ from transformers import BertModel, DistilBertConfig, DistilBertModel
 
 from codesign.corpus import sentences
 from codesign.encoder import (
+    RANDOM_MODELS,
     EncoderForward,
     example_inputs,
     load_checkpoint,
@@ -61,6 +62,12 @@ def test_bert_base_has_the_architecture_of_the_paper() -> None:
     linears = prunable_linears(load_encoder("bert-base"), "all")
     assert len(linears) == 72
     assert sum(linear.weight.numel() for linear in linears.values()) == 12 * (4 * 768 * 768 + 2 * 768 * 3072)
+
+
+def test_bert_large_has_the_architecture_of_the_paper() -> None:
+    config = RANDOM_MODELS["bert-large"]()
+    sizes = (config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size)
+    assert sizes == (24, 1024, 16, 4096)
 
 
 def test_scopes_name_their_linears_in_execution_order(tiny: BertModel) -> None:
@@ -226,7 +233,7 @@ def test_a_directory_without_our_file_is_no_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "nearest"), [("bert-bse", "bert-base"), ("minillm", "minilm"), ("no/such", None)])
 def test_unknown_models_name_the_nearest(name: str, nearest: str | None) -> None:
     with pytest.raises(
-        InputError, match="one of bert-base, bert-tiny, minilm, a local directory or a hub id"
+        InputError, match="one of bert-base, bert-large, bert-tiny, minilm, a local directory or a hub id"
     ) as caught:
         load_encoder(name)
     assert caught.value.nearest == nearest

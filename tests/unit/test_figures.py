@@ -13,12 +13,23 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from synthetic import latency, pattern, session, task, tuning
+from synthetic import compared, latency, pattern, point, session, task, tuning
 
 from codesign.study import figures, places
+from codesign.study.crossover import crossovers
 from codesign.study.evidence import Evidence
 from codesign.study.figures.labels import spread
 from codesign.study.figures.tuning_curves import shares
+from codesign.study.swept import by_load
+
+SWEPT = [
+    *session(),
+    *(record | {"session_id": "half", "sparsity": 0.5} for record in session() if record["scope"] == "all"),
+    latency("openvino", "all", "32x1", 90.0, session_id="long", seq=384),
+    latency("tvm-bsr", "all", "32x1", 60.0, session_id="long", seq=384),
+]
+CENTRE = point("all", "32x1")
+COMPARED = compared()
 
 DRAWINGS = {
     "latency_bars": figures.latency_bars(session()),
@@ -26,6 +37,9 @@ DRAWINGS = {
     "protocol": figures.protocol(),
     "retained_norm": figures.retained_norm([pattern("attention", "4x1", 0.7), pattern("attention", "32x1", 0.6)]),
     "task_map": figures.task_map([task("all", "32x1", "a", 48)]),
+    "crossover": figures.crossover(crossovers(SWEPT)),
+    "loads": figures.loads(by_load(SWEPT, CENTRE)),
+    "ways": figures.ways(COMPARED),
     "tuning_curves": figures.tuning_curves([tuning(), tuning("tvm-stock-tuned")]),
     "your_shape": figures.your_shape(session(), session()),
 }
@@ -83,6 +97,22 @@ def test_the_figure_of_the_readme_is_drawn_from_the_reference(tmp_path: Path) ->
         pytest.skip("no reference records yet")
     for drawn in figures.latency_bars(records).save(tmp_path / "headline"):
         assert (places.BOOK / "_static" / drawn.name).read_text() == drawn.read_text(), "run: make headline"
+
+
+def test_nothing_swept_or_compared_is_nothing_to_see() -> None:
+    assert [figures.crossover([]).panels, figures.loads({}).panels, figures.ways([]).panels] == [[], [], []]
+
+
+def test_other_engines_that_skip_zeros_stand_beside_the_dense_ones() -> None:
+    peers = [latency("deepsparse", "all", "32x1", 25.0), latency("deepsparse", "attention", "32x1", 45.0)]
+    alt = figures.latency_bars([*session(), *peers]).alt
+    assert "DeepSparse, 32x1 25.0 ms" in alt.partition("All encoder")[2]
+    assert "DeepSparse, 32x1 45.0 ms" in alt.partition("All encoder")[0]
+
+
+def test_a_naive_protocol_is_drawn_beside_ours() -> None:
+    assert "our compiler, sparse, one call each in turn: 2.00" in figures.ways(COMPARED).alt
+    assert "our compiler, sparse, our turns: 1.00" in figures.ways(COMPARED).alt
 
 
 def test_a_gain_needs_the_dense_engine_of_its_own_session() -> None:

@@ -11,7 +11,8 @@ from synthetic import Memory, everything, latency, machine
 
 from codesign.errors import InputError
 from codesign.measure.ratios import Interval
-from codesign.study.numbers import error, lookup, milliseconds, numbers, times
+from codesign.study.numbers import error, lookup, milliseconds, numbers
+from codesign.study.words import times
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,10 @@ def test_keys_that_pages_and_notebooks_use(values: dict[str, str]) -> None:
     assert values["tuning.tvm-dense.none.dense.trials"] == "64"
     assert values["stamp.commit"] == "0123456789"
     assert values["stamp.code"] == "this code"
+    assert values["protocol.naive.ours"] == "2.00\N{MULTIPLICATION SIGN}"
+    assert values["protocol.alone.other"] == "60.0 ms"
+    assert values["protocol.turns.ratio"].startswith("0.33")
+    assert values["protocol.other"] == "ONNX Runtime"
 
 
 def test_every_number_is_text(values: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,11 @@ TUNE = pipeline.default_parameters("03_tune")
         ("scope", "atention", "one of attention, ffn, all; did you mean attention"),
         ("scopes", "all", "a list without repetition"),
         ("scopes", ["all", "all"], r"did you mean \['all'\]"),
-        ("blocks", ["dense", "0x4"], r"block='0x4' .* did you mean 1x4"),
+        ("blocks", ["32x1", "0x4"], r"block='0x4' .* did you mean 1x4"),
+        ("blocks", ["dense", "32x1"], "block='dense'"),
+        ("blocks", [], "a list without repetition, each a block shape"),
+        ("batches", [1, 1], r"or an empty one, each an integer .* did you mean \['1'\]"),
+        ("engines", ["tvm-bsr", "openvin"], "did you mean openvino"),
         ("block", "dense", "block='dense'"),
         ("block", 4, r"block=4 .* a block shape as '32x1'"),
         ("model", "", "model=''"),
@@ -43,6 +48,10 @@ TUNE = pipeline.default_parameters("03_tune")
 def test_a_value_against_its_rule_is_refused_with_the_nearest_right_one(name: str, value: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         check(name, value)
+
+
+def test_a_list_of_other_values_may_be_empty() -> None:
+    assert check("seqs", []) == []
 
 
 def test_a_whole_number_is_a_number() -> None:
@@ -104,8 +113,10 @@ def test_every_profile_gives_every_notebook_a_sweep_and_a_budget(profile: str) -
     path = places.PROFILES / f"{profile}.yaml"
     sections = pipeline.load_profile(path)
     assert set(sections) == set(NOTEBOOKS) - {pipeline.TRY}
-    for values in sections.values():
-        assert sweep(**{name: value for name, value in values.items() if name != "trials_per_task"})
+    names = inspect.signature(sweep).parameters
+    for name, values in sections.items():
+        scopes = {"scopes": [values["scope"]]} if name == "06_sweeps" else {}
+        assert sweep(**{name: value for name, value in (values | scopes).items() if name in names})
     assert set(pipeline.ledger.budgets(profile)) == {*sections, "book"}
 
 

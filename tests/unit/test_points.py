@@ -16,7 +16,7 @@ SWEEP = {
     "seed": 0,
     "scopes": ["attention", "all"],
     "pruner": "magnitude",
-    "blocks": ["dense", "4x1", "32x1"],
+    "blocks": ["4x1", "32x1"],
     "sparsity": 0.8,
     "batch": 1,
     "seq": 32,
@@ -52,31 +52,31 @@ def test_a_point_checks_its_fields() -> None:
         replace(POINT_32X1, block="32*1")
 
 
-def test_a_sweep_goes_scope_by_scope_and_has_one_dense_point() -> None:
+def test_a_sweep_goes_scope_by_scope() -> None:
     points = sweep(**SWEEP)
     assert [(p.scope, p.block) for p in points] == [
-        ("none", "dense"),
         ("attention", "4x1"),
         ("attention", "32x1"),
         ("all", "4x1"),
         ("all", "32x1"),
     ]
-    assert points[0] == POINT_32X1.dense
     assert {scope: len(group) for scope, group in by_scope(points).items()} == {"attention": 2, "all": 2}
 
 
 def test_a_sweep_needs_something_to_prune() -> None:
-    with pytest.raises(InputError, match="at least one shape beside dense"):
+    with pytest.raises(InputError, match="block='dense'"):
         sweep(**SWEEP | {"blocks": ["dense"]})
 
 
 def test_the_headline_is_32x1_of_the_widest_scope_or_else_the_first_shape() -> None:
     assert headline(sweep(**SWEEP)) == POINT_32X1
-    assert headline(sweep(**SWEEP | {"blocks": ["dense", "4x1", "7x5"]})).block == "4x1"
+    assert headline(sweep(**SWEEP | {"blocks": ["4x1", "7x5"]})).block == "4x1"
 
 
 def test_what_an_engine_name_says_of_its_artefact() -> None:
     assert [Case(engine, POINT_32X1).pipeline for engine in ("tvm-bsr", "tvm-stock-tuned")] == ["codesign", "stock"]
     assert not Case("openvino", POINT_32X1).compiled
+    assert [Case(engine, POINT_32X1).block for engine in ("tvm-bsr", "deepsparse")] == ["32x1"] * 2
+    assert [Case(engine, POINT_32X1).block for engine in ("tvm-dense", "tvm-stock-tuned")] == ["dense"] * 2
     assert not Case("tvm-stock-default", POINT_32X1).tuned
     assert Case("tvm-dense", POINT_32X1).tuned

@@ -13,8 +13,8 @@ from sphinx.util.docutils import SphinxDirective
 from codesign.schema import Record
 from codesign.study.claims import NOT_MEASURED, Verdict
 from codesign.study.evidence import Evidence, Key, beside, median_ms, missing
-from codesign.study.numbers import effect_text, error, milliseconds, times
-from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits
+from codesign.study.numbers import effect_text, error, milliseconds
+from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits, times
 from codesign_book.shown import shown
 
 Cell = str | nodes.Node

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codesign.blocks import BlockShape
-from codesign.bsr import BSRMatrix
+from codesign.bsr import MIN_BLOCK_SPARSITY, BSRMatrix
 from codesign.compiler.operators import Linear, Operator, ToFeatureMajor, ToTokenMajor, pack
 from codesign.compiler.operators.linear import DENSE_ROWS
 from codesign.compiler.rules import RULES
@@ -24,9 +24,6 @@ from codesign.compiler.values import HIDDEN, FeatureMajor, Pending, Weight, shap
 
 if TYPE_CHECKING:  # imports torch
     from codesign.compiler.frontend import Imported
-
-#: Below this share of zero blocks a weight is stored whole: indices would cost more than they skip.
-MIN_BLOCK_SPARSITY = 0.25
 
 
 @dataclass

@@ -34,7 +34,10 @@ _ALL: tuple[Engine, ...] = (
 )
 ENGINES: dict[str, Engine] = {engine.name: engine for engine in _ALL}
 
-__all__ = ["ENGINES", "Engine", "Job", "find"]
+#: Engines that may leave zeros out. To all others pruned weights are like any others: one block shape stands for all.
+SPARSE = ("tvm-bsr", "deepsparse", "torch-bsr")
+
+__all__ = ["ENGINES", "SPARSE", "Engine", "Job", "find"]
 
 
 def find(name: str) -> Engine:

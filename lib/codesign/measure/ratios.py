@@ -18,6 +18,7 @@ from codesign.schema import POINT
 
 _RESAMPLES = 2000
 _SOLO_TOLERANCE = 0.10
+_POWERS = (1, -1, -1, 1)  # of a, b and the references of their sessions, in a ratio
 
 Record = Mapping[str, Any]
 
@@ -74,12 +75,26 @@ def ratio(
     for one, other in itertools.pairwise(records):
         if one["machine_id"] != other["machine_id"]:
             raise InputError("machine_id", other["machine_id"], f"records of one machine, {one['machine_id']}")
-    bootstrap = _Bootstrap(seed)
-    value, draws = 1.0, np.ones(_RESAMPLES)
-    for record, power in zip(records, (1, -1, -1, 1), strict=False):
+    value = 1.0
+    for record, power in zip(records, _POWERS, strict=False):
         value *= float(np.median(_samples(record))) ** power
-        draws *= bootstrap.medians(record) ** power
+    draws = _draws(records, seed)
     return Ratio(value, *_ends(draws, confidence), indirect=a["session_id"] != b["session_id"])
+
+
+def ratio_draws(a: Record, b: Record, *, seed: int = 0) -> np.ndarray:
+    """Bootstrap draws of the ratio of two records of one session, a / b, float64[2000].
+
+    For what is computed from several ratios: each draw of the one goes with the same draw of the others.
+
+    Raises
+    ------
+    InputError
+        When the records come from different sessions, or one has no samples.
+    """
+    if a["session_id"] != b["session_id"]:
+        raise InputError("session_id", b["session_id"], f"records of one session, {a['session_id']}")
+    return _draws((a, b), seed)
 
 
 def doubts(records: Sequence[Record]) -> list[str]:
@@ -107,6 +122,13 @@ def doubts(records: Sequence[Record]) -> list[str]:
 def _controls(control: Record, twin: Record) -> bool:
     same = all(control[field] == twin[field] for field in ("engine", *POINT))
     return same and control["control"] is not None and twin["control"] is None
+
+
+def _draws(records: Sequence[Record], seed: int) -> np.ndarray:
+    bootstrap, draws = _Bootstrap(seed), np.ones(_RESAMPLES)
+    for record, power in zip(records, _POWERS, strict=False):
+        draws *= bootstrap.medians(record) ** power
+    return draws
 
 
 class _Bootstrap:

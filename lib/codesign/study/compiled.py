@@ -10,22 +10,24 @@ from typing import Any
 import numpy as np
 
 from codesign import compiler
+from codesign.blocks import DENSE, BlockShape
 from codesign.compiler import Lowered, TargetSpec, target_spec
 from codesign.engines import Job
 from codesign.engines.client import Worker
 from codesign.errors import MissingRecord
 from codesign.records import Record
 from codesign.study.chain import Study, track
+from codesign.study.evidence import key_of
 from codesign.study.points import Case
 from codesign.study.pruned import require_files
 
 
 def lower(study: Study, case: Case) -> Lowered:
-    """Lower a case's pruned checkpoint with its pipeline."""
+    """Lower a case's pruned checkpoint with its pipeline; engines that compute zeros store them."""
     point = case.point
     return compiler.lower_encoder(
         require_files(study, point).checkpoint,
-        block=point.shape,
+        block=None if case.block == DENSE else BlockShape.parse(case.block),
         batch=point.batch,
         seq=point.seq,
         spec=target_spec(point.threads),
@@ -60,10 +62,13 @@ def tasks_of(study: Study, case: Case) -> list[Record]:
 
 
 def count_tasks(tasks: Sequence[Record]) -> list[dict[str, Any]]:
-    """Count the tasks of each compiled encoder: ``tasks``, ``sparse`` ones, and the places that use these."""
+    """Count the tasks of each compiled encoder: ``tasks``, ``sparse`` ones, and the places that use these.
+
+    ``block`` is the shape that the encoder is stored in, whatever the one it was pruned in.
+    """
     encoders: dict[tuple[str, ...], list[Record]] = {}
     for task in tasks:
-        encoders.setdefault((task["engine"], task["scope"], task["block"]), []).append(task)
+        encoders.setdefault((task["engine"], task["scope"], key_of(task)[2]), []).append(task)
     return [
         dict(zip(("engine", "scope", "block"), name, strict=True))
         | {

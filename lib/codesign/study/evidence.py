@@ -7,19 +7,32 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+from codesign.engines import SPARSE
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval, Ratio, median, ratio
 from codesign.schema import KINDS, Record
 from codesign.study.words import ASIDE
 
-Key = tuple[str, str, str]  # engine (or "" for kinds without one), scope, block
+Key = tuple[str, str, str]  # engine (or "" for kinds without one), scope, block; see `key_of`
 
+#: What an engine that computes zeros makes of pruned weights: nothing.
+DENSE = ("none", "dense")
 
 #: In every session: what the two ends of a comparison across sessions are related to.
-REFERENCE: Key = ("openvino", "none", "dense")
+REFERENCE: Key = ("openvino", *DENSE)
 
 #: The engine that runs pruned weights in blocks.
-SPARSE = "tvm-bsr"
+OURS = "tvm-bsr"
+
+
+def key_of(record: Record) -> Key:
+    """Return which contender a record is about.
+
+    All engines of a session are given pruned weights. One that computes zeros takes the same time whatever they are,
+    so its scope is "none" and its block "dense", for every scope and shape that its weights were pruned in.
+    """
+    engine = record.get("engine", "")
+    return (engine, *DENSE) if engine and engine not in SPARSE else (engine, record["scope"], record["block"])
 
 
 class Source(Protocol):
@@ -88,12 +101,12 @@ class Evidence:
         Dense engines took part in several sessions: theirs are those of the newest session with a sparse engine.
         """
         records = self.records("latency")
-        sparse = [record["scope"] for record in records if record["engine"] == SPARSE]
+        sparse = [record["scope"] for record in records if record["engine"] == OURS]
         return beside(records, sparse[-1]) if sparse else newest_latencies(records)
 
     def newest(self, kind: str) -> dict[Key, Record]:
         """Return the newest record of ``kind`` for every (engine, scope, block)."""
-        return {(r.get("engine", ""), r["scope"], r["block"]): r for r in self.records(kind)}
+        return {key_of(record): record for record in self.records(kind)}
 
     def latency(self, key: Key) -> Record:
         """Return the newest usable latency record of one contender, or raise `MissingRecord`."""
@@ -135,7 +148,7 @@ class Evidence:
 
 def newest_latencies(records: Iterable[Record]) -> dict[Key, Record]:
     """Return the newest usable record of every (engine, scope, block); controls and failures are left out."""
-    return {(r["engine"], r["scope"], r["block"]): r for r in records if r["status"] == "ok" and not r["control"]}
+    return {key_of(record): record for record in records if record["status"] == "ok" and not record["control"]}
 
 
 def beside(records: Iterable[Record], scope: str) -> dict[Key, Record]:
@@ -146,7 +159,7 @@ def beside(records: Iterable[Record], scope: str) -> dict[Key, Record]:
     """
     records = list(records)
     newest = newest_latencies(records)
-    shapes = [record for (engine, s, _), record in newest.items() if (engine, s) == (SPARSE, scope)]
+    shapes = [record for (engine, s, _), record in newest.items() if (engine, s) == (OURS, scope)]
     sessions = {record["session_id"] for record in shapes[-1:]}
     return newest | newest_latencies(record for record in records if record["session_id"] in sessions)
 
@@ -155,7 +168,7 @@ def newest_tasks(records: Iterable[Record]) -> dict[Key, list[Record]]:
     """Return the tasks of every (engine, scope, block), each task once, of the newest run that recorded any."""
     runs: dict[Key, dict[str, Record]] = {}
     for record in records:
-        tasks = runs.setdefault((record["engine"], record["scope"], record["block"]), {})
+        tasks = runs.setdefault(key_of(record), {})
         if any(other["run_id"] != record["run_id"] for other in tasks.values()):
             tasks.clear()
         tasks[record["digest"]] = record

@@ -7,27 +7,40 @@ from __future__ import annotations
 
 import difflib
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from codesign.errors import InputError, MissingRecord
-from codesign.measure.ratios import Interval
 from codesign.records import code_digest
 from codesign.study.claims import NOT_MEASURED as NOT_MEASURED
 from codesign.study.claims import Verdict, amdahl_bound, attention_share, evaluate
-from codesign.study.evidence import Evidence, Source, median_ms
-from codesign.study.words import shape_order, three_digits
+from codesign.study.evidence import DENSE, Evidence, Source, median_ms
+from codesign.study.swept import swept_numbers
+from codesign.study.ways import distortions, newest
+from codesign.study.ways import ratios as way_ratios
+from codesign.study.words import ENGINE_LABELS, TIMES, shape_order, three_digits, times
 
-TIMES = "\N{MULTIPLICATION SIGN}"
 BASELINES = ("tvm-dense", "openvino", "torch-eager", "tvm-stock-tuned", "tvm-stock-default")
-DENSE = ("none", "dense")
 
 Item = tuple[str, str]
+Part = Callable[[Evidence], Iterator[Item]]
 
 
 def numbers(results: Source, **point: object) -> dict[str, str]:
     """Return every number as key -> text. Keys read from the general to the particular, joined by dots."""
     evidence = Evidence(results, **point)  # type: ignore[arg-type]
-    parts = (points, stamp, patterns, compiles, tasks, tunings, latencies, ratios, best, claim_numbers)
+    parts: tuple[Part, ...] = (
+        points,
+        stamp,
+        patterns,
+        compiles,
+        tasks,
+        tunings,
+        latencies,
+        ratios,
+        best,
+        swept_numbers,
+    )
+    parts += (protocols, claim_numbers)
     return {key: text for part in parts for key, text in part(evidence)}
 
 
@@ -55,13 +68,6 @@ def milliseconds(value: float) -> str:
 def error(value: float) -> str:
     """Format a largest absolute error: ``2e-6``."""
     return f"{value:.0e}".replace("e-0", "e-")
-
-
-def times(ratio: Interval) -> str:
-    """Format a ratio with its interval, to three significant digits where it is above one."""
-    digits = 4 if ratio.value < 0.1 else 2 if ratio.value < 10 else 1 if ratio.value < 100 else 0
-    low, high = (f"{end:,.{digits}f}" for end in (ratio.low, ratio.high))
-    return f"{ratio.value:,.{digits}f}{TIMES} ({low} to {high})"
 
 
 def points(evidence: Evidence) -> Iterator[Item]:
@@ -180,6 +186,19 @@ def best(evidence: Evidence) -> Iterator[Item]:
                 if slow in evidence.latencies:
                     yield f"{name}.{scope}.over.{baseline}", times(evidence.speedup(slow, ("tvm-bsr", scope, block)))
         yield f"shapes.{scope}", str(len(found))
+
+
+def protocols(evidence: Evidence) -> Iterator[Item]:
+    """Yield what each way of taking turns made of two engines, in the newest comparison."""
+    if not (records := newest(evidence.records("protocol"))):
+        return
+    yield "protocol.other", ENGINE_LABELS[records[1]["engine"]]
+    for way, found in way_ratios(records).items():
+        yield f"protocol.{way}.ratio", times(found)
+    for name, row in zip(("ours", "other"), distortions(records), strict=True):
+        yield f"protocol.alone.{name}", milliseconds(row["alone_ms"])
+        for way in ("naive", "turns"):
+            yield f"protocol.{way}.{name}", f"{row[way]:.2f}{TIMES}"
 
 
 def claim_numbers(evidence: Evidence) -> Iterator[Item]:

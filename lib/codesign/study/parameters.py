@@ -13,8 +13,9 @@ from typing import Any
 
 import yaml
 
-from codesign.blocks import DENSE, BlockShape
+from codesign.blocks import BlockShape
 from codesign.encoder import SCOPES
+from codesign.engines import ENGINES
 from codesign.errors import InputError
 from codesign.measure import PROTOCOLS
 from codesign.prune import AS_FOUND, PRUNERS
@@ -36,7 +37,9 @@ class Rule:
     shape
         The text is a block shape.
     many
-        A list of such values, not empty and without repetition.
+        A list of such values without repetition.
+    empty
+        Such a list may be empty.
     """
 
     kind: type[Any]
@@ -45,6 +48,7 @@ class Rule:
     choices: tuple[str, ...] = ()
     shape: bool = False
     many: bool = False
+    empty: bool = False
 
     @property
     def expected(self) -> str:
@@ -55,8 +59,10 @@ class Rule:
         if self.choices:
             what = "one of " + ", ".join(self.choices)
         if self.shape:
-            what = f"a block shape as '32x1'{' or dense' if self.many else ''}"
-        return f"a list without repetition, each {what}" if self.many else what
+            what = "a block shape as '32x1'"
+        if not self.many:
+            return what
+        return f"a list without repetition{', or an empty one' if self.empty else ''}, each {what}"
 
 
 #: A sparsity of 1 leaves no block at all.
@@ -77,10 +83,21 @@ RULES: Mapping[str, Rule] = {
     "seq": Rule(int, low=1, high=512),
     "threads": Rule(int, low=1, high=256),
     "trials_per_task": Rule(int, low=1, high=100_000),
+    "engines": Rule(str, choices=tuple(ENGINES), many=True),
+    "peer_blocks": Rule(str, shape=True, many=True, empty=True),
+    "rival": Rule(str, choices=tuple(ENGINES)),
+    "load_blocks": Rule(str, shape=True, many=True),
+    "batches": Rule(int, low=1, high=256, many=True, empty=True),
+    "seqs": Rule(int, low=1, high=512, many=True, empty=True),
+    "thread_counts": Rule(int, low=1, high=256, many=True, empty=True),
+    "sparsities": Rule(float, low=0.0, high=SPARSITY_MAX, many=True, empty=True),
+    "models": Rule(str, many=True, empty=True),
+    "model_sparsities": Rule(float, low=0.0, high=SPARSITY_MAX, many=True, empty=True),
 }
 
 _MODE = ("results", "profile")
 _LOAD = ("batch", "seq", "threads")
+_FACTORS = ("batches", "seqs", "thread_counts", "sparsities", "models", "model_sparsities")
 _SWEEP = (*_MODE, "model", "seed", "scopes", "pruner", "blocks", "sparsity", *_LOAD)
 
 #: Notebook -> the parameters that its `parameters` cell must define, no more and no fewer.
@@ -88,9 +105,13 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "01_prune": _SWEEP,
     "02_compile": _SWEEP,
     "03_tune": (*_SWEEP, "trials_per_task"),
-    "04_latency": _SWEEP,
+    "04_latency": (*_SWEEP, "engines", "peer_blocks", "rival"),
     "05_scheduler": _SWEEP,
-    "06_your_shape": (
+    "06_sweeps": (
+        *_MODE, "model", "seed", "scope", "pruner", "sparsity", *_LOAD, "load_blocks", "blocks", "engines",
+        *_FACTORS, "trials_per_task",
+    ),
+    "07_your_shape": (
         *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "trials_per_task",
     ),
 }  # fmt: skip
@@ -115,7 +136,7 @@ def check(name: str, value: Any) -> Any:
     rule = _rule(name, RULES)
     if not rule.many:
         return _check_one(name, value, rule)
-    if not isinstance(value, list) or not value or len(set(map(str, value))) != len(value):
+    if not isinstance(value, list) or not (value or rule.empty) or len(set(map(str, value))) != len(value):
         near = sorted(set(map(str, value))) if isinstance(value, list) and value else None
         raise InputError(name, value, rule.expected, near)
     return [_check_one(name, item, rule) for item in value]
@@ -185,7 +206,7 @@ def _check_one(name: str, value: Any, rule: Rule) -> Any:
         raise InputError(name, value, rule.expected, clamped)
     if rule.choices and value not in rule.choices:
         raise InputError(name, value, rule.expected, nearest(value, rule.choices))
-    if rule.shape and not (rule.many and value == DENSE):
+    if rule.shape:
         BlockShape.parse(value)
     return value
 

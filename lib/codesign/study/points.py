@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import PurePath
 from typing import Any
 
 from codesign.blocks import DENSE, BlockShape
-from codesign.engines import find
-from codesign.errors import InputError
+from codesign.engines import SPARSE, find
 from codesign.study.parameters import check
 
 #: The paper's best block shape: stands for all where one shape must.
@@ -56,11 +55,6 @@ class Point:
         """The block shape, parsed; None for a point that is not pruned."""
         return None if self.block == DENSE else BlockShape.parse(self.block)
 
-    @property
-    def dense(self) -> Point:
-        """The same model and load, not pruned."""
-        return replace(self, **UNPRUNED)
-
     def fields(self) -> dict[str, Any]:
         """The point fields of a record."""
         return {**asdict(self), "dtype": "float32"}
@@ -101,6 +95,11 @@ class Case:
         """Whether its artefact is built from the tuning database."""
         return self.compiled and self.engine != "tvm-stock-default"
 
+    @property
+    def block(self) -> str:
+        """The block shape in which its engine may leave zeros out; ``"dense"`` where it computes them."""
+        return self.point.block if self.engine in SPARSE else DENSE
+
     def __str__(self) -> str:
         return f"{self.engine} {self.point}"
 
@@ -124,24 +123,20 @@ def sweep(
     seq: int,
     threads: int,
 ) -> list[Point]:
-    """Every scope by every block shape, scope by scope; ``"dense"`` gives one point, the first.
+    """Every scope by every block shape, scope by scope.
 
     Raises
     ------
     InputError
-        If a value breaks its parameter's rule, or nothing is left to prune.
+        If a value breaks its parameter's rule.
     """
     check("scopes", list(scopes))
     check("blocks", list(blocks))
-    pruned = [
+    return [
         Point(model, seed, scope, pruner, block, float(sparsity), batch, seq, threads)
         for scope in scopes
         for block in blocks
-        if block != DENSE
     ]
-    if not pruned:
-        raise InputError("blocks", list(blocks), "at least one shape beside dense", [*blocks, HEADLINE])
-    return [pruned[0].dense, *pruned] if DENSE in blocks else pruned
 
 
 def headline(points: Iterable[Point]) -> Point:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
-from codesign.measure import PROTOCOLS, Ratio, median, ratio
+from codesign.measure import PROTOCOLS
 from codesign.measure.naive import WAYS, compare_ways
 from codesign.records import Record
 from codesign.study.chain import Study
 from codesign.study.points import Case
 from codesign.study.timed import contender
+from codesign.study.ways import distortions, ratios
+
+__all__ = ["Pair", "distortions", "ensure_compared", "ratios"]
 
 #: Two engines, each of which disturbs the other.
 Pair = tuple[Case, Case]
@@ -37,28 +39,6 @@ def ensure_compared(study: Study, pair: Pair) -> list[Record]:
         )
     session = _session_id(study, pair)
     return [study.newest("protocol", fields | {"session_id": session} if session else fields) for fields in _all(pair)]
-
-
-def ratios(records: Sequence[Record]) -> dict[str, Ratio]:
-    """Say in each way how many times faster b is than a; the ratio of ``alone`` is the true one."""
-    by_way = _by_way(records)
-    return {way: ratio(a, b) for way, (a, b) in by_way.items()}
-
-
-def distortions(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Say for each engine its median alone, in ms, and how many times that it took in the other ways."""
-    by_way = _by_way(records)
-    rows = []
-    for index, alone in enumerate(by_way["alone"]):
-        truth = median(alone).value
-        others = {way: median(by_way[way][index]).value / truth for way in WAYS if way != "alone"}
-        rows.append({"engine": alone["engine"], "scope": alone["scope"], "block": alone["block"]} | others)
-        rows[-1]["alone_ms"] = truth / 1e6
-    return rows
-
-
-def _by_way(records: Sequence[Record]) -> dict[str, list[Record]]:
-    return {way: [record for record in records if record["way"] == way] for way in WAYS}
 
 
 def _all(pair: Pair) -> list[dict[str, Any]]:

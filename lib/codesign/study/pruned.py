@@ -107,7 +107,8 @@ def _prune(study: Study, point: Point) -> None:
     where = files(study, point)
     save_checkpoint(model, where.checkpoint, point.fields())
     _save_expected(where, model, point)
-    study.append("pattern", report.record_fields(), point.fields())
+    if not study.found("pattern", point.fields()):  # else only the files had been cleaned away
+        study.append("pattern", report.record_fields(), point.fields())
 
 
 def _apply(model: BertModel, point: Point) -> PruneReport:

@@ -15,7 +15,7 @@ from codesign.study.numbers import NOT_MEASURED, milliseconds
 from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
 from codesign.study.tables import markdown
-from codesign.study.timed import compiled_cases, ensure_timed
+from codesign.study.timed import OURS, compiled_cases, ensure_timed
 from codesign.study.tuned import ensure_tuned
 from codesign.study.words import TRY
 
@@ -25,11 +25,11 @@ _SETTING = ("model", "seed", "pruner", "sparsity", "batch", "seq", "threads")
 
 def measure(study: Study, points: Sequence[Point], trials_per_task: int) -> None:
     """Take points through the whole chain: prune, tune, build and time what is not there yet."""
-    cases = compiled_cases(points, stock=False)
+    cases = compiled_cases(points, engines=OURS)
     ensure_pruned(study, points)
     ensure_tuned(study, cases, trials_per_task)
     ensure_built(study, cases)
-    ensure_timed(study, points, stock=False)
+    ensure_timed(study, points, engines=OURS)
 
 
 def tried() -> list[Record]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from IPython.utils.capture import capture_output
 
 from codesign import compiler
-from codesign.compiler import TargetSpec, TuneProgress, target_spec
+from codesign.compiler import Lowered, TargetSpec, TuneProgress, target_spec
 from codesign.records import Record
 from codesign.study import places
 from codesign.study.chain import REPLAYING, Study, duration, say, track
 from codesign.study.compiled import database, lower, write_tasks
 from codesign.study.points import Case
 
+Lower = Callable[[Study, Case], Lowered]
 
-def ensure_tuned(study: Study, cases: Sequence[Case], trials_per_task: int) -> list[Record]:
+
+def ensure_tuned(study: Study, cases: Sequence[Case], trials_per_task: int, *, lower: Lower = lower) -> list[Record]:
     """Tune the tasks of all cases, each once however many models use it; return the `tuning` records.
 
     The cases of one pipeline are tuned in one run, so that the scheduler weighs dense and sparse tasks against each
@@ -29,6 +31,8 @@ def ensure_tuned(study: Study, cases: Sequence[Case], trials_per_task: int) -> l
         Tuned cases that share a target.
     trials_per_task
         Most trials of a task, recorded ones included.
+    lower
+        Lowers one case; in a sweep it also makes the checkpoint that it needs.
 
     Raises
     ------
@@ -38,7 +42,7 @@ def ensure_tuned(study: Study, cases: Sequence[Case], trials_per_task: int) -> l
     runs = _runs(cases)
     if study.local:
         for run in [run for run in runs if not _finished(study, run)]:
-            _tune(study, run, trials_per_task)
+            _tune(study, run, trials_per_task, lower)
     return [study.newest("tuning", run[0].fields()) for run in runs]
 
 
@@ -56,7 +60,7 @@ def _finished(study: Study, run: Sequence[Case]) -> bool:
     return bool(study.found("tuning", run[0].fields())) and all(tuned)
 
 
-def _tune(study: Study, run: Sequence[Case], trials_per_task: int) -> None:
+def _tune(study: Study, run: Sequence[Case], trials_per_task: int, lower: Lower) -> None:
     spec = target_spec(run[0].point.threads)
     folder = database(study, spec)
     if study.profile in REPLAYING:

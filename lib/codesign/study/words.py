@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from codesign.blocks import BlockShape
+from codesign.measure.ratios import Interval
+
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 #: Profiles of what is measured on demand and stands beside the book: `make try` and `codesign bench`.
 ASIDE = TRY, BENCH = ("try", "bench")
 
 ENGINE_LABELS = {
     "torch-eager": "PyTorch eager",
+    "torch-compile": "PyTorch compiled",
+    "torch-bf16": "PyTorch, bfloat16",
+    "torch-bsr": "PyTorch, sparse",
+    "onnxruntime": "ONNX Runtime",
     "openvino": "OpenVINO",
+    "openvino-bf16": "OpenVINO, bfloat16",
+    "deepsparse": "DeepSparse",
     "tvm-stock-default": "TVM stock, untuned",
     "tvm-stock-tuned": "TVM stock, tuned",
     "tvm-dense": "our compiler, dense",
@@ -29,6 +38,13 @@ def shape_order(block: str) -> tuple[int, int, int]:
         return (0, 0, 0)
     shape = BlockShape.parse(block)
     return (1 if shape.cols == 1 else 2, shape.rows if shape.cols == 1 else shape.area, shape.rows)
+
+
+def times(ratio: Interval) -> str:
+    """Format a ratio with its interval, to three significant digits where it is above one."""
+    digits = 4 if ratio.value < 0.1 else 2 if ratio.value < 10 else 1 if ratio.value < 100 else 0
+    low, high = (f"{end:,.{digits}f}" for end in (ratio.low, ratio.high))
+    return f"{ratio.value:,.{digits}f}{TIMES} ({low} to {high})"
 
 
 def three_digits(value: float) -> str:

@@ -5,24 +5,30 @@ Last line of a notebook cell: ``latency_bars(records)`` (or ``show(...)`` in the
 
 from IPython.display import HTML, display
 
+from codesign.study.figures.crossover import crossover
 from codesign.study.figures.drawing import Drawing
 from codesign.study.figures.latency_bars import latency_bars
+from codesign.study.figures.loads import loads
 from codesign.study.figures.masks import masks
 from codesign.study.figures.protocol import protocol
 from codesign.study.figures.retained_norm import retained_norm
 from codesign.study.figures.task_map import task_map
 from codesign.study.figures.tuning_curves import tuning_curves
+from codesign.study.figures.ways import ways
 from codesign.study.figures.your_shape import your_shape
 
 __all__ = [
     "Drawing",
+    "crossover",
     "latency_bars",
+    "loads",
     "masks",
     "protocol",
     "retained_norm",
     "show",
     "task_map",
     "tuning_curves",
+    "ways",
     "your_shape",
 ]
 

@@ -8,18 +8,19 @@ from matplotlib.figure import Figure
 
 from codesign.measure.ratios import Interval
 from codesign.schema import Record
-from codesign.study.evidence import Key, beside, median_ms, newest_latencies
+from codesign.study.evidence import DENSE, Key, beside, median_ms, newest_latencies
 from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
 from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits
 
-DENSE_ENGINES = ("tvm-dense", "openvino", "torch-eager", "tvm-stock-tuned")
+DENSE_ENGINES = ("tvm-dense", "openvino", "onnxruntime", "torch-compile", "torch-eager", "tvm-stock-tuned")
+PEERS = ("deepsparse", "torch-bsr")  # skip zeros, too
 GUIDES = ("tvm-dense", "torch-eager")  # drawn as lines through the sparse rows
 
-Row = tuple[str, str, Interval]  # kind ("sparse", "best" or "dense"), label, milliseconds
+Row = tuple[str, str, Interval]  # kind ("sparse", "best" or "dense" for all other engines), label, milliseconds
 
 
 def latency_bars(records: Iterable[Record], scopes: tuple[str, ...] = ("attention", "all")) -> Drawing:
-    """Draw one panel a scope: a row per block shape, then the dense engines, medians with 95% intervals.
+    """Draw one panel a scope: a row per block shape, then the other engines, medians with 95% intervals.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ def latency_bars(records: Iterable[Record], scopes: tuple[str, ...] = ("attentio
     records = list(records)
     timed = {scope: beside(records, scope) for scope in scopes}
     shapes = {scope: sparse_rows(latencies, scope) for scope, latencies in timed.items()}
-    rows = {scope: sparse + dense_rows(timed[scope]) for scope, sparse in shapes.items() if sparse}
+    rows = {scope: sparse + other_rows(timed[scope], scope) for scope, sparse in shapes.items() if sparse}
     limit = max((row[2].high for each in rows.values() for row in each), default=1.0) * 1.2
     panels = [bar_panel(SCOPE_LABELS[scope], each, limit) for scope, each in rows.items()]
     alt = " ".join(sentence(scope, each) for scope, each in rows.items()) or "No latency has been measured."
@@ -46,10 +47,15 @@ def sparse_rows(latencies: Mapping[Key, Record], scope: str) -> list[Row]:
     return [("best" if block == fastest else "sparse", block, time) for block, time in times.items()]
 
 
-def dense_rows(latencies: Mapping[Key, Record]) -> list[Row]:
-    """Return a row per dense engine that was measured, fastest first."""
-    found = [(engine, latencies.get((engine, "none", "dense"))) for engine in DENSE_ENGINES]
-    rows = [("dense", ENGINE_LABELS[engine], median_ms(record)) for engine, record in found if record]
+def other_rows(latencies: Mapping[Key, Record], scope: str) -> list[Row]:
+    """Return a row per float32 engine of others that was measured, and our dense one, fastest first."""
+    dense = [(ENGINE_LABELS[engine], latencies.get((engine, *DENSE))) for engine in DENSE_ENGINES]
+    peers = [
+        (f"{ENGINE_LABELS[engine]}, {block}", record)
+        for (engine, s, block), record in latencies.items()
+        if engine in PEERS and s == scope
+    ]
+    rows = [("dense", label, median_ms(record)) for label, record in (*dense, *peers) if record]
     return sorted(rows, key=lambda row: row[2].value)
 
 
@@ -90,12 +96,12 @@ def sentence(scope: str, rows: list[Row]) -> str:
 
 def caption(records: Iterable[Record]) -> str:
     """Say what was timed."""
-    sparse = next((r for r in records if r["block"] != "dense"), None)
+    sparse = next((r for r in records if r["engine"] == "tvm-bsr"), None)
     if sparse is None:
         return ""
     return (
         f"One inference of {sparse['model']} with {sparse['sparsity']:.0%} of the blocks pruned: "
         f"batch {sparse['batch']}, {sparse['seq']} tokens, {sparse['threads']} threads, float32. Blue: our compiler on "
-        "sparse weights, one row a block shape, the fastest highlighted. Orange: dense engines. Bars are medians; "
-        "the line at their end is the 95% interval."
+        "sparse weights, one row a block shape, the fastest highlighted. Orange: other engines on the same weights, "
+        "dense unless a block shape is named. Bars are medians; the line at their end is the 95% interval."
     )

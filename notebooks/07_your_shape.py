@@ -38,7 +38,7 @@ from codesign.study.tables import table
 from codesign.study.tried import in_the_book, measure, summary, tried
 
 # %%
-blocks = list(dict.fromkeys(["dense", HEADLINE, block]))
+blocks = list(dict.fromkeys([HEADLINE, block]))
 points = sweep(model, seed, [scope], pruner, blocks, sparsity, batch, seq, threads)
 if results == "local":
     measure(open_study("local", profile), points, trials_per_task)

@@ -1,0 +1,95 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # When does sparsity pay?
+#
+# So far one model, one sparsity and one load. Here one factor at a time leaves that centre: the sparsity, the size of
+# the model, the batch, the length of the sequence, the threads. **From which sparsity on do sparse kernels beat the
+# best dense engine, for which block shape, and does that survive another load?**
+#
+# Each value is a session of its own, tuned for itself, with the references and our dense engine on the same weights. A
+# gain is always over whichever dense float32 engine of that session was fastest. Beside the values below, the page
+# shows every other one that was measured around the same centre.
+
+# %% tags=["parameters"]
+results = "reference"  # or "local": measure here what is missing
+profile = "report"  # smoke, verify, report, paper: whose local records count
+model = "bert-base"  # bert-tiny, minilm, a directory, a hub id
+seed = 0  # of random weights, masks and inputs
+scope = "all"  # linears to prune: attention, ffn, all
+pruner = "magnitude"  # or random
+sparsity = 0.8  # share of blocks removed, 0 to below 1
+batch = 1  # sequences
+seq = 128  # tokens a sequence, at most 512
+threads = 2  # at most the cores of this machine
+load_blocks = ["4x1", "32x1"]  # shapes timed under other loads
+blocks = ["4x1", "32x1"]  # shapes timed at other sparsities and in other models
+engines = ["tvm-dense", "tvm-bsr"]  # beside torch-eager and openvino
+batches = []  # other batches, in sequences
+seqs = []  # other lengths, in tokens
+thread_counts = []  # other numbers of threads
+sparsities = [0.5, 0.9]  # other shares of blocks removed
+models = []  # other models
+model_sparsities = [0.5, 0.8, 0.9]  # shares of blocks removed in those
+trials_per_task = 64  # schedules tried for a task at most
+
+# %% tags=["hide-input"]
+from codesign.study.chain import open_study
+from codesign.study.figures import crossover, loads
+from codesign.study.points import HEADLINE, Point
+from codesign.study.sweeps import Factors, Sweep, ensure_swept
+from codesign.study.swept import around, by_load, crossover_rows, curves, load_rows
+from codesign.study.tables import table
+
+# %% tags=["remove-stdout"]
+study = open_study(results, profile)
+centre = Point(model, seed, scope, pruner, HEADLINE, sparsity, batch, seq, threads)
+factors = Factors(batches, seqs, thread_counts, sparsities, models, model_sparsities)
+ensure_swept(study, Sweep(centre, factors, load_blocks, blocks, engines), trials_per_task)
+records = around(study.found("latency", {}), centre.fields())
+
+# %% [markdown]
+# ## Sparsity, and the size of the model
+
+# %%
+crossover(curves(records, centre.fields()))
+
+# %% [markdown]
+# The crossover is where a line meets the orange one: from there on, sparse is faster than every dense engine. Between
+# two measured sparsities the time of a sparse encoder, relative to the dense one, is taken to be linear.
+
+# %% tags=["hide-input"]
+table(
+    crossover_rows(curves(records, centre.fields())),
+    {"model": "{model}", "block": "{block}", "pays from": "{start}", "at 80%": "{at80}", "at 90%": "{at90}"},
+)
+
+# %% [markdown]
+# ## The load
+
+# %%
+loads(by_load(records, centre.fields()))
+
+# %% tags=["hide-input"]
+table(
+    load_rows(by_load(records, centre.fields())),
+    {"factor": "{factor}", "value": "{value}", "block": "{block}", "best dense": "{dense}", "gain": "{gain}"},
+)
+
+# %% [markdown]
+# ## What this shows
+#
+# Where a line starts above the orange one, the crossover lies below the lowest sparsity that was measured; where it
+# ends below, no sparsity here was enough. Nothing is said about sparsities under a quarter: our compiler stores such
+# matrices whole, because indices would cost more than they skip, and sparse is then dense. A gain is over the best
+# dense engine of the *same* session, so it compares with other gains, and milliseconds of two sessions do not.

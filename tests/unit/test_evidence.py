@@ -1,0 +1,65 @@
+"""Which contender a record is about, whatever weights it was given; and contenders as rows of text."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from synthetic import Memory, everything, latency, session, task
+
+from codesign.study.claims import evaluate
+from codesign.study.evidence import Evidence, key_of
+from codesign.study.numbers import numbers
+from codesign.study.timings import contenders
+
+
+def given_pruned(records: list[dict]) -> list[dict]:
+    """Return the same records, dense engines given 32x1 weights of all linears instead of unpruned ones."""
+    weights = {"scope": "all", "block": "32x1", "sparsity": 0.8, "pruner": "magnitude"}
+    return [record | weights if record.get("scope") == "none" else record for record in records]
+
+
+@pytest.mark.parametrize(
+    ("engine", "key"),
+    [("openvino", ("none", "dense")), ("tvm-dense", ("none", "dense")), ("deepsparse", ("all", "4x1"))],
+)
+def test_an_engine_that_computes_zeros_is_the_same_whatever_the_weights(engine: str, key: tuple[str, str]) -> None:
+    assert key_of(latency(engine, "all", "4x1", 1.0)) == (engine, *key)
+    assert key_of({"scope": "all", "block": "4x1"}) == ("", "all", "4x1")  # a kind without an engine
+
+
+def test_verdicts_and_numbers_do_not_depend_on_which_weights_dense_engines_had() -> None:
+    before, after = everything(), given_pruned(everything())
+    assert [verdict.effect for verdict in evaluate(Evidence(Memory(after)))] == [
+        verdict.effect for verdict in evaluate(Evidence(Memory(before)))
+    ]
+    old, new = numbers(Memory(before)), numbers(Memory(after))
+    assert new.items() >= old.items()
+    assert all(key.startswith("crossover.") for key in new.keys() - old.keys())
+
+
+def test_dense_engines_at_another_sparsity_belong_to_another_point() -> None:
+    other = [record | {"session_id": "other", "sparsity": 0.9} for record in given_pruned(session())]
+    evidence = Evidence(Memory([*given_pruned(session()), *other]))
+    assert {record["session_id"] for record in evidence.records("latency")} == {"session"}
+
+
+def test_tasks_of_a_dense_encoder_are_found_whatever_weights_it_was_compiled_from() -> None:
+    records = [task("all", "32x1", "a", 3, engine="tvm-dense"), task("all", "32x1", "b", 2)]
+    evidence = Evidence(Memory(records))
+    assert [t["digest"] for t in evidence.tasks("tvm-dense", "none", "dense")] == ["a"]
+
+
+def test_every_contender_is_a_row_with_its_time_or_the_reason_why_there_is_none() -> None:
+    refused = latency("torch-bsr", "all", "4x1", 1.0, status="skipped", reason="no such blocks", max_abs_err=None)
+    measured = latency("onnxruntime", "all", "32x1", 60.0, peak_rss_bytes=565 * 2**20, disk_bytes=2**20)
+    control = latency("torch-eager", "all", "32x1", 150.0, control="A/A")
+    rows = {row["engine"]: row for row in contenders([*session(), refused, measured, control])}
+    assert rows["PyTorch, sparse"]["median"] == "skipped: no such blocks"
+    assert rows["PyTorch, sparse"]["error"] == rows["PyTorch, sparse"]["gain"] == "-"
+    assert (rows["ONNX Runtime"]["memory"], rows["ONNX Runtime"]["disk"]) == ("565 MiB", "1 MiB")
+    assert rows["ONNX Runtime"]["block"] == "dense"
+    assert rows["OpenVINO"]["memory"] == "-"  # from before it was measured
+    assert len(contenders([*session(), control])) == len(session())

@@ -1,0 +1,236 @@
+"""Sweeps: what they consist of, what they leave behind, and that a killed one goes on where it stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codesign.errors import InputError, MissingRecord
+from codesign.records import REPOSITORY, Results
+from codesign.study import pruned, sweeps, timed
+from codesign.study.chain import Study, open_study
+from codesign.study.compiled import artifact
+from codesign.study.points import Case, Point
+from codesign.study.sweeps import Factors, Stop, Sweep, ensure_swept, estimate
+
+CENTRE = Point("bert-tiny", 0, "all", "magnitude", "32x1", 0.8, 1, 16, 1)
+FACTORS = Factors(batches=[1, 4], seqs=[8], sparsities=[0.0, 0.5, 0.8], models=["minilm"], model_sparsities=[0.5, 0.9])
+SWEEP = Sweep(CENTRE, FACTORS, load_blocks=["4x1", "32x1"], blocks=["1x1", "32x1"], engines=["tvm-dense", "tvm-bsr"])
+
+
+def shapes(stop: Stop) -> list[str]:
+    return [case.point.block for case in stop.cases if case.engine == "tvm-bsr"]
+
+
+def test_one_factor_moves_at_a_time_and_the_centre_comes_last() -> None:
+    stops = SWEEP.stops()
+    assert [stop.name for stop in stops] == [
+        "batch 4",
+        "8 tokens",
+        "0% sparse",
+        "50% sparse",
+        "minilm, 50% sparse",
+        "minilm, 90% sparse",
+        "the centre",
+    ]
+    assert [shapes(stop) for stop in stops] == [
+        *[["4x1", "32x1"]] * 2,
+        ["32x1"],  # stored whole, whatever the shape
+        *[["1x1", "32x1"]] * 3,
+        ["4x1", "32x1", "1x1"],
+    ]
+    for stop in stops:
+        dense = [case for case in stop.cases if case.engine != "tvm-bsr"]
+        assert [case.engine for case in dense] == ["torch-eager", "openvino", "tvm-dense"]
+        assert {case.point for case in dense} <= {case.point for case in stop.cases if case.engine == "tvm-bsr"}
+
+
+def test_without_factors_there_is_nothing_to_do() -> None:
+    assert Sweep(CENTRE, Factors(), ["32x1"], ["32x1"], ["tvm-bsr"]).stops() == []
+    models = Factors(models=["minilm"], model_sparsities=[0.5])
+    assert len(Sweep(CENTRE, models, ["32x1"], ["32x1"], ["tvm-bsr"]).stops()) == 1
+
+
+def test_an_engine_that_would_take_all_night_is_refused() -> None:
+    with pytest.raises(InputError, match="none so slow as tvm-stock-default"):
+        replace(SWEEP, engines=["tvm-stock-default", "tvm-bsr"])
+
+
+def test_sparse_engines_of_others_run_the_shapes_of_the_loads() -> None:
+    stops = replace(SWEEP, engines=["tvm-bsr", "deepsparse"]).stops()
+    assert {c.point.block for s in stops for c in s.cases if c.engine == "deepsparse"} == {"4x1", "32x1"}
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
+    return open_study("local", "smoke")
+
+
+PATTERN = {"allocation": "uniform", "element_sparsity": 0.8, "block_sparsity": 0.8, "retained_l2": 0.6, "matrices": []}
+LATENCY: dict[str, Any] = {
+    **{"samples_ns": [1], "rounds": [1], "warmup_ns": [], "solo_ns": [1], "max_abs_err": 0.0, "settings": {}},
+    **{"block_sparsity": 0.8, "element_sparsity": 0.8, "status": "ok", "reason": None, "control": None},
+    **{"flagged": False, "flag_reason": None},
+}
+TASK: dict[str, Any] = {
+    **{"target": "cpu", "task": "t", "digest": "d", "family_kind": "bsr", "weight": 1, "best_ns": 1, "trials": 4},
+    **dict.fromkeys(("m", "n", "k", "nnz_blocks", "decisions")),
+}
+
+
+@pytest.fixture
+def work(study: Study, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was done, in order; every step writes its records and empty files."""
+    done: list[str] = []
+
+    def prune(study: Study, point: Point) -> None:
+        where = pruned.files(study, point)
+        where.checkpoint.mkdir(parents=True, exist_ok=True)
+        where.expected.parent.mkdir(parents=True, exist_ok=True)
+        where.inputs.touch()
+        where.expected.touch()
+        if not study.found("pattern", point.fields()):
+            study.append("pattern", PATTERN, point.fields())
+
+    def tune(study: Study, cases: Sequence[Case], trials: int, *, lower: Any) -> None:
+        done.append(f"tune {len(cases)}")
+        for case in cases:
+            lower(study, case)
+            study.append("task", TASK, case.fields())
+
+    def build(study: Study, cases: Sequence[Case]) -> None:
+        for case in cases:
+            assert pruned.files(study, case.point).complete
+            artifact(study, case).mkdir(parents=True, exist_ok=True)
+
+    def run(study: Study, cases: Sequence[Case]) -> None:
+        assert all(artifact(study, case).exists() for case in cases if case.compiled)
+        name = f"{cases[0].point.model} {cases[0].point.load_key()} {cases[0].point.sparsity}"
+        done.append(name)
+        for case in cases:
+            study.append("latency", LATENCY, case.fields(), {"session_id": f"session {len(done)}"})
+
+    monkeypatch.setattr(pruned, "_prune", prune)
+    monkeypatch.setattr(sweeps, "ensure_tuned", tune)
+    monkeypatch.setattr(sweeps, "lower", lambda study, case: None)
+    monkeypatch.setattr(sweeps, "ensure_built", build)
+    monkeypatch.setattr(timed, "_run", run)
+    return done
+
+
+def test_every_load_is_tuned_once_and_every_session_timed_once(study: Study, work: list[str]) -> None:
+    first = ensure_swept(study, SWEEP, 4)
+    assert [step for step in work if step.startswith("tune")] == ["tune 3", "tune 3", "tune 15"]
+    assert len(work) == 3 + len(SWEEP.stops())
+    assert ensure_swept(study, SWEEP, 4) == first
+    assert len(work) == 3 + len(SWEEP.stops())
+    assert len(first) == sum(len(stop.cases) for stop in SWEEP.stops())
+
+
+def test_an_interrupted_sweep_loses_and_repeats_nothing(
+    study: Study, work: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted while each of its sessions runs, one after the other, it does the same as in one go."""
+    run, total = timed._run, len(SWEEP.stops())
+
+    def interrupt(study: Study, cases: Sequence[Case]) -> None:
+        if fresh:
+            raise KeyboardInterrupt
+        fresh.append(cases)
+        run(study, cases)
+
+    monkeypatch.setattr(timed, "_run", interrupt)
+    for _ in range(total - 1):
+        fresh: list[Sequence[Case]] = []
+        with pytest.raises(KeyboardInterrupt):
+            ensure_swept(study, SWEEP, 4)
+    fresh = []
+    ensure_swept(study, SWEEP, 4)
+    sessions = [step for step in work if not step.startswith("tune")]
+    assert len(sessions) == len(set(sessions)) == total
+    assert [step for step in work if step.startswith("tune")] == ["tune 3", "tune 3", "tune 15"]
+
+
+def test_files_of_finished_sessions_are_deleted_but_those_of_the_centre(study: Study, work: list[str]) -> None:
+    ensure_swept(study, SWEEP, 4)
+    centre = SWEEP.stops()[-1]
+    kept = {case.point.weights_key() for case in centre.cases}
+    assert {path.name for path in (study.build / "models").iterdir()} == kept
+    kept = {case.key() for case in centre.cases if case.compiled}
+    assert {path.name for path in (study.build / "artifacts").iterdir()} == kept
+
+
+def test_files_stay_where_that_is_wanted(study: Study, work: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeps, "KEEP_FILES", True)
+    monkeypatch.setattr(sweeps, "_finished", lambda study, stop: False)
+    ensure_swept(study, replace(SWEEP, factors=Factors(batches=[2])), 4)
+    assert any("-b2-" in path.name for path in (study.build / "artifacts").iterdir())
+
+
+def test_the_cost_is_said_before_and_the_time_left_during(
+    study: Study, work: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ensure_swept(study, SWEEP, 4)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("7 sessions of 35 encoders: about ")
+    assert any(line.startswith("session 7/7: the centre, about ") for line in lines)
+    stops = SWEEP.stops()
+    assert 0 < estimate(study, stops[:1], 4) < estimate(study, stops[:1], 16) < estimate(study, stops, 16)
+
+
+def test_reading_does_no_work(study: Study, work: list[str], tmp_path: Path) -> None:
+    with pytest.raises(MissingRecord, match="latency"):
+        ensure_swept(replace(study, results=Results("reference", tmp_path)), SWEEP, 4)
+    assert not work
+
+
+def test_more_threads_than_cores_are_refused_first(study: Study, work: list[str]) -> None:
+    with pytest.raises(InputError, match="threads=200"):
+        ensure_swept(study, replace(SWEEP, factors=Factors(batches=[2], thread_counts=[200])), 4)
+    assert not work
+
+
+PROGRAM = """
+from codesign.study.chain import open_study
+from codesign.study.points import Point
+from codesign.study.sweeps import Factors, Sweep, ensure_swept
+
+centre = Point("bert-tiny", 0, "all", "magnitude", "32x1", 0.8, 1, 16, 1)
+sweep = Sweep(centre, Factors(batches=[2, 3]), ["32x1"], ["32x1"], [])
+print(len(ensure_swept(open_study("local", "smoke"), sweep, 1)))
+"""
+
+
+def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """Real engines in a real process, killed with SIGKILL after its first session: nothing is lost or repeated."""
+    environment = {**os.environ, "CODESIGN_WORKSPACE": str(tmp_path), "TMPDIR": str(tmp_path)}
+    environment["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY / "lib"), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-c", PROGRAM]
+    results = Results("local", tmp_path / "results")
+    with subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL) as process:
+        while not results.path("latency").exists() and process.poll() is None:
+            time.sleep(0.05)
+        while results.path("latency").read_text().count("\n") < 3 and process.poll() is None:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    before = results.read("latency")
+    assert [record["batch"] for record in before] == [2, 2, 2]
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "9"
+    assert "2 sessions of 4 encoders" in done.stderr
+    after = results.read("latency")
+    assert after[:3] == before
+    assert [record["batch"] for record in after] == [2, 2, 2, 3, 3, 3, 1, 1, 1]
+    assert len({record["session_id"] for record in after}) == 3
