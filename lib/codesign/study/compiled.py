@@ -28,7 +28,7 @@ def lower(study: Study, case: Case) -> Lowered:
         block=point.shape,
         batch=point.batch,
         seq=point.seq,
-        spec=target_spec(point.threads),
+        spec=target_spec(point.threads, case.isa),
         pipeline=case.pipeline,
     )
 
@@ -107,7 +107,7 @@ def ensure_built(study: Study, cases: Sequence[Case]) -> list[Record]:
 
 
 def _build(study: Study, case: Case) -> None:
-    spec = target_spec(case.point.threads)
+    spec = target_spec(case.point.threads, case.isa)
     tuned: Path | None = None
     if case.tuned:
         tuned = database(study, spec)
@@ -126,7 +126,7 @@ def _build(study: Study, case: Case) -> None:
             "build_s": seconds,
             "bsr_linears": manifest["bsr_linears"],
             "dense_linears": manifest["dense_linears"],
-            "functions": manifest["functions"],
+            "functions": len(manifest["functions"]),
             "max_abs_err": max_abs_error(study, case),
         },
     )

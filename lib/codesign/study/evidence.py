@@ -9,7 +9,7 @@ from typing import Protocol
 
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval, Ratio, median, ratio
-from codesign.schema import KINDS, Record
+from codesign.schema import KINDS, NATIVE, Record
 from codesign.study.words import ASIDE
 
 Key = tuple[str, str, str]  # engine (or "" for kinds without one), scope, block
@@ -47,6 +47,8 @@ class Evidence:
         Where records are read from.
     model, sparsity, batch, seq, threads, pruner
         The operating point. Dense records match whatever their sparsity and pruner.
+    isa
+        What our engines were compiled for; the others match always.
     """
 
     results: Source
@@ -56,6 +58,7 @@ class Evidence:
     seq: int = 128
     threads: int = 2
     pruner: str = "magnitude"
+    isa: str = NATIVE
     _cache: dict[str, list[Record]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def records(self, kind: str) -> list[Record]:
@@ -67,6 +70,8 @@ class Evidence:
 
     def _matches(self, record: Record) -> bool:
         if record["profile"] in ASIDE:  # does not mix with what the book is about
+            return False
+        if record.get("isa", NATIVE) != self.isa and record["engine"].startswith("tvm-"):
             return False
         return record["block"] == "dense" or (record["sparsity"] == self.sparsity and record["pruner"] == self.pruner)
 

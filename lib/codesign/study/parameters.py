@@ -18,6 +18,7 @@ from codesign.encoder import SCOPES
 from codesign.errors import InputError
 from codesign.measure import PROTOCOLS
 from codesign.prune import AS_FOUND, PRUNERS
+from codesign.schema import NATIVE
 from codesign.study.words import ASIDE
 
 
@@ -76,6 +77,7 @@ RULES: Mapping[str, Rule] = {
     "batch": Rule(int, low=1, high=256),
     "seq": Rule(int, low=1, high=512),
     "threads": Rule(int, low=1, high=256),
+    "isa": Rule(str, choices=(NATIVE, "avx2", "avx512")),
     "trials_per_task": Rule(int, low=1, high=100_000),
 }
 

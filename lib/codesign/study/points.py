@@ -12,6 +12,7 @@ from typing import Any
 from codesign.blocks import DENSE, BlockShape
 from codesign.engines import find
 from codesign.errors import InputError
+from codesign.schema import NATIVE
 from codesign.study.parameters import check
 
 #: The paper's best block shape: stands for all where one shape must.
@@ -81,10 +82,11 @@ class Point:
 
 @dataclass(frozen=True, order=True)
 class Case:
-    """An engine running a point."""
+    """An engine running a point; ``isa`` is what an engine that we compile is compiled for, as in `target_spec`."""
 
     engine: str
     point: Point
+    isa: str = NATIVE
 
     @property
     def pipeline(self) -> str:
@@ -102,15 +104,15 @@ class Case:
         return self.compiled and self.engine != "tvm-stock-default"
 
     def __str__(self) -> str:
-        return f"{self.engine} {self.point}"
+        return f"{self.engine} {self.point}" + ("" if self.isa == NATIVE else f" {self.isa}")
 
     def fields(self) -> dict[str, Any]:
         """The fields of a record that name this case."""
-        return {"engine": self.engine, **self.point.fields(), "dtype": find(self.engine).dtype}
+        return {"engine": self.engine, **self.point.fields(), "dtype": find(self.engine).dtype, "isa": self.isa}
 
     def key(self) -> str:
         """Directory name of the artefact."""
-        return f"{self.engine}-{self.point.key()}"
+        return f"{self.engine}-{self.point.key()}" + ("" if self.isa == NATIVE else f"-{self.isa}")
 
 
 def sweep(

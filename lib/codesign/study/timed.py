@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from codesign.measure import PROTOCOLS, Contender, run_session
 from codesign.measure.session import REFERENCES
 from codesign.records import Record
+from codesign.schema import NATIVE
 from codesign.study.chain import Study, say
 from codesign.study.compiled import artifact
 from codesign.study.points import Case, Point, by_scope
@@ -21,7 +23,9 @@ SPARSE = ("tvm-bsr", "deepsparse", "torch-bsr")
 OURS, STOCK = ("tvm-dense", "tvm-bsr"), ("tvm-stock-tuned", SLOW)
 
 
-def sessions(points: Sequence[Point], *, stock: bool, engines: Sequence[str] | None = None) -> list[list[Case]]:
+def sessions(
+    points: Sequence[Point], *, stock: bool, engines: Sequence[str] | None = None, isa: str = NATIVE
+) -> list[list[Case]]:
     """Say which cases are timed together.
 
     A session for each scope, with the references, the dense engines where the sweep has the dense point, and every
@@ -35,6 +39,8 @@ def sessions(points: Sequence[Point], *, stock: bool, engines: Sequence[str] | N
         Add TVM's own pipeline.
     engines
         All engines beside the references, instead of ours and the stock ones.
+    isa
+        What the engines that we compile are compiled for.
     """
     dense = points[0].dense
     chosen = [*OURS, *(STOCK if stock else ())] if engines is None else [e for e in engines if e not in REFERENCES]
@@ -45,17 +51,25 @@ def sessions(points: Sequence[Point], *, stock: bool, engines: Sequence[str] | N
     planned = [
         fixed + [Case(engine, point) for engine in sparse for point in group] for group in by_scope(points).values()
     ]
-    return planned + ([[*references, Case(SLOW, dense)]] if SLOW in chosen and dense in points else [])
+    planned += [[*references, Case(SLOW, dense)]] if SLOW in chosen and dense in points else []
+    return [[replace(case, isa=isa) if case.compiled else case for case in session] for session in planned]
 
 
-def compiled_cases(points: Sequence[Point], *, stock: bool, engines: Sequence[str] | None = None) -> list[Case]:
+def compiled_cases(
+    points: Sequence[Point], *, stock: bool, engines: Sequence[str] | None = None, isa: str = NATIVE
+) -> list[Case]:
     """Every case of the sessions that needs an artefact, once."""
-    planned = sessions(points, stock=stock, engines=engines)
+    planned = sessions(points, stock=stock, engines=engines, isa=isa)
     return list(dict.fromkeys(case for session in planned for case in session if case.compiled))
 
 
 def ensure_timed(
-    study: Study, points: Sequence[Point], *, stock: bool = True, engines: Sequence[str] | None = None
+    study: Study,
+    points: Sequence[Point],
+    *,
+    stock: bool = True,
+    engines: Sequence[str] | None = None,
+    isa: str = NATIVE,
 ) -> list[Record]:
     """Run every session that still needs it; return the `latency` records of all sessions, controls included.
 
@@ -66,7 +80,7 @@ def ensure_timed(
     MissingRecord
         If an artefact or, reading committed results, a record is missing.
     """
-    planned = sessions(points, stock=stock, engines=engines)
+    planned = sessions(points, stock=stock, engines=engines, isa=isa)
     if study.local:
         for number, cases in enumerate(planned, start=1):
             if _session_id(study, cases) is None:
@@ -111,7 +125,7 @@ def contender(study: Study, case: Case) -> Contender:
     sparsity: dict[str, Any] = {name: pattern[name] for name in ("block_sparsity", "element_sparsity")}
     return Contender(
         engine=case.engine,
-        point={**case.point.fields(), **sparsity},
+        point={**case.point.fields(), **sparsity, "isa": case.isa},
         checkpoint=where.checkpoint,
         artifact=artifact(study, case) if case.compiled else None,
         expected=where.expected,
