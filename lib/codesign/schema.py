@@ -71,6 +71,12 @@ NATIVE = "native"
 ISA: dict[str, Schema] = {"isa": _one_of(NATIVE, "avx2", "avx512")}
 WAS_NATIVE = {"isa": NATIVE}
 
+#: What a kernel of a compiled encoder is for, in the order in which a profile shows them; the linears come first.
+KERNEL_KINDS = (*("sparse linear", "dense linear"), "attention", "layer norm", "GELU", "embedding", "layout", "other")
+LINEARS = KERNEL_KINDS[:2]
+#: The inference as a whole, timed without looking at its kernels.
+WHOLE = "whole"
+
 MATRIX: Schema = {
     "type": "object",
     "properties": {
@@ -211,6 +217,21 @@ KINDS: dict[str, Kind] = {
             "rounds": _list_of(COUNT),
             "max_abs_err": AMOUNT,
             "settings": OBJECT,
+        },
+    ),
+    "profile": Kind(
+        "notebook 04_latency",
+        POINT
+        | ISA
+        | {
+            "engine": TEXT,
+            "target": TEXT,
+            "function": TEXT,
+            "function_kind": _one_of(*KERNEL_KINDS, WHOLE),
+            "calls": POSITIVE,
+            "median_ns": AMOUNT,
+            "samples_ns": _list_of(AMOUNT, minItems=1),
+            "max_abs_err": AMOUNT,
         },
     ),
     "ceiling": Kind(

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from codesign.compiler.operators import Attention, LayerNorm, Linear, ToFeatureMajor, ToTokenMajor, operator_of
 from codesign.compiler.tvm_compat import tirx, tvm
+from codesign.schema import KERNEL_KINDS
 
-#: Kinds, in the order in which a profile shows them. `RUNTIME` is what TVM's virtual machine does between kernels.
-SPARSE, DENSE, ATTENTION, LAYER_NORM, GELU, EMBEDDING, LAYOUT, OTHER, RUNTIME = KINDS = (
-    *("sparse linear", "dense linear", "attention", "layer norm", "GELU"),
-    *("embedding", "layout", "other", "runtime"),
-)
-LINEARS = (SPARSE, DENSE)
+SPARSE, DENSE, ATTENTION, LAYER_NORM, GELU, EMBEDDING, LAYOUT, OTHER = KINDS = KERNEL_KINDS
 
 #: Our operators; a `Linear` is told by its storage.
 _OURS = {Attention: ATTENTION, LayerNorm: LAYER_NORM, ToFeatureMajor: LAYOUT, ToTokenMajor: LAYOUT}

@@ -15,6 +15,7 @@ from codesign.records import code_digest
 from codesign.study.claims import NOT_MEASURED as NOT_MEASURED
 from codesign.study.claims import Verdict, amdahl_bound, attention_share, evaluate
 from codesign.study.evidence import Evidence, Source, median_ms
+from codesign.study.profiled import by_kind, outside_linears
 from codesign.study.words import shape_order, three_digits
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -27,7 +28,7 @@ Item = tuple[str, str]
 def numbers(results: Source, **point: object) -> dict[str, str]:
     """Return every number as key -> text. Keys read from the general to the particular, joined by dots."""
     evidence = Evidence(results, **point)  # type: ignore[arg-type]
-    parts = (points, stamp, patterns, compiles, tasks, tunings, latencies, ratios, best, claim_numbers)
+    parts = (points, stamp, patterns, compiles, tasks, tunings, latencies, ratios, best, profiles, claim_numbers)
     return {key: text for part in parts for key, text in part(evidence)}
 
 
@@ -180,6 +181,20 @@ def best(evidence: Evidence) -> Iterator[Item]:
                 if slow in evidence.latencies:
                     yield f"{name}.{scope}.over.{baseline}", times(evidence.speedup(slow, ("tvm-bsr", scope, block)))
         yield f"shapes.{scope}", str(len(found))
+
+
+def profiles(evidence: Evidence) -> Iterator[Item]:
+    """Yield how the time in kernels is divided: shares of the linears, of what is outside, and of each kind."""
+    for parts, records in evidence.profiles().items():
+        key = ".".join(("profile", *parts))
+        found = by_kind(records)
+        total = sum(found.values())
+        outside = outside_linears(records)
+        yield f"{key}.outside", f"{outside:.0%}"
+        yield f"{key}.linears", f"{1 - outside:.0%}"
+        yield f"{key}.kernels", milliseconds(total / 1e6)
+        for kind, ns in found.items():
+            yield f"{key}.{kind.lower().replace(' ', '_')}", f"{ns / total:.1%}"
 
 
 def claim_numbers(evidence: Evidence) -> Iterator[Item]:
