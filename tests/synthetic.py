@@ -112,3 +112,18 @@ def everything() -> list[Record]:
     patterns = [pattern(scope, block, 0.7 if block == "4x1" else 0.6) for scope, block in shapes]
     tasks = [task(scope, block, f"{scope}-{block}", 48) for scope, block in shapes]
     return [machine(), slow, related, *session(), *patterns, *tasks, *compared(), tuning(), tuning("tvm-stock-tuned")]
+
+
+def profile(engine: str, scope: str, block: str, kinds: Mapping[str, float], **changes: Any) -> list[Record]:
+    """Return one profile: a kernel of so many milliseconds for each kind, then the whole."""
+    who = {"engine": engine, "target": "cpu-2t", "isa": "native", "max_abs_err": 2e-6}
+    rows = [(f"kernel{i}", kind, 6, ms) for i, (kind, ms) in enumerate(kinds.items())]
+    rows.append(("main", "whole", 1, 1.05 * sum(kinds.values())))
+    return [
+        stamp("profile")
+        | point(scope, block)
+        | who
+        | {"function": name, "function_kind": kind, "calls": calls, "median_ns": ms * 1e6, "samples_ns": [ms * 1e6]}
+        | changes
+        for name, kind, calls, ms in rows
+    ]

@@ -16,13 +16,15 @@ from typing import Any
 from rich.console import Console
 
 from codesign import doctor, machine
+from codesign.blocks import DENSE
 from codesign.errors import BookFailed, InputError, MissingRecord, NotebookFailed, RecordError
 from codesign.records import new_run_id
+from codesign.runtime import ArtifactError
 from codesign.study import places
-from codesign.study.words import BENCH
+from codesign.study.words import BENCH, COMPILE
 
 #: Errors whose message is all that a user needs; anything else is a bug and keeps its traceback.
-EXPLAINED = (InputError, MissingRecord, RecordError, NotebookFailed, BookFailed)
+EXPLAINED = (InputError, MissingRecord, RecordError, NotebookFailed, BookFailed, ArtifactError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,12 +77,20 @@ def _parser() -> argparse.ArgumentParser:
     bench = command("bench", _bench)
     bench.add_argument("--model", default="bert-base", help="name, directory or hub id of a BERT encoder")
     bench.add_argument("--blocks", help="comma-separated shapes, as in 4x1,32x1 (default: those, or what fits)")
-    for name in ("scope", "sparsity", "pruner"):
-        bench.add_argument(f"--{name}", help="default: as the model was pruned already, or ours")
-    for name, value in (("batch", 1), ("seq", 128), ("threads", machine.describe().cores)):
-        bench.add_argument(f"--{name}", default=str(value), help=f"default: {value}")
     bench.add_argument("--engines", help="comma-separated, beside the references (default: tvm-dense,tvm-bsr)")
-    bench.add_argument("--trials", default="64", help="schedules tried for a task at most")
+
+    make = command("compile", _compile)
+    make.add_argument("model", metavar="MODEL", help="name, directory or hub id of a BERT encoder")
+    make.add_argument("--block", help="shape, as in 32x1, or dense (default: 32x1, or what fits)")
+    make.add_argument("--out", type=Path, metavar="DIR", help="where to put it (default: below build/artifacts)")
+
+    for added in (bench, make):
+        for name in ("scope", "sparsity", "pruner"):
+            added.add_argument(f"--{name}", help="default: as the model was pruned already, or ours")
+        for name, value in (("batch", 1), ("seq", 128), ("threads", machine.describe().cores)):
+            added.add_argument(f"--{name}", default=str(value), help=f"default: {value}")
+        added.add_argument("--isa", default="native", help="native (default), avx2 or avx512: what to compile for")
+        added.add_argument("--trials", default="64", help="schedules tried for a task at most")
     bench.add_argument("--json", metavar="FILE", help="write the rows as JSON, too; - for standard output, instead")
 
     command("headline", _headline)
@@ -148,23 +158,49 @@ def _bench(options: argparse.Namespace) -> None:
     """Time any encoder, pruned here or by somebody else, beside the engines one would otherwise use."""
     from codesign.study import bench
     from codesign.study.chain import open_study
-    from codesign.study.parameters import parse
 
-    names = ("scope", "sparsity", "pruner", "batch", "seq", "threads")
-    given: dict[str, Any] = {name: parse(name, text) for name in names if (text := getattr(options, name)) is not None}
-    given |= {name: tuple(text.split(",")) for name in ("blocks", "engines") if (text := getattr(options, name))}
-    trials = parse("trials_per_task", options.trials)
-    request = bench.Request(model=options.model, trials_per_task=trials, **given)
-    machine.cpus(request.threads)  # refuses more than there are
+    engines = {"engines": tuple(options.engines.split(","))} if options.engines else {}
+    request = _request(options, blocks=options.blocks, **engines)
     if options.json not in (None, "-") and not Path(options.json).resolve().parent.is_dir():
         raise InputError("json", options.json, "a file in a folder that exists, or -")
     plan = bench.plan(request)
-    records = bench.run(open_study("local", BENCH), plan.points, request.engines, trials)
+    study = open_study("local", BENCH)
+    records = bench.run(study, plan.points, request.engines, request.trials_per_task, request.isa)
     if options.json != "-":
         Console().print(bench.table(plan.points, bench.rows(records)))
     if options.json is not None:
-        text = json.dumps(bench.document(plan, records), indent=1, allow_nan=False) + "\n"
+        text = json.dumps(bench.document(plan, records, request.isa), indent=1, allow_nan=False) + "\n"
         sys.stdout.write(text) if options.json == "-" else Path(options.json).write_text(text)
+
+
+def _compile(options: argparse.Namespace) -> None:
+    """Prune (or take as found), tune and build an encoder into one directory that runs without torch."""
+    from codesign.compiler.artifact import refuse_other
+    from codesign.study import packaged
+    from codesign.study.chain import open_study
+
+    request = _request(options, blocks=None if options.block == DENSE else options.block)
+    if options.out is not None:
+        refuse_other(options.out)  # before looking at the model, which takes seconds
+    case = packaged.case_of(request, options.block)
+    made = packaged.package(open_study("local", COMPILE), case, request.trials_per_task, options.out)
+    Console().print(packaged.table(made))
+    print(f"{made.directory}\n{made.example()}")
+
+
+def _request(options: argparse.Namespace, blocks: str | None, **others: Any) -> Any:
+    """Read what `bench` and `compile` share."""
+    from codesign.study.bench import Request
+    from codesign.study.parameters import parse
+
+    names = ("scope", "sparsity", "pruner", "batch", "seq", "threads", "isa")
+    given: dict[str, Any] = {name: parse(name, text) for name in names if (text := getattr(options, name)) is not None}
+    if blocks:
+        given["blocks"] = tuple(blocks.split(","))
+    trials = parse("trials_per_task", options.trials)
+    request = Request(model=options.model, trials_per_task=trials, **given, **others)
+    machine.cpus(request.threads)  # refuses more than there are
+    return request
 
 
 def _doctor(options: argparse.Namespace) -> int:

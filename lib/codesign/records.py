@@ -97,7 +97,7 @@ class Results:
             Naming file and line of a record that is torn or breaks the schema.
         """
         path = self.path(kind)
-        fields = STAMP | KINDS[kind].fields
+        fields = STAMP | KINDS[kind].fields | KINDS[kind].absent
         for name in filters.keys() - fields.keys():
             raise InputError("filter", name, f"a field of {kind!r} records: {', '.join(fields)}")
         wanted = filters.items()
@@ -132,7 +132,7 @@ def _read_lines(path: Path, kind: str) -> Iterator[Record]:
             raise RecordError(f"{path}:{number}: not a JSON object: {error}") from None
         except RecordError as error:
             raise RecordError(f"{path}:{number}: {error}") from None
-        yield dict(record)
+        yield KINDS[kind].absent | record
 
 
 @functools.lru_cache(maxsize=1 << 14)

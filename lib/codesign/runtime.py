@@ -1,4 +1,4 @@
-"""Run a compiled encoder. Needs numpy and TVM's runtime, nothing else: no torch, no transformers, no compiler.
+"""Run a compiled encoder. Needs numpy, safetensors and TVM's runtime: no torch, no transformers, no compiler.
 
 Example
 -------
@@ -7,7 +7,8 @@ Example
     encoder = load("build/artifacts/my-model")
     hidden = encoder(input_ids, attention_mask)
 
-Loading an artefact runs the machine code in it: load only what you or somebody you trust has built.
+Loading an artefact runs the machine code in it: load only what you or somebody you trust has built. Digests find
+damage and mix-ups; they are no signature. The directory is described in `codesign.compiler.artifact`.
 """
 
 from __future__ import annotations
@@ -16,20 +17,41 @@ import hashlib
 import json
 import os
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-#: Version of the directory layout below.
-FORMAT = 1
-#: Files of an artefact. ``params.npz`` holds plain arrays (no pickles), in the order of the manifest's ``params``.
-MANIFEST, LIBRARY, PARAMS = "manifest.json", "lib.so", "params.npz"
+#: Version of the directory layout.
+FORMAT = 2
+#: Files of an artefact.
+MANIFEST, LIBRARY, PARAMS = "manifest.json", "lib.so", "params.safetensors"
+
+#: What the manifest must say for an artefact to be loaded, and in which type.
+_NEEDED = {
+    "batch": int,
+    "seq": int,
+    "vocabulary": int,
+    "target": dict,
+    "requires": list,
+    "params": list,
+    "sha256": dict,
+}
 
 
 class ArtifactError(ValueError):
     """An artefact is incomplete, damaged, or made for something else; the message says which file and why."""
+
+
+def cpu_flags() -> set[str]:
+    """Instruction sets of this CPU, by the names that Linux gives them; empty where it does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    return set(next((line for line in lines if line.startswith("flags")), "").partition(":")[2].split())
 
 
 @contextmanager
@@ -48,9 +70,10 @@ def _without_torch() -> Any:
 class Encoder:
     """A loaded artefact: token ids and mask in, last hidden state out."""
 
-    def __init__(self, manifest: dict[str, Any], function: Any, params: list[Any], tensor: Any) -> None:
+    def __init__(self, manifest: dict[str, Any], machine: Any, params: list[Any], tensor: Any) -> None:
         self.manifest = manifest
-        self._function, self._params, self._tensor = function, params, tensor
+        self._machine, self._params, self._tensor = machine, params, tensor
+        self._function = machine["main"]
 
     def __call__(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
         """Encode one batch.
@@ -80,6 +103,45 @@ class Encoder:
         inputs = (self._tensor(np.ascontiguousarray(a)) for a in (input_ids, attention_mask))
         return self._function(*inputs, *self._params).numpy()
 
+    def profile(self, input_ids: np.ndarray, attention_mask: np.ndarray, runs: int) -> list[dict[str, list[int]]]:
+        """Time every function that an inference calls.
+
+        The clock is read right before and right after each call. A time includes a few microseconds of the
+        interpreter's own, as calling an empty function shows; what happens between calls is not counted.
+
+        Parameters
+        ----------
+        input_ids, attention_mask
+            As for a call.
+        runs
+            Inferences.
+
+        Returns
+        -------
+        list[dict[str, list[int]]]
+            For each run: function -> nanoseconds of each of its calls, in order.
+        """
+        times: dict[str, list[int]] = {}
+        started = 0
+
+        def instrument(function: Any, symbol: str, before: bool, result: Any, *arguments: Any) -> int:
+            nonlocal started
+            if not before:
+                times.setdefault(symbol, []).append(time.perf_counter_ns() - started)
+            started = time.perf_counter_ns()
+            return 0  # go on and run the function
+
+        found = []
+        self._machine.set_instrument(instrument)
+        try:
+            for _ in range(runs):
+                self(input_ids, attention_mask)
+                found.append(dict(times))
+                times.clear()
+        finally:
+            self._machine.set_instrument(lambda *_: 0)
+        return found
+
 
 def load(directory: str | Path, threads: int | None = None) -> Encoder:
     """Load an artefact.
@@ -90,14 +152,15 @@ def load(directory: str | Path, threads: int | None = None) -> Encoder:
     Parameters
     ----------
     directory
-        Made by `codesign.compiler.build`.
+        Made by `codesign compile` or `codesign.compiler.build`.
     threads
         Must be what the artefact was compiled for, which is the default.
 
     Raises
     ------
     ArtifactError
-        If a file is missing, damaged or of another version, or ``threads`` differs.
+        If a file is missing, damaged, foreign or of another version, this CPU lacks an instruction set that the code
+        uses, or ``threads`` differs.
     """
     directory = Path(directory)
     manifest = _manifest(directory)
@@ -114,28 +177,47 @@ def load(directory: str | Path, threads: int | None = None) -> Encoder:
     if compiled > 1 and len(cores) >= compiled:
         tvm.get_global_func("runtime.config_threadpool")(1, compiled)
         os.sched_setaffinity(0, {cores[0]})
+    return Encoder(manifest, machine, _params(directory / PARAMS, manifest["params"]), tvm.runtime.tensor)
+
+
+def _params(path: Path, names: list[str]) -> list[Any]:
+    """Copy the arrays out of the mapped file one by one, to the alignment that kernels need."""
+    import tvm.runtime
+    from safetensors import SafetensorError, safe_open
+
     try:
-        with np.load(directory / PARAMS, allow_pickle=False) as file:
-            params = [tvm.runtime.tensor(file[f"p{index}"]) for index in range(len(manifest["params"]))]
-    except (OSError, KeyError, ValueError) as error:
-        raise ArtifactError(f"{directory / PARAMS}: {error}") from error
-    return Encoder(manifest, machine["main"], params, tvm.runtime.tensor)
+        with safe_open(path, framework="np") as file:
+            return [tvm.runtime.tensor(file.get_tensor(name)) for name in names]
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(f"{path}: {error}") from error
 
 
 def _manifest(directory: Path) -> dict[str, Any]:
+    """Read the manifest and check everything that it promises, before any code is loaded."""
     path = directory / MANIFEST
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text())
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: {error}") from error
-    if manifest.get("format") != FORMAT:
-        raise ArtifactError(f"{path}: format {manifest.get('format')!r}, this runtime reads {FORMAT}")
-    for name, key in ((LIBRARY, "library_sha256"), (PARAMS, "params_sha256")):
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else manifest
+        raise ArtifactError(f"{path}: format {found!r}, this runtime reads {FORMAT}: compile it again")
+    for name, kind in _NEEDED.items():
+        if not isinstance(manifest.get(name), kind):
+            raise ArtifactError(f"{path}: {name} is {manifest.get(name)!r}, not the {kind.__name__} it should be")
+    lacking = sorted(set(manifest["requires"]) - cpu_flags())
+    if lacking:
+        target = manifest["target"]
+        raise ArtifactError(
+            f"{directory}: compiled for {target.get('mcpu')}, and this CPU lacks {', '.join(lacking)}: "
+            "compile it for this machine, or with --isa avx2"
+        )
+    for name in (LIBRARY, PARAMS):
         try:
             with (directory / name).open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise ArtifactError(f"{directory / name}: {error}") from error
-        if digest != manifest[key]:
+        if digest != manifest["sha256"].get(name):
             raise ArtifactError(f"{directory / name}: not the file that was built (digest differs), build it again")
     return manifest

@@ -66,6 +66,17 @@ POINT: dict[str, Schema] = {
     "dtype": _one_of("float32", "bfloat16"),
 }
 
+#: What an encoder was compiled for: the machine's own instruction set, which it always was at first, or a named one.
+NATIVE = "native"
+ISA: dict[str, Schema] = {"isa": _one_of(NATIVE, "avx2", "avx512")}
+WAS_NATIVE = {"isa": NATIVE}
+
+#: What a kernel of a compiled encoder is for, in the order in which a profile shows them; the linears come first.
+KERNEL_KINDS = (*("sparse linear", "dense linear"), "attention", "layer norm", "GELU", "embedding", "layout", "other")
+LINEARS = KERNEL_KINDS[:2]
+#: The inference as a whole, timed without looking at its kernels.
+WHOLE = "whole"
+
 MATRIX: Schema = {
     "type": "object",
     "properties": {
@@ -84,12 +95,14 @@ MATRIX: Schema = {
 class Kind:
     """What makes records of one kind, and their fields beyond `STAMP`. Times are in the unit the name ends in.
 
-    Records made before the `later` fields existed lack them, and can be read all the same.
+    Records made before the `later` fields existed lack them, and can be read all the same; what they would have said is
+    in `absent`, where that is known.
     """
 
     producer: str
     fields: dict[str, Schema]
     later: dict[str, Schema] = field(default_factory=dict)
+    absent: dict[str, Any] = field(default_factory=dict)
 
 
 KINDS: dict[str, Kind] = {
@@ -131,6 +144,8 @@ KINDS: dict[str, Kind] = {
             "functions": COUNT,
             "max_abs_err": AMOUNT,
         },
+        later=ISA,
+        absent=WAS_NATIVE,
     ),
     "task": Kind(
         "notebook 03_tune",
@@ -150,6 +165,8 @@ KINDS: dict[str, Kind] = {
             "best_ns": _or_null(AMOUNT),
             "decisions": _or_null(OBJECT),
         },
+        later=ISA,
+        absent=WAS_NATIVE,
     ),
     "tuning": Kind(
         "notebook 03_tune",
@@ -163,6 +180,8 @@ KINDS: dict[str, Kind] = {
             "failed_trials": COUNT,
             "curve": _list_of(_list_of(_or_null(AMOUNT), minItems=3, maxItems=3)),
         },
+        later=ISA,
+        absent=WAS_NATIVE,
     ),
     "latency": Kind(
         "notebook 04_latency",
@@ -184,7 +203,8 @@ KINDS: dict[str, Kind] = {
             "flagged": FLAG,
             "flag_reason": _or_null({"type": "string"}),
         },
-        later={"peak_rss_bytes": _or_null(COUNT), "disk_bytes": _or_null(COUNT)},
+        later={"peak_rss_bytes": _or_null(COUNT), "disk_bytes": _or_null(COUNT)} | ISA,
+        absent=WAS_NATIVE,
     ),
     "protocol": Kind(
         "notebook 04_latency",
@@ -197,6 +217,23 @@ KINDS: dict[str, Kind] = {
             "rounds": _list_of(COUNT),
             "max_abs_err": AMOUNT,
             "settings": OBJECT,
+        },
+        later=ISA,
+        absent=WAS_NATIVE,
+    ),
+    "profile": Kind(
+        "notebook 04_latency",
+        POINT
+        | ISA
+        | {
+            "engine": TEXT,
+            "target": TEXT,
+            "function": TEXT,
+            "function_kind": _one_of(*KERNEL_KINDS, WHOLE),
+            "calls": POSITIVE,
+            "median_ns": AMOUNT,
+            "samples_ns": _list_of(AMOUNT, minItems=1),
+            "max_abs_err": AMOUNT,
         },
     ),
     "ceiling": Kind(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +21,7 @@ TOLERANCE = 1e-4
 #: Runs an artefact where nothing but numpy and TVM can be imported; prints what it imported of the rest.
 ALONE = """
 import sys
-for name in ("torch", "transformers", "xgboost", "openvino"):
+for name in ("torch", "transformers", "xgboost", "openvino", "scipy", "pandas", "matplotlib", "rich", "jsonschema"):
     sys.modules[name] = None
 import numpy as np
 from codesign.runtime import load
@@ -115,27 +113,6 @@ def test_a_missing_task_is_an_error_and_leaves_the_old_artifact(
         build(lowered, tmp_path / "db", artifact)
     assert (artifact / runtime.MANIFEST).read_bytes() == before
     assert [path.name for path in artifact.parent.iterdir()] == [artifact.name], "nothing half-written beside it"
-
-
-@pytest.mark.parametrize("name", [runtime.LIBRARY, runtime.PARAMS, runtime.MANIFEST])
-def test_a_damaged_or_missing_file_is_refused(name: str, artifact: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(artifact, copy)
-    (copy / name).write_bytes((copy / name).read_bytes()[:-40])
-    with pytest.raises(runtime.ArtifactError, match=name):
-        runtime.load(copy)
-    (copy / name).unlink()
-    with pytest.raises(runtime.ArtifactError, match=name):
-        runtime.load(copy)
-
-
-def test_another_format_is_refused(artifact: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(artifact, copy)
-    manifest = json.loads((copy / runtime.MANIFEST).read_text())
-    (copy / runtime.MANIFEST).write_text(json.dumps({**manifest, "format": 99}))
-    with pytest.raises(runtime.ArtifactError, match="format 99"):
-        runtime.load(copy)
 
 
 def test_inputs_that_would_read_out_of_bounds_are_refused(artifact: Path) -> None:

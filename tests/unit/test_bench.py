@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,8 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
     """What would have been measured; the records are invented."""
     calls: list[object] = []
 
-    def run(study: object, points: object, engines: object, trials: object) -> list[dict[str, Any]]:
-        calls.append((points, engines, trials))
+    def run(study: object, points: object, engines: object, trials: object, isa: object) -> list[dict[str, Any]]:
+        calls.append((points, engines, trials, isa))
         return SESSION
 
     monkeypatch.setattr(bench, "run", run)
@@ -71,6 +72,7 @@ SESSION = [
         (["--seq", "513"], "did you mean 512?"),
         (["--threads", "200"], "the CPUs this process may use"),
         (["--trials", "0"], "trials_per_task=0"),
+        (["--isa", "avx3"], "expected one of native, avx2, avx512"),
         (["--engines", "tvm-bsr,openvin"], "did you mean openvino?"),
         (["--engines", "openvino"], "at least one of tvm-bsr, deepsparse, torch-bsr"),
         (["--pruner", "as-found"], "a model with zeros in its all weights"),
@@ -147,6 +149,20 @@ def test_engines_that_use_zeros_run_every_shape_and_the_others_one() -> None:
     assert [case.engine for case in slow] == ["torch-eager", "openvino", "tvm-stock-default"]
 
 
+def test_an_isa_is_that_of_the_engines_we_compile() -> None:
+    points = plan(Request("bert-tiny", isa="avx2", **LOAD)).points
+    (session,) = timed.sessions(points, engines=timed.OURS, isa="avx2")
+    assert {case.engine: case.isa for case in session} == {
+        "torch-eager": "native",
+        "openvino": "native",
+        "tvm-dense": "avx2",
+        "tvm-bsr": "avx2",
+    }
+    narrow = session[-1]
+    native = dataclasses.replace(narrow, isa="native")
+    assert (narrow.key(), narrow.fields()["isa"]) == (f"{native.key()}-avx2", "avx2")
+
+
 def test_rows_relate_every_engine_to_the_dense_ones_of_its_session() -> None:
     rows = {(row["engine"], row["block"]): row for row in bench.rows(SESSION)}
     assert len(rows) == 5
@@ -178,8 +194,8 @@ def test_json_on_standard_output_is_json_and_nothing_else(
     document = json.loads(capsys.readouterr().out)
     assert [row["engine"] for row in document["rows"]] == ["torch-eager", "openvino", "tvm-dense", "tvm-bsr", "tvm-bsr"]
     assert document["model"] == "bert-tiny"
-    ((points, engines, trials),) = ran
-    assert ([point.block for point in points], engines, trials) == (["32x1"], timed.OURS, 8)
+    ((points, engines, trials, isa),) = ran
+    assert ([point.block for point in points], engines, trials, isa) == (["32x1"], timed.OURS, 8, "native")
     assert cli.main([*common, "--json", str(tmp_path / "rows.json")]) == 0
     assert json.loads((tmp_path / "rows.json").read_text()) == document
     assert "tvm-bsr" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from synthetic import compared, latency, pattern, point, session, task, tuning
+from synthetic import compared, latency, pattern, point, profile, session, task, tuning
 
 from codesign.study import figures, places
 from codesign.study.crossover import crossovers
@@ -34,6 +34,12 @@ COMPARED = compared()
 DRAWINGS = {
     "latency_bars": figures.latency_bars(session()),
     "masks": figures.masks({"4x1": np.eye(8), "32x1": np.ones((8, 8))}, crop=8),
+    "operator_profile": figures.operator_profile(
+        [
+            *profile("tvm-dense", "none", "dense", {"dense linear": 40.0, "attention": 2.0}),
+            *profile("tvm-bsr", "all", "32x1", {"sparse linear": 8.0, "attention": 1.5, "layer norm": 0.5}),
+        ]
+    ),
     "protocol": figures.protocol(),
     "retained_norm": figures.retained_norm([pattern("attention", "4x1", 0.7), pattern("attention", "32x1", 0.6)]),
     "task_map": figures.task_map([task("all", "32x1", "a", 48)]),

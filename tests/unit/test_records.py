@@ -52,11 +52,22 @@ def results(tmp_path: Path) -> Results:
     return Results("local", tmp_path)
 
 
+def test_a_record_from_before_a_field_reads_as_what_it_was(results: Results) -> None:
+    old = latency()
+    assert "isa" not in old
+    results.append(old)
+    results.append(latency(isa="avx2"))
+    assert [record["isa"] for record in results.read("latency")] == ["native", "avx2"]
+    assert len(results.read("latency", isa="native")) == len(results.read("latency", isa="avx2")) == 1
+    with pytest.raises(RecordError, match="isa"):
+        results.append(latency(isa="avx3"))
+
+
 def test_what_is_written_is_read_back(results: Results) -> None:
     results.append(latency(engine="openvino"))
     results.append(latency())
     assert [record["engine"] for record in results.read("latency")] == ["openvino", "torch-eager"]
-    assert results.read("latency", engine="openvino", block="32x1") == [latency(engine="openvino")]
+    assert results.read("latency", engine="openvino", block="32x1") == [latency(engine="openvino", isa="native")]
     assert results.path("latency").read_text().startswith('{"schema_version": 1, "kind": "latency"')
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
-from codesign.compiler.database import RECORDS, WORKLOADS, open_database
+from codesign import __version__
+from codesign.blocks import DENSE
+from codesign.compiler.artifact import TUNING, appearing, digest_of_files
+from codesign.compiler.database import open_database
 from codesign.compiler.expand import chosen, default, expand
+from codesign.compiler.kinds import kinds
 from codesign.compiler.lower import Lowered
 from codesign.compiler.operators import operator_of
-from codesign.compiler.tasks import check_complete
-from codesign.compiler.tvm_compat import relax, tirx, tvm
+from codesign.compiler.tasks import check_complete, extract_tasks
+from codesign.compiler.tvm_compat import ms, relax, tirx, tvm
 from codesign.runtime import FORMAT, LIBRARY, MANIFEST, PARAMS
 
 Manifest = dict[str, Any]
@@ -38,52 +39,68 @@ def build(lowered: Lowered, database: Path | None, out: Path) -> Manifest:
     Returns
     -------
     dict
-        The manifest, as saved.
+        The manifest, as saved; `codesign.compiler.artifact` describes it.
 
     Raises
     ------
     codesign.compiler.MissingTask
         If the database lacks a task of this model.
+    InputError
+        If ``out`` is something else than an artefact.
     """
-    module = lowered.module
     spec = lowered.spec
-    if database is not None:
-        opened = open_database(database, spec)
-        check_complete(lowered, opened, str(database))
-        with spec.target, opened:
-            module = relax.transform.MetaScheduleApplyDatabase(enable_warning=True)(module)
-    decisions = _decisions(module, lowered)
-    module = expand(module, spec)
-    params = lowered.params
-    if lowered.pipeline == "stock":
-        module, params = _prepacked(module, lowered)
-    with spec.target:
-        executable = tvm.compile(module, target=spec.target)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-        work = Path(scratch)
+    with appearing(out) as work:
+        module = lowered.module
+        if database is not None:
+            opened = open_database(database, spec)
+            check_complete(lowered, opened, str(database))
+            _keep_records(lowered, opened, work / TUNING)
+            with spec.target, opened:
+                module = relax.transform.MetaScheduleApplyDatabase(enable_warning=True)(module)
+        decisions = _decisions(module, lowered)
+        module, params = expand(module, spec), lowered.params
+        if lowered.pipeline == "stock":
+            module, params = _prepacked(module, lowered)
+        with spec.target:
+            executable = tvm.compile(module, target=spec.target)
         executable.export_library(str(work / LIBRARY))
-        np.savez(work / PARAMS, allow_pickle=False, **{f"p{i}": array for i, array in enumerate(params.values())})
+        # safetensors writes the memory of an array as it lies, whatever its strides
+        save_file({name: np.ascontiguousarray(array) for name, array in params.items()}, work / PARAMS)
+        (work / PARAMS).chmod((work / LIBRARY).stat().st_mode & 0o666)  # it was written for its owner alone
         manifest: Manifest = {
             "format": FORMAT,
             "pipeline": lowered.pipeline,
             "batch": lowered.batch,
             "seq": lowered.seq,
             "vocabulary": lowered.vocabulary,
-            "target": spec.fields(),
-            "params": list(params),
+            "block": DENSE if lowered.block is None else str(lowered.block),
             "bsr_linears": lowered.bsr_linears,
             "dense_linears": lowered.dense_linears,
-            "functions": sum(isinstance(f, tirx.PrimFunc) for _, f in lowered.module.functions_items()),
+            "target": spec.fields(),
+            "requires": spec.requires(),
+            "params": list(params),
+            "functions": kinds(module),
             "decisions": decisions,
-            "database": None if database is None else _digest([database / WORKLOADS, database / RECORDS]),
-            "library_sha256": _digest([work / LIBRARY]),
-            "params_sha256": _digest([work / PARAMS]),
-            "tvm": tvm.__version__,
+            "sha256": {
+                **{name: digest_of_files([work / name]) for name in (LIBRARY, PARAMS)},
+                TUNING: digest_of_files(sorted((work / TUNING).iterdir())) if database is not None else None,
+                "weights": lowered.weights,
+            },
+            "versions": {"codesign": __version__, "tvm": tvm.__version__},
         }
-        (work / MANIFEST).write_text(json.dumps(manifest, indent=1))
-        _replace(work, out)
+        (work / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return manifest
+
+
+def _keep_records(lowered: Lowered, opened: ms.Database, folder: Path) -> None:
+    """Copy the best record of every task of the model into a database of its own."""
+    kept = open_database(folder, lowered.spec, create=True)
+    for task in extract_tasks([lowered]):
+        best = opened.query_tuning_record(task.module, lowered.spec.target, "main")
+        workload = kept.commit_workload(task.module)
+        kept.commit_tuning_record(
+            ms.database.TuningRecord(best.trace, workload, best.run_secs, best.target, best.args_info)
+        )
 
 
 def _decisions(module: tvm.IRModule, lowered: Lowered) -> dict[str, dict[str, Any]]:
@@ -106,21 +123,3 @@ def _prepacked(module: tvm.IRModule, lowered: Lowered) -> tuple[tvm.IRModule, di
     packed = machine["main_transform_params"]([tvm.runtime.tensor(array) for array in lowered.params.values()])
     del module["main_transform_params"]
     return module, {f"packed{index}": tensor.numpy() for index, tensor in enumerate(packed)}
-
-
-def _digest(paths: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 24):
-                digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _replace(work: Path, out: Path) -> None:
-    """Put a finished directory where a finished one belongs."""
-    fresh = out.with_name(f".{out.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.copytree(work, fresh, copy_function=os.link)
-    shutil.rmtree(out, ignore_errors=True)
-    fresh.rename(out)

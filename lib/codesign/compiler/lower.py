@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from codesign.blocks import BlockShape
+from codesign.compiler.artifact import digest_of_weights
 from codesign.compiler.feature_major import rewrite
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import Schedule, relax, silenced, tirx, tvm
@@ -25,7 +26,8 @@ PIPELINES = ("codesign", "stock")
 class Lowered:
     """A model ready to be tuned or built.
 
-    ``params`` holds the weight arguments of ``main``, in order. ``vocabulary`` bounds the token ids.
+    ``params`` holds the weight arguments of ``main``, in order. ``vocabulary`` bounds the token ids. ``block`` is the
+    shape that sparse weights are stored in; ``weights`` a digest of all weights before that.
     """
 
     module: tvm.IRModule
@@ -37,6 +39,8 @@ class Lowered:
     vocabulary: int
     bsr_linears: int
     dense_linears: int
+    block: BlockShape | None
+    weights: str
 
 
 def lower_encoder(
@@ -111,7 +115,10 @@ def _lower(
         )(module)
         if pipeline == "stock":
             module = _free_weight_layouts(module)
-    return Lowered(module, params, pipeline, spec, batch, seq, int(model.config.vocab_size), *stored)
+    vocabulary = int(model.config.vocab_size)
+    stored_in = block if stored[0] else None
+    weights = digest_of_weights(imported.arrays)
+    return Lowered(module, params, pipeline, spec, batch, seq, vocabulary, *stored, stored_in, weights)
 
 
 def _free_weight_layouts(module: tvm.IRModule) -> tvm.IRModule:

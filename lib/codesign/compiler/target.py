@@ -8,6 +8,14 @@ from functools import cached_property
 from codesign import machine
 from codesign.compiler.tvm_compat import tvm
 from codesign.errors import InputError
+from codesign.runtime import cpu_flags
+
+#: LLVM feature -> its flag in ``/proc/cpuinfo``, for what LLVM may use in numerical code without being asked.
+_FLAGS = {name: name for name in ("avx", "avx2", "bmi2", "f16c", "fma", "gfni")} | {
+    **{"bmi": "bmi1", "lzcnt": "abm", "avxvnni": "avx_vnni"},
+    **{f"avx512{name}": f"avx512{name}" for name in ("bw", "cd", "dq", "f", "ifma", "vbmi", "vl")},
+    **{f"avx512{name}": f"avx512_{name}" for name in ("bf16", "bitalg", "fp16", "vbmi2", "vnni", "vpopcntdq")},
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,14 @@ class TargetSpec:
     def target(self) -> tvm.target.Target:
         """The TVM target."""
         return tvm.target.Target({"kind": "llvm", "mcpu": self.mcpu, "num-cores": self.threads})
+
+    def requires(self) -> list[str]:
+        """Flags in ``/proc/cpuinfo`` that a CPU needs to run the code.
+
+        Those that this machine hides (a virtual machine may) are left out: code is run here before it counts.
+        """
+        features = {str(name) for name in tvm.get_global_func("target.llvm_get_cpu_features")(self.target)}
+        return sorted({flag for feature, flag in _FLAGS.items() if feature in features} & cpu_flags())
 
     def fields(self) -> dict[str, object]:
         """Plain form for a manifest or a worker process."""

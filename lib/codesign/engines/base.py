@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,6 +14,17 @@ from codesign.errors import InputError
 
 #: Runs the encoder once on the job's inputs; returns last_hidden_state, float32[batch, seq, hidden].
 Call = Callable[[], np.ndarray]
+
+
+@runtime_checkable
+class Profiled(Protocol):
+    """A call that can tell its kernels apart."""
+
+    def __call__(self) -> np.ndarray:
+        """Run the encoder once."""
+
+    def profile(self, runs: int) -> list[dict[str, list[int]]]:
+        """For each run: kernel -> nanoseconds of each of its calls."""
 
 
 class Refused(RuntimeError):

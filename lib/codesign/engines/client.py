@@ -112,6 +112,17 @@ class Worker:
         answer = self._ask("run", calls=calls, discard=discard)
         return answer["samples_ns"], answer["discarded_ns"]
 
+    def profile(self, *, runs: int, discard: int) -> list[dict[str, list[int]]]:
+        """Make ``discard`` calls and then ``runs`` more; return, for each of these, kernel -> ns of each of its calls.
+
+        Raises
+        ------
+        EngineRefused
+            When the engine cannot look at its kernels; only our compiled ones can.
+        """
+        found: list[dict[str, list[int]]] = self._ask("profile", runs=runs, discard=discard)["profile"]
+        return found
+
     def peak_rss_bytes(self) -> int:
         """Return the most memory that the process has ever had resident."""
         return int(self._ask("memory")["peak_rss_bytes"])

@@ -7,6 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from codesign.engines.base import Call, Engine, Job, missing
+from codesign.runtime import Encoder, load
+
+
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """An encoder with its inputs; see `codesign.engines.base.Profiled`."""
+
+    encoder: Encoder
+    input_ids: np.ndarray
+    attention_mask: np.ndarray
+
+    def __call__(self) -> np.ndarray:
+        return self.encoder(self.input_ids, self.attention_mask)
+
+    def profile(self, runs: int) -> list[dict[str, list[int]]]:
+        return self.encoder.profile(self.input_ids, self.attention_mask, runs)
 
 
 @dataclass
@@ -17,15 +33,7 @@ class TVM(Engine):
         return missing("tvm")
 
     def prepare(self, job: Job) -> Call:
-        from codesign.runtime import load
-
-        encoder = load(job.require_artifact(), threads=job.threads)
-        input_ids, attention_mask = job.load_inputs()
-
-        def call() -> np.ndarray:
-            return encoder(input_ids, attention_mask)
-
-        return call
+        return _Loaded(load(job.require_artifact(), threads=job.threads), *job.load_inputs())
 
     def settings(self, job: Job) -> dict[str, object]:
         return {"num_threads": job.threads}

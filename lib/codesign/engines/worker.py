@@ -2,12 +2,13 @@
 
 It reads one JSON request a line and answers each with one JSON line:
 
-=========================================  ==========================================================
-``{"do": "prepare", "job": {...}}``        ``{"seconds": 1.5, "settings": {...}}``
-``{"do": "output", "path": "out.npy"}``    ``{"call_ns": 12}``: one call, its output saved as float32
-``{"do": "run", "calls": 9, "discard": 3}``  ``{"samples_ns": [9 numbers], "discarded_ns": [3 numbers]}``
-``{"do": "memory"}``                       ``{"peak_rss_bytes": 12}``: most that was ever resident
-=========================================  ==========================================================
+=============================================  ========================================================
+``{"do": "prepare", "job": {...}}``            ``{"seconds": 1.5, "settings": {...}}``
+``{"do": "output", "path": "out.npy"}``        ``{"call_ns": 12}``: one call, its output saved as float32
+``{"do": "run", "calls": 9, "discard": 3}``    ``{"samples_ns": [9 numbers], "discarded_ns": [3 numbers]}``
+``{"do": "profile", "runs": 9, "discard": 3}``  ``{"profile": [9 objects]}``: kernel -> ns of each call, for each run
+``{"do": "memory"}``                           ``{"peak_rss_bytes": 12}``: most that was ever resident
+=============================================  ========================================================
 
 An exception is answered with ``{"error": "...", "refused": false}``, and the worker lives on; ``refused`` says that the
 engine takes no such job. The worker ends when its input does. It imports nothing but numpy and what its engine needs.
@@ -30,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from codesign.engines import Job, find
-from codesign.engines.base import Call, Refused
+from codesign.engines.base import Call, Profiled, Refused
 
 Answer = dict[str, Any]
 
@@ -58,6 +59,12 @@ class _Worker:
         times = [_timed(call)[1] for _ in range(discard + calls)]
         return {"samples_ns": times[discard:], "discarded_ns": times[:discard]}
 
+    def profile(self, runs: int, discard: int) -> Answer:
+        call = self._prepared()
+        if not isinstance(call, Profiled):
+            raise Refused("this engine does not tell its kernels apart")
+        return {"profile": call.profile(discard + runs)[discard:]}
+
     def memory(self) -> Answer:
         (kib,) = re.findall(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
         return {"peak_rss_bytes": 1024 * int(kib)}
@@ -84,6 +91,7 @@ def main() -> None:
         "prepare": worker.prepare,
         "output": worker.output,
         "run": worker.run,
+        "profile": worker.profile,
         "memory": worker.memory,
     }
     for line in sys.stdin:

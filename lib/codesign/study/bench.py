@@ -19,6 +19,7 @@ from codesign.measure import Interval, median, ratio
 from codesign.prune import AS_FOUND
 from codesign.prune.found import Fit, best, fits, pruned_matrices
 from codesign.records import Record
+from codesign.schema import NATIVE
 from codesign.study.chain import Study, say
 from codesign.study.compiled import ensure_built
 from codesign.study.evidence import flagged, key_of
@@ -52,6 +53,7 @@ class Request:
     threads: int
     trials_per_task: int
     engines: tuple[str, ...] = OURS
+    isa: str = NATIVE
     scope: str | None = None
     pruner: str | None = None
     blocks: tuple[str, ...] | None = None
@@ -138,14 +140,16 @@ def _named(name: str, model: BertModel) -> tuple[str, int]:
     return str(Path(name).resolve()), checksum & 0x7FFFFFFF
 
 
-def run(study: Study, points: Sequence[Point], engines: Sequence[str], trials_per_task: int) -> list[Record]:
+def run(
+    study: Study, points: Sequence[Point], engines: Sequence[str], trials_per_task: int, isa: str = NATIVE
+) -> list[Record]:
     """Take the points through the whole chain, doing what is not there yet; return the `latency` records."""
-    cases = compiled_cases(points, engines=engines)
+    cases = compiled_cases(points, engines=engines, isa=isa)
     ensure_pruned(study, points)
     if tuned := [case for case in cases if case.tuned]:
         ensure_tuned(study, tuned, trials_per_task)
     ensure_built(study, cases)
-    return ensure_timed(study, points, engines=engines)
+    return ensure_timed(study, points, engines=engines, isa=isa)
 
 
 def rows(records: Sequence[Record]) -> list[Row]:
@@ -185,13 +189,13 @@ def _interval(found: Interval) -> dict[str, float]:
     return {"value": found.value, "low": found.low, "high": found.high}
 
 
-def document(plan: Plan, records: Sequence[Record]) -> dict[str, Any]:
+def document(plan: Plan, records: Sequence[Record], isa: str = NATIVE) -> dict[str, Any]:
     """Everything that was found, as one JSON object."""
     found = [{**asdict(fit), "block": str(fit.block)} for fit in plan.found]
     point = asdict(plan.points[-1])
     del point["block"]  # each row has its own
     stamped = {name: records[0][name] for name in ("machine_id", "versions", "commit")}
-    return {**point, **stamped, "found": found, "rows": rows(records)}
+    return {**point, **stamped, "isa": isa, "found": found, "rows": rows(records)}
 
 
 def table(points: Sequence[Point], found: Sequence[Row]) -> Table:

@@ -30,7 +30,7 @@ def lower(study: Study, case: Case) -> Lowered:
         block=None if case.block == DENSE else BlockShape.parse(case.block),
         batch=point.batch,
         seq=point.seq,
-        spec=target_spec(point.threads),
+        spec=target_spec(point.threads, case.isa),
         pipeline=case.pipeline,
     )
 
@@ -112,7 +112,7 @@ def ensure_built(study: Study, cases: Sequence[Case]) -> list[Record]:
 
 
 def _build(study: Study, case: Case) -> None:
-    spec = target_spec(case.point.threads)
+    spec = target_spec(case.point.threads, case.isa)
     tuned: Path | None = None
     if case.tuned:
         tuned = database(study, spec)
@@ -131,7 +131,7 @@ def _build(study: Study, case: Case) -> None:
             "build_s": seconds,
             "bsr_linears": manifest["bsr_linears"],
             "dense_linears": manifest["dense_linears"],
-            "functions": manifest["functions"],
+            "functions": len(manifest["functions"]),
             "max_abs_err": max_abs_error(study, case),
         },
     )

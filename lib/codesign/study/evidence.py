@@ -10,7 +10,7 @@ from typing import Protocol
 from codesign.engines import SPARSE
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval, Ratio, median, ratio
-from codesign.schema import KINDS, Record
+from codesign.schema import KINDS, NATIVE, WHOLE, Record
 from codesign.study.words import ASIDE
 
 Key = tuple[str, str, str]  # engine (or "" for kinds without one), scope, block; see `key_of`
@@ -33,6 +33,11 @@ def key_of(record: Record) -> Key:
     """
     engine = record.get("engine", "")
     return (engine, *DENSE) if engine and engine not in SPARSE else (engine, record["scope"], record["block"])
+
+
+def compiled_for(record: Record, isa: str) -> bool:
+    """Whether a record is of an engine compiled for ``isa``, or of one that we do not compile."""
+    return record.get("isa", NATIVE) == isa or not record["engine"].startswith("tvm-")
 
 
 class Source(Protocol):
@@ -60,6 +65,8 @@ class Evidence:
         Where records are read from.
     model, sparsity, batch, seq, threads, pruner
         The operating point. Dense records match whatever their sparsity and pruner.
+    isa
+        What our engines were compiled for; the others match always.
     """
 
     results: Source
@@ -69,6 +76,7 @@ class Evidence:
     seq: int = 128
     threads: int = 2
     pruner: str = "magnitude"
+    isa: str = NATIVE
     _cache: dict[str, list[Record]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def records(self, kind: str) -> list[Record]:
@@ -80,6 +88,8 @@ class Evidence:
 
     def _matches(self, record: Record) -> bool:
         if record["profile"] in ASIDE:  # does not mix with what the book is about
+            return False
+        if not compiled_for(record, self.isa):
             return False
         return record["block"] == "dense" or (record["sparsity"] == self.sparsity and record["pruner"] == self.pruner)
 
@@ -114,6 +124,10 @@ class Evidence:
             return self.latencies[key]
         except KeyError:
             raise missing("latency", **dict(zip(("engine", "scope", "block"), key, strict=True))) from None
+
+    def profiles(self) -> dict[Key, list[Record]]:
+        """Return the newest complete profile of every (engine, scope, block): its kernels, without the whole."""
+        return newest_profiles(self.records("profile"))
 
     def shapes(self, scope: str, engine: str = "tvm-bsr") -> dict[str, Record]:
         """Return block shape -> latency record of ``engine`` for one scope."""
@@ -173,6 +187,19 @@ def newest_tasks(records: Iterable[Record]) -> dict[Key, list[Record]]:
             tasks.clear()
         tasks[record["digest"]] = record
     return {key: list(tasks.values()) for key, tasks in runs.items()}
+
+
+def newest_profiles(records: Iterable[Record]) -> dict[Key, list[Record]]:
+    """Return the kernels of the newest profile of every encoder; the record of the whole ends a profile."""
+    begun: dict[tuple[Key, str], dict[str, Record]] = {}
+    complete: dict[Key, list[Record]] = {}
+    for record in records:
+        key = key_of(record)
+        if record["function_kind"] == WHOLE:
+            complete[key] = list(begun.pop((key, record["run_id"]), {}).values())
+        else:
+            begun.setdefault((key, record["run_id"]), {})[record["function"]] = record
+    return complete
 
 
 def missing(kind: str, **filters: object) -> MissingRecord:

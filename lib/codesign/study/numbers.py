@@ -14,6 +14,7 @@ from codesign.records import code_digest
 from codesign.study.claims import NOT_MEASURED as NOT_MEASURED
 from codesign.study.claims import Verdict, amdahl_bound, attention_share, evaluate
 from codesign.study.evidence import DENSE, Evidence, Source, median_ms
+from codesign.study.profiled import by_kind, outside_linears
 from codesign.study.swept import swept_numbers
 from codesign.study.ways import distortions, newest
 from codesign.study.ways import ratios as way_ratios
@@ -39,6 +40,7 @@ def numbers(results: Source, **point: object) -> dict[str, str]:
         ratios,
         best,
         swept_numbers,
+        profiles,
     )
     parts += (protocols, claim_numbers)
     return {key: text for part in parts for key, text in part(evidence)}
@@ -199,6 +201,20 @@ def protocols(evidence: Evidence) -> Iterator[Item]:
         yield f"protocol.alone.{name}", milliseconds(row["alone_ms"])
         for way in ("naive", "turns"):
             yield f"protocol.{way}.{name}", f"{row[way]:.2f}{TIMES}"
+
+
+def profiles(evidence: Evidence) -> Iterator[Item]:
+    """Yield how the time in kernels is divided: shares of the linears, of what is outside, and of each kind."""
+    for parts, records in evidence.profiles().items():
+        key = ".".join(("profile", *parts))
+        found = by_kind(records)
+        total = sum(found.values())
+        outside = outside_linears(records)
+        yield f"{key}.outside", f"{outside:.0%}"
+        yield f"{key}.linears", f"{1 - outside:.0%}"
+        yield f"{key}.kernels", milliseconds(total / 1e6)
+        for kind, ns in found.items():
+            yield f"{key}.{kind.lower().replace(' ', '_')}", f"{ns / total:.1%}"
 
 
 def claim_numbers(evidence: Evidence) -> Iterator[Item]:

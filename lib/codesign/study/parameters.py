@@ -19,6 +19,7 @@ from codesign.engines import ENGINES
 from codesign.errors import InputError
 from codesign.measure import PROTOCOLS
 from codesign.prune import AS_FOUND, PRUNERS
+from codesign.schema import NATIVE
 from codesign.study.words import ASIDE
 
 
@@ -82,6 +83,7 @@ RULES: Mapping[str, Rule] = {
     "batch": Rule(int, low=1, high=256),
     "seq": Rule(int, low=1, high=512),
     "threads": Rule(int, low=1, high=256),
+    "isa": Rule(str, choices=(NATIVE, "avx2", "avx512")),
     "trials_per_task": Rule(int, low=1, high=100_000),
     "engines": Rule(str, choices=tuple(ENGINES), many=True),
     "peer_blocks": Rule(str, shape=True, many=True, empty=True),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
 from codesign.blocks import DENSE, BlockShape
 from codesign.engines import SPARSE, find
+from codesign.schema import NATIVE
 from codesign.study.parameters import check
 
 #: The paper's best block shape: stands for all where one shape must.
@@ -55,6 +56,11 @@ class Point:
         """The block shape, parsed; None for a point that is not pruned."""
         return None if self.block == DENSE else BlockShape.parse(self.block)
 
+    @property
+    def dense(self) -> Point:
+        """The same model and load, not pruned."""
+        return replace(self, **UNPRUNED)
+
     def fields(self) -> dict[str, Any]:
         """The point fields of a record."""
         return {**asdict(self), "dtype": "float32"}
@@ -75,10 +81,11 @@ class Point:
 
 @dataclass(frozen=True, order=True)
 class Case:
-    """An engine running a point."""
+    """An engine running a point; ``isa`` is what an engine that we compile is compiled for, as in `target_spec`."""
 
     engine: str
     point: Point
+    isa: str = NATIVE
 
     @property
     def pipeline(self) -> str:
@@ -101,15 +108,15 @@ class Case:
         return self.point.block if self.engine in SPARSE else DENSE
 
     def __str__(self) -> str:
-        return f"{self.engine} {self.point}"
+        return f"{self.engine} {self.point}" + ("" if self.isa == NATIVE else f" {self.isa}")
 
     def fields(self) -> dict[str, Any]:
         """The fields of a record that name this case."""
-        return {"engine": self.engine, **self.point.fields(), "dtype": find(self.engine).dtype}
+        return {"engine": self.engine, **self.point.fields(), "dtype": find(self.engine).dtype, "isa": self.isa}
 
     def key(self) -> str:
         """Directory name of the artefact."""
-        return f"{self.engine}-{self.point.key()}"
+        return f"{self.engine}-{self.point.key()}" + ("" if self.isa == NATIVE else f"-{self.isa}")
 
 
 def sweep(

@@ -13,6 +13,7 @@ from codesign.compiler import Lowered
 from codesign.errors import InputError
 from codesign.measure import PROTOCOLS
 from codesign.records import Record
+from codesign.schema import NATIVE
 from codesign.study.chain import Study, duration, say, track
 from codesign.study.compiled import artifact, ensure_built, lower
 from codesign.study.points import Case, Point, headline
@@ -84,6 +85,8 @@ class Sweep:
         Block shapes that are timed at other sparsities and in other models, where the crossover is looked for.
     engines
         Engines beside the references.
+    isa
+        What the engines that we compile are compiled for.
     """
 
     centre: Point
@@ -91,6 +94,7 @@ class Sweep:
     load_blocks: Sequence[str]
     blocks: Sequence[str]
     engines: Sequence[str]
+    isa: str = NATIVE
 
     def __post_init__(self) -> None:
         if SLOW in self.engines:
@@ -123,7 +127,7 @@ class Sweep:
         points = [replace(point, block=block) for block in blocks]
         if point.sparsity < MIN_BLOCK_SPARSITY:
             points = [headline(points)]  # too few zeros: stored whole, whatever the shape
-        (session,) = sessions(points, engines=self.engines, peer_blocks=self.load_blocks)
+        (session,) = sessions(points, engines=self.engines, peer_blocks=self.load_blocks, isa=self.isa)
         return session
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from codesign.schema import Record
+from codesign.schema import NATIVE, Record
 from codesign.study.crossover import SHOWN, Crossover, Gain, crossovers, gains
-from codesign.study.evidence import Evidence
+from codesign.study.evidence import Evidence, compiled_for
 from codesign.study.words import ASIDE, ENGINE_LABELS, shape_order, times
 
 #: Factors of the load, with their words; the others are the sparsity and the model.
@@ -26,13 +26,15 @@ def around(records: Iterable[Record], centre: Centre) -> list[Record]:
     records
         Latency records of any points; those of shapes tried on demand are left out.
     centre
-        The point fields of the centre; its block does not matter.
+        The point fields of the centre; its block does not matter. With an ``isa``, where that is not the machine's own.
     """
     return [record for record in records if _is_around(record, centre)]
 
 
 def _is_around(record: Record, centre: Centre) -> bool:
     if record["profile"] in ASIDE or any(record[name] != centre[name] for name in FIXED):
+        return False
+    if not compiled_for(record, centre.get("isa", NATIVE)):
         return False
     moved = sum(record[name] != centre[name] for name in LOADS)
     other = any(record[name] != centre[name] for name in ("model", "sparsity"))
@@ -96,7 +98,7 @@ def _gain_text(found: Crossover, sparsity: float) -> str:
 
 def swept_numbers(evidence: Evidence, scope: str = "all") -> Iterator[tuple[str, str]]:
     """Yield crossovers and gains around the operating point, as key and text."""
-    names = ("model", "sparsity", "pruner", *LOADS)
+    names = ("model", "sparsity", "pruner", "isa", *LOADS)
     centre = {name: getattr(evidence, name) for name in names} | {"scope": scope, "seed": 0}
     records = evidence.results.read("latency")
     for found in curves(records, centre):

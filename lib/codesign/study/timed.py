@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from codesign.engines import SPARSE
 from codesign.measure import PROTOCOLS, Contender, run_session
 from codesign.measure.session import REFERENCES
 from codesign.records import Record
+from codesign.schema import NATIVE
 from codesign.study.chain import Study, say
 from codesign.study.compiled import artifact
 from codesign.study.memory import budget_bytes, resident_bytes, split
@@ -28,7 +30,11 @@ Session = list[Case]
 
 
 def sessions(
-    points: Sequence[Point], *, engines: Sequence[str], peer_blocks: Sequence[str] | None = None
+    points: Sequence[Point],
+    *,
+    engines: Sequence[str],
+    peer_blocks: Sequence[str] | None = None,
+    isa: str = NATIVE,
 ) -> list[Session]:
     """Say which cases are timed together: a session for each scope, and one more for the untuned stock pipeline.
 
@@ -43,6 +49,8 @@ def sessions(
         Engines beside the references, which take part in any case.
     peer_blocks
         Block shapes that the sparse engines of others run; None for all.
+    isa
+        What the engines that we compile are compiled for.
     """
     planned = []
     for group in by_scope(points).values():
@@ -54,12 +62,12 @@ def sessions(
             planned[-1] += [Case(engine, point) for point in group if shown is None or point.block in shown]
     if SLOW in engines:
         planned.append([Case(engine, headline(points)) for engine in (*REFERENCES, SLOW)])
-    return planned
+    return [[replace(case, isa=isa) if case.compiled else case for case in session] for session in planned]
 
 
-def compiled_cases(points: Sequence[Point], *, engines: Sequence[str] = COMPILED) -> list[Case]:
+def compiled_cases(points: Sequence[Point], *, engines: Sequence[str] = COMPILED, isa: str = NATIVE) -> list[Case]:
     """Every case of the sessions that needs an artefact, once."""
-    return compiled(sessions(points, engines=engines))
+    return compiled(sessions(points, engines=engines, isa=isa))
 
 
 def compiled(planned: Sequence[Session]) -> list[Case]:
@@ -68,7 +76,12 @@ def compiled(planned: Sequence[Session]) -> list[Case]:
 
 
 def ensure_timed(
-    study: Study, points: Sequence[Point], *, engines: Sequence[str], peer_blocks: Sequence[str] | None = None
+    study: Study,
+    points: Sequence[Point],
+    *,
+    engines: Sequence[str],
+    peer_blocks: Sequence[str] | None = None,
+    isa: str = NATIVE,
 ) -> list[Record]:
     """Run every session that still needs it; return the `latency` records of all sessions, controls included.
 
@@ -80,7 +93,7 @@ def ensure_timed(
     MissingRecord
         If an artefact or, reading committed results, a record is missing.
     """
-    planned = sessions(points, engines=engines, peer_blocks=peer_blocks)
+    planned = sessions(points, engines=engines, peer_blocks=peer_blocks, isa=isa)
     for number, cases in enumerate(planned, start=1):
         ensure_session(study, cases, f"session {number}/{len(planned)}")
     return [record for cases in planned for record in session_records(study, cases)]
@@ -149,7 +162,7 @@ def contender(study: Study, case: Case) -> Contender:
     sparsity: dict[str, Any] = {name: pattern[name] for name in ("block_sparsity", "element_sparsity")}
     return Contender(
         engine=case.engine,
-        point={**case.point.fields(), **sparsity},
+        point={**case.point.fields(), **sparsity, "isa": case.isa},
         checkpoint=where.checkpoint,
         artifact=artifact(study, case) if case.compiled else None,
         expected=where.expected,

@@ -47,10 +47,10 @@ def ensure_tuned(study: Study, cases: Sequence[Case], trials_per_task: int, *, l
 
 
 def _runs(cases: Sequence[Case]) -> list[list[Case]]:
-    """Group the cases by pipeline."""
-    groups: dict[str, list[Case]] = {}
+    """Group the cases by pipeline and instruction set."""
+    groups: dict[tuple[str, str], list[Case]] = {}
     for case in cases:
-        groups.setdefault(case.pipeline, []).append(case)
+        groups.setdefault((case.pipeline, case.isa), []).append(case)
     return list(groups.values())
 
 
@@ -61,7 +61,7 @@ def _finished(study: Study, run: Sequence[Case]) -> bool:
 
 
 def _tune(study: Study, run: Sequence[Case], trials_per_task: int, lower: Lower) -> None:
-    spec = target_spec(run[0].point.threads)
+    spec = target_spec(run[0].point.threads, run[0].isa)
     folder = database(study, spec)
     if study.profile in REPLAYING:
         _copy_reference(study, spec)

@@ -7,8 +7,8 @@ from codesign.measure.ratios import Interval
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
-#: Profiles of what is measured on demand and stands beside the book: `make try` and `codesign bench`.
-ASIDE = TRY, BENCH = ("try", "bench")
+#: Profiles of what is done on demand and stands beside the book: `make try`, `codesign bench`, `codesign compile`.
+ASIDE = TRY, BENCH, COMPILE = ("try", "bench", "compile")
 
 ENGINE_LABELS = {
     "torch-eager": "PyTorch eager",

@@ -10,6 +10,7 @@ from codesign.study.figures.drawing import Drawing
 from codesign.study.figures.latency_bars import latency_bars
 from codesign.study.figures.loads import loads
 from codesign.study.figures.masks import masks
+from codesign.study.figures.operator_profile import operator_profile
 from codesign.study.figures.protocol import protocol
 from codesign.study.figures.retained_norm import retained_norm
 from codesign.study.figures.task_map import task_map
@@ -23,6 +24,7 @@ __all__ = [
     "latency_bars",
     "loads",
     "masks",
+    "operator_profile",
     "protocol",
     "retained_norm",
     "show",

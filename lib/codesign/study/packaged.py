@@ -1,0 +1,104 @@
+"""One encoder, ready to be taken elsewhere: what `codesign compile` does, from somebody's weights to a directory."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from codesign.blocks import DENSE
+from codesign.compiler.artifact import install, refuse_other
+from codesign.measure.entrant import WRONG_ABOVE
+from codesign.records import Record
+from codesign.runtime import LIBRARY, MANIFEST, PARAMS, ArtifactError
+from codesign.study.bench import Request, plan
+from codesign.study.chain import Study
+from codesign.study.compiled import artifact, ensure_built
+from codesign.study.points import Case
+from codesign.study.pruned import ensure_pruned
+from codesign.study.tuned import ensure_tuned
+
+
+@dataclass(frozen=True)
+class Package:
+    """A compiled encoder: where it lies, its manifest and its `compile` record."""
+
+    directory: Path
+    manifest: dict[str, Any]
+    record: Record
+
+    def example(self) -> str:
+        """A command that loads it and runs it on made-up tokens."""
+        shape = f"({self.manifest['batch']}, {self.manifest['seq']})"
+        code = (
+            "import numpy; from codesign.runtime import load; "
+            f"ids = numpy.ones({shape}, numpy.int64); print(load({json.dumps(str(self.directory))})(ids, ids).shape)"
+        )
+        return f"python -c {shlex.quote(code)}"
+
+
+def case_of(request: Request, block: str | None) -> Case:
+    """Say what is compiled: the point of a request with the one ``block`` shape, ``"dense"`` or None (what fits).
+
+    Raises
+    ------
+    InputError
+        As `codesign.study.bench.plan`.
+    """
+    points = plan(request).points
+    if block == DENSE:
+        return Case("tvm-dense", points[0].dense, request.isa)
+    return Case("tvm-bsr", points[-1], request.isa)
+
+
+def package(study: Study, case: Case, trials_per_task: int, out: Path | None) -> Package:
+    """Prune, tune and build what is not there yet, and copy the artefact to ``out`` (None: it stays where it is).
+
+    Raises
+    ------
+    InputError
+        If something else than an artefact lies at ``out``; before any work.
+    ArtifactError
+        If the encoder's output is not PyTorch's.
+    """
+    if out is not None:
+        refuse_other(out)
+    ensure_pruned(study, [case.point])
+    ensure_tuned(study, [case], trials_per_task)
+    (record,) = ensure_built(study, [case])
+    error, allowed = record["max_abs_err"], WRONG_ABOVE["float32"]
+    directory = artifact(study, case)
+    if not error <= allowed:  # NaN is wrong, too
+        raise ArtifactError(f"{directory}: off by {error:.3g} from PyTorch, {allowed:g} allowed: not to be used")
+    if out is not None:
+        install(directory, out)
+        directory = out
+    return Package(directory, json.loads((directory / MANIFEST).read_text(encoding="utf-8")), record)
+
+
+def table(made: Package) -> Table:
+    """Lay out what was made for a terminal."""
+    record, manifest = made.record, made.manifest
+    shown = Table(show_header=False)
+    pruned = f"{record['scope']} weights {record['sparsity']:.0%} pruned ({record['pruner']}), in {manifest['block']}"
+    linears = f"{manifest['bsr_linears']} sparse linears, {manifest['dense_linears']} dense"
+    sizes = {name: (made.directory / name).stat().st_size for name in (LIBRARY, PARAMS)}
+    rows = {
+        "model": record["model"],
+        "weights": f"{pruned if record['block'] != DENSE else 'dense'}: {linears}",
+        "input": f"batch {record['batch']}, {record['seq']} tokens",
+        "target": f"{manifest['target']['mcpu']}, {record['threads']} threads",
+        "size": ", ".join(f"{name} {_bytes(size)}" for name, size in sizes.items()),
+        "error": f"{record['max_abs_err']:.0e} against PyTorch",
+    }
+    for row in rows.items():
+        shown.add_row(*row)
+    return shown
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 2**20:.1f} MiB"

@@ -1,0 +1,205 @@
+"""The directory that is handed on: complete or absent, and refused where it would crash or compute something else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from codesign import machine, runtime
+from codesign.blocks import BlockShape
+from codesign.compiler import TargetSpec, build, extract_tasks, lower_encoder, open_database, target_spec, tune
+from codesign.compiler.artifact import TUNING, appearing, digest_of_weights, install, refuse_other
+from codesign.compiler.kinds import KINDS
+from codesign.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def built(pruned_tiny: Path, spec: TargetSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("artifacts") / "tiny"
+    build(lower_encoder(pruned_tiny, block=BlockShape(4, 1), batch=1, seq=16, spec=spec), None, out)
+    return out
+
+
+@pytest.fixture
+def copy(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "copy"))
+
+
+def manifest_of(directory: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((directory / runtime.MANIFEST).read_text())
+    return found
+
+
+def rewrite(directory: Path, **changes: Any) -> None:
+    (directory / runtime.MANIFEST).write_text(json.dumps({**manifest_of(directory), **changes}))
+
+
+def refused(directory: Path, message: str) -> None:
+    with pytest.raises(runtime.ArtifactError, match=message):
+        runtime.load(directory)
+
+
+@pytest.mark.parametrize("name", [runtime.LIBRARY, runtime.PARAMS, runtime.MANIFEST])
+def test_a_truncated_or_missing_file_is_refused(name: str, copy: Path) -> None:
+    (copy / name).write_bytes((copy / name).read_bytes()[:-40])
+    refused(copy, name)
+    (copy / name).write_bytes(b"")
+    refused(copy, name)
+    (copy / name).unlink()
+    refused(copy, name)
+
+
+@pytest.mark.parametrize("name", [runtime.LIBRARY, runtime.PARAMS])
+def test_one_flipped_bit_is_refused(name: str, copy: Path) -> None:
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    refused(copy, rf"{name}: not the file that was built \(digest differs\)")
+
+
+def test_files_of_another_artifact_are_refused(copy: Path, spec: TargetSpec, tmp_path: Path) -> None:
+    build(lower_encoder("bert-tiny", block=None, batch=1, seq=16, spec=spec), None, tmp_path / "other")
+    for name in (runtime.LIBRARY, runtime.PARAMS):
+        saved = (copy / name).read_bytes()
+        shutil.copyfile(tmp_path / "other" / name, copy / name)
+        refused(copy, f"{name}: not the file that was built")
+        (copy / name).write_bytes(saved)
+
+
+@pytest.mark.parametrize("text", ["[]", '"manifest"', "{}", '{"format": 1}', '{"format": "2"}', "\x00\x01"])
+def test_something_else_in_the_place_of_a_manifest_is_refused(copy: Path, text: str) -> None:
+    (copy / runtime.MANIFEST).write_text(text)
+    refused(copy, runtime.MANIFEST)
+
+
+@pytest.mark.parametrize("name", ["batch", "seq", "vocabulary", "target", "requires", "params", "sha256"])
+def test_a_manifest_that_lacks_something_is_refused_by_name(copy: Path, name: str) -> None:
+    rewrite(copy, **{name: None})
+    refused(copy, f"{runtime.MANIFEST}: {name} is None")
+
+
+def test_parameters_that_are_not_in_the_file_are_refused(copy: Path) -> None:
+    rewrite(copy, params=["no.such.weight"])
+    with pytest.raises(runtime.ArtifactError, match=r"no\.such\.weight"):
+        runtime._params(copy / runtime.PARAMS, manifest_of(copy)["params"])
+
+
+def test_a_cpu_without_the_instructions_is_refused_before_any_code_is_loaded(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert set(manifest_of(copy)["requires"]) <= runtime.cpu_flags()
+    monkeypatch.setattr(runtime, "cpu_flags", lambda: {"fma", "avx2"})
+    (copy / runtime.LIBRARY).unlink()  # not looked at any more
+    refused(copy, r"compiled for .*, and this CPU lacks .*avx.*--isa avx2")
+
+
+def test_other_threads_than_compiled_for_are_refused(copy: Path) -> None:
+    with pytest.raises(runtime.ArtifactError, match=r"threads=1: .* was compiled for 2"):
+        runtime.load(copy, threads=1)
+
+
+def test_an_isa_asks_for_no_more_than_it_has() -> None:
+    narrow = target_spec(2, "avx2").requires()
+    assert {"avx2", "fma"} <= set(narrow)
+    assert not [flag for flag in narrow if flag.startswith("avx512")]
+    if "avx512f" in machine.describe().isa:
+        assert {"avx512f", "avx512vl", *narrow} <= set(target_spec(2, "avx512").requires())
+
+
+def test_the_manifest_says_what_was_built(built: Path, pruned_tiny: Path, spec: TargetSpec) -> None:
+    manifest = manifest_of(built)
+    assert (manifest["block"], manifest["bsr_linears"], manifest["dense_linears"]) == ("4x1", 12, 0)
+    assert manifest["target"] == spec.fields()
+    assert set(manifest["functions"].values()) <= set(KINDS)
+    assert {"sparse linear", "attention", "layer norm", "layout"} <= set(manifest["functions"].values())
+    assert manifest["sha256"][TUNING] is None
+    arrays = load_file(built / runtime.PARAMS)
+    assert sorted(arrays) == sorted(manifest["params"])
+    dense = lower_encoder(pruned_tiny, block=None, batch=2, seq=8, spec=spec)
+    assert dense.weights == manifest["sha256"]["weights"], "the same weights, however they are stored"
+    assert lower_encoder("bert-tiny", block=None, batch=1, seq=16, spec=spec).weights != dense.weights
+
+
+def test_files_can_be_read_by_everybody_who_may_read_the_directory(built: Path) -> None:
+    assert (built / runtime.PARAMS).stat().st_mode == (built / runtime.MANIFEST).stat().st_mode
+
+
+def test_an_artifact_can_be_rebuilt_from_the_records_it_carries(
+    pruned_tiny: Path, spec: TargetSpec, tmp_path: Path
+) -> None:
+    lowered = lower_encoder(pruned_tiny, block=BlockShape(4, 1), batch=1, seq=16, spec=spec)
+    tasks = extract_tasks([lowered])
+    tune(tasks, database=tmp_path / "db", spec=spec, trials_per_task=2)
+    first = build(lowered, tmp_path / "db", tmp_path / "first")
+    kept = open_database(tmp_path / "first" / TUNING, spec)
+    assert len(kept.get_all_tuning_records()) == len(tasks), "the best of each task, no other"
+    again = build(lowered, tmp_path / "first" / TUNING, tmp_path / "second")
+    assert again["decisions"] == first["decisions"]
+    assert again["sha256"][TUNING] == first["sha256"][TUNING]
+
+
+def entries(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def interrupted(out: Path) -> None:
+    with appearing(out) as work:
+        (work / runtime.MANIFEST).write_text("half")
+        raise KeyboardInterrupt
+
+
+def test_a_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    out = tmp_path / "artifact"
+
+    with appearing(out) as work:
+        (work / runtime.MANIFEST).write_text("old")
+        assert not out.exists()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(out)
+    assert (out / runtime.MANIFEST).read_text() == "old"
+    with appearing(out) as work:
+        (work / runtime.MANIFEST).write_text("new")
+    assert (out / runtime.MANIFEST).read_text() == "new"
+    assert entries(tmp_path) == ["artifact"], "nothing half-written beside it"
+
+
+def test_what_is_no_artifact_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.tex").touch()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    (tmp_path / "empty").mkdir()
+    for name in ("precious", "file", "link"):
+        with pytest.raises(InputError, match="out="), appearing(tmp_path / name):
+            pass
+    refuse_other(tmp_path / "empty")
+    refuse_other(tmp_path / "new")
+    assert entries(tmp_path / "precious") == ["thesis.tex"]
+
+
+def test_an_artifact_can_be_installed_elsewhere(built: Path, tmp_path: Path) -> None:
+    install(built, tmp_path / "here" / "copy")
+    assert entries(tmp_path / "here" / "copy") == entries(built)
+    install(tmp_path / "here" / "copy", tmp_path / "here" / "copy")  # onto itself: nothing to do
+    assert entries(tmp_path / "here") == ["copy"]
+
+
+def test_a_digest_of_weights_sees_names_shapes_and_values() -> None:
+    array = np.arange(6, dtype=np.float32)
+    variants = [
+        {"a": array},
+        {"b": array},
+        {"a": array.reshape(2, 3)},
+        {"a": array.reshape(2, 3).T},
+        {"a": array + 1},
+        {"a": array.astype(np.float64)},
+    ]
+    assert len({digest_of_weights(arrays) for arrays in variants}) == len(variants)
+    both = {"a": array, "b": array + 1}
+    assert digest_of_weights(both) == digest_of_weights(dict(reversed(both.items())))
