@@ -202,7 +202,7 @@ KINDS: dict[str, Kind] = {
     "ceiling": Kind(
         "`codesign doctor --measure`",
         {
-            "level": _one_of("registers", "L1", "L2", "L3", "DRAM"),
+            "level": _one_of("registers", "L1", "L2", "L3", "DRAM", "between cores"),
             "isa": TEXT,
             "dtype": _one_of("float32", "bfloat16", "int8"),
             "target": TEXT,
