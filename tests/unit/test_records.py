@@ -145,7 +145,7 @@ def test_records_from_before_the_machine_was_watched_can_be_read_and_new_ones_mu
         validate(latency(**watched | {"disturbed_rounds": [3]}))
     with pytest.raises(RecordError, match="field 'company': needs a pair of rates for each of 'rounds'"):
         validate(latency(**watched | {"company": company | {"turns": []}}))
-    with pytest.raises(RecordError, match="company.turns"):
+    with pytest.raises(RecordError, match=r"company\.turns"):
         validate(latency(**watched | {"company": company | {"turns": [[1.0]]}}))
 
 
