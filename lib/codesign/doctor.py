@@ -93,8 +93,10 @@ def ceilings(records: Iterable[Record]) -> Table | str:
     if company >= BUSY:
         shown.caption = f"measured beside other work (load average {company}): repeat with --measure when it is done"
     for level, isa, dtype in dict.fromkeys(key[:-1] for key in newest):
-        what = f"multiply-adds, {dtype}" if level == "registers" else f"reading {level}"
-        shown.add_row(what, isa, *(_rate(newest.get((level, isa, dtype, count))) for count in threads))
+        what = {"registers": f"multiply-adds, {dtype}", "between cores": "passing data between cores"}.get(level)
+        shown.add_row(
+            what or f"reading {level}", isa, *(_rate(newest.get((level, isa, dtype, count))) for count in threads)
+        )
     return shown
 
 

@@ -55,7 +55,7 @@ def cpu_flags() -> set[str]:
 
 
 @contextmanager
-def _without_torch() -> Any:
+def without_torch() -> Any:
     """TVM imports torch when it finds it, two seconds that a runtime has no use for."""
     absent = "torch" not in sys.modules
     if absent:
@@ -169,7 +169,7 @@ def load(directory: str | Path, threads: int | None = None) -> Encoder:
         raise ArtifactError(f"threads={threads}: {directory} was compiled for {compiled}")
     cores = sorted(os.sched_getaffinity(0))
     os.environ["TVM_NUM_THREADS"] = str(compiled)
-    with _without_torch():
+    with without_torch():
         import tvm.runtime
     from tvm.runtime.vm import VirtualMachine
 

@@ -90,6 +90,17 @@ MATRIX: Schema = {
     "required": ["name", "shape", "blocks", "nnz_blocks", "element_sparsity", "block_sparsity"],
 }
 
+#: Rates of the probe in GB/s: between cores, and the slowest L2; null where there is no such thing.
+RATES: Schema = _list_of(_or_null(AMOUNT), minItems=2, maxItems=2)
+
+#: What the probe saw: its best in the session, and the worse of the two looks around each turn in `rounds`, and around
+#: each in `disturbed_rounds`.
+COMPANY: Schema = {
+    "type": "object",
+    "properties": {"best": RATES, "turns": _list_of(RATES), "disturbed": _list_of(RATES)},
+    "required": ["best", "turns", "disturbed"],
+}
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -203,7 +214,18 @@ KINDS: dict[str, Kind] = {
             "flagged": FLAG,
             "flag_reason": _or_null({"type": "string"}),
         },
-        later={"peak_rss_bytes": _or_null(COUNT), "disk_bytes": _or_null(COUNT)} | ISA,
+        later={
+            "peak_rss_bytes": _or_null(COUNT),
+            "disk_bytes": _or_null(COUNT),
+            # turns and passes alone that do not count, because the machine was disturbed around them; `disturbed_share`
+            # is that of turns in the whole session
+            "disturbed_ns": _list_of(AMOUNT),
+            "disturbed_rounds": _list_of(COUNT),
+            "disturbed_solo_ns": _list_of(AMOUNT),
+            "disturbed_share": SHARE,
+            "company": COMPANY,
+        }
+        | ISA,
         absent=WAS_NATIVE,
     ),
     "protocol": Kind(
@@ -239,7 +261,7 @@ KINDS: dict[str, Kind] = {
     "ceiling": Kind(
         "`codesign doctor --measure`",
         {
-            "level": _one_of("registers", "L1", "L2", "L3", "DRAM"),
+            "level": _one_of("registers", "L1", "L2", "L3", "DRAM", "between cores"),
             "isa": TEXT,
             "dtype": _one_of("float32", "bfloat16", "int8"),
             "target": TEXT,
@@ -281,8 +303,13 @@ def validate(record: Mapping[str, Any]) -> None:
             raise RecordError("latency record: field 'samples_ns': status 'ok' without a sample")
         if record["status"] != "ok" and not record["reason"]:
             raise RecordError(f"latency record: field 'reason': status {record['status']!r} needs one")
-    if kind in ("latency", "protocol") and sum(record["rounds"]) != len(record["samples_ns"]):
-        raise RecordError(f"{kind} record: field 'rounds': does not add up to the number of samples")
+    for rounds, samples in (("rounds", "samples_ns"), ("disturbed_rounds", "disturbed_ns")):
+        if sum(record.get(rounds, ())) != len(record.get(samples, ())):
+            raise RecordError(f"{kind} record: field {rounds!r}: does not add up to the number of samples")
+    if "company" in record:
+        for turns, rounds in (("turns", "rounds"), ("disturbed", "disturbed_rounds")):
+            if len(record["company"][turns]) != len(record.get(rounds, ())):
+                raise RecordError(f"{kind} record: field 'company': needs a pair of rates for each of {rounds!r}")
 
 
 @functools.cache

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from codesign import machine
 from codesign.compiler import ceilings, target_spec
-from codesign.compiler.ceiling_kernels import INSTRUCTIONS, Instruction, Peak, Stream
-from codesign.compiler.ceilings import LEVELS, Ceiling, buffer_bytes, compiled
+from codesign.compiler.ceiling_kernels import INSTRUCTIONS, Exchange, Instruction, Peak, Stream
+from codesign.compiler.ceilings import EXCHANGE, LEVELS, Ceiling, buffer_bytes, compiled, exchange, stream
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import tvm
 from codesign.records import Results
@@ -24,7 +26,7 @@ HERE = [instruction for instruction in INSTRUCTIONS if instruction.isa in machin
 VECTOR = re.compile(r"^\s+(v\w+)\s+(.*)$")
 
 
-def check(kernel: Peak | Stream, spec: TargetSpec) -> None:
+def check(kernel: Exchange | Peak | Stream, spec: TargetSpec) -> None:
     inputs = kernel.example_inputs(np.random.default_rng(0))
     output = kernel.arguments()[-1]
     y = tvm.runtime.tensor(np.full(output.shape, 77, output.dtype))
@@ -83,6 +85,29 @@ def test_every_add_of_a_stream_reads_memory(spec: TargetSpec) -> None:
         assert len(body) % Stream.vectors == 0
 
 
+def test_what_threads_exchange_is_updated_by_each_in_turn(spec: TargetSpec) -> None:
+    kernel = Exchange(spec.lanes, 7, 2)
+    check(kernel, spec)
+    assert kernel.loops(3) == 6, "every part goes around three times"
+    assert kernel.work(3) == 6 * kernel.bytes == 6 * 2 * 7 * spec.lanes * 4
+
+
+@given(threads=st.integers(2, 9), launch=st.integers(0, 20))
+def test_no_thread_updates_what_it_has_written_itself(threads: int, launch: int) -> None:
+    kernel = Exchange(8, 4, threads)
+    now, then = ([kernel.part(share, k) for share in range(threads)] for k in (launch + 1, launch))
+    assert sorted(now) == sorted(then) == list(range(threads))
+    assert all(part != before for part, before in zip(now, then, strict=True))
+    assert kernel.part(0, 0) == kernel.part(0, int(kernel.loops(launch)[0])), "a call goes on where the last one ended"
+
+
+def test_every_launch_of_an_exchange_is_one_parallel_loop() -> None:
+    launches, shares, *_, store = Exchange(8, 4, 2).function().script().splitlines()[-5:]
+    assert re.fullmatch(r" +for (\w+) in range\(loops\[0\]\):", launches)
+    assert re.fullmatch(r" +for (\w+) in T\.parallel\(2\):", shares)
+    assert store.strip().startswith("y[(v_1 + v) % 2, ")
+
+
 def test_work_counts_two_operations_for_a_multiply_add_and_four_bytes_for_a_float() -> None:
     assert Peak(Instruction("avx512f", "float32", "float32", 16), 28, 2).work(10) == 2 * 10 * 28 * 16 * 2
     assert Peak(INSTRUCTIONS[-1], 28, 1).work(10) == 2 * 10 * 28 * 64
@@ -95,8 +120,17 @@ def test_buffers_fit_their_level_and_no_faster_one() -> None:
         l1, l2, l3, dram = (buffer_bytes(info, level, threads) for level in LEVELS[1:])
         assert l1 < 48 * 2**10 < l2 < 2**20 < l3 <= 2**24
         assert l3 * threads < 32 * 2**20 < dram * threads < 16 * 2**30
+        assert 2 * 2 * buffer_bytes(info, EXCHANGE, threads) <= 2**20
     assert buffer_bytes(dataclasses.replace(info, l3_kib=2048), "L3", 2) == 0
     assert buffer_bytes(dataclasses.replace(info, l1d_kib=0), "L1", 2) == 0
+
+
+def test_kernels_have_the_sizes_of_their_buffers(spec: TargetSpec) -> None:
+    info = dataclasses.replace(machine.describe(), l1d_kib=48, l2_kib=1024)
+    assert exchange(info, spec).bytes == 2 * 2**18
+    assert 0.99 < stream(info, "L2", spec).bytes / 2**20 <= 1
+    unknown = dataclasses.replace(info, l2_kib=0)
+    assert exchange(unknown, spec).bytes == stream(unknown, "L2", spec).bytes == 0
 
 
 def made_up(instruction: Instruction) -> Ceiling:

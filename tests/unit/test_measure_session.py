@@ -16,6 +16,7 @@ from codesign.engines import tvm
 from codesign.engines.client import WorkerDied
 from codesign.errors import InputError
 from codesign.measure import Contender, Protocol, run_session, session
+from codesign.measure.company import Look
 from codesign.measure.entrant import Entrant
 from codesign.records import Results
 
@@ -31,6 +32,30 @@ def private_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' own lock: they must not wait for a measurement."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
+
+
+class Quiet:
+    """Stands in for the probe: a machine that nothing ever disturbs."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
+    def prepare(self) -> None:
+        pass
+
+    def look(self) -> Look:
+        return Look(None, (100.0,) * self.threads)
+
+    def __enter__(self) -> "Quiet":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "Company", Quiet)
 
 
 @pytest.fixture
@@ -83,6 +108,9 @@ def test_a_session_from_end_to_end(tiny, results, tmp_path, monkeypatch) -> None
             assert record["rounds"] == [2, 2]
             assert len(record["warmup_ns"]) == 2 * record["settings"]["discard"]
             assert len(record["solo_ns"]) == 4
+            assert record["company"] == {"best": [None, 100.0], "turns": [[None, 100.0]] * 2, "disturbed": []}
+            assert record["disturbed_ns"] == record["disturbed_rounds"] == record["disturbed_solo_ns"] == []
+            assert record["disturbed_share"] == 0.0
             assert record["settings"]["cpus"] == machine.cpus(1)
             assert record["settings"]["max_abs_err_allowed"] == 0.01
             assert record["peak_rss_bytes"] > record["disk_bytes"] > 0

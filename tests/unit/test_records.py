@@ -148,6 +148,18 @@ def test_records_from_before_memory_was_measured_can_be_read() -> None:
     validate(latency(peak_rss_bytes=None, disk_bytes=12))
 
 
+def test_records_from_before_the_machine_was_watched_can_be_read_and_new_ones_must_add_up() -> None:
+    company = {"best": [100.0, None], "turns": [[90.0, None]] * len(latency()["rounds"]), "disturbed": [[40.0, None]]}
+    watched = {"disturbed_ns": [1, 2], "disturbed_rounds": [2], "disturbed_share": 0.5, "company": company}
+    validate(latency(**watched))
+    with pytest.raises(RecordError, match="'disturbed_rounds': does not add up"):
+        validate(latency(**watched | {"disturbed_rounds": [3]}))
+    with pytest.raises(RecordError, match="field 'company': needs a pair of rates for each of 'rounds'"):
+        validate(latency(**watched | {"company": company | {"turns": []}}))
+    with pytest.raises(RecordError, match=r"company\.turns"):
+        validate(latency(**watched | {"company": company | {"turns": [[1.0]]}}))
+
+
 def test_a_skip_needs_no_timing() -> None:
     empty: dict[str, Any] = {"samples_ns": [], "rounds": [], "warmup_ns": [], "solo_ns": [], "max_abs_err": None}
     validate(latency(**empty, status="skipped", reason="not installed"))

@@ -1,4 +1,4 @@
-"""The kernels that measure ceilings: chains of multiply-adds in registers, and sums over a buffer."""
+"""The kernels that measure ceilings: multiply-adds in registers, sums over a buffer, parts that threads exchange."""
 
 from __future__ import annotations
 
@@ -193,4 +193,56 @@ class Stream(Operator):
             with T.serial(0, loops[0]), T.serial(0, loops[1]) as t:
                 tile.each(lambda s, _, m, __: T.buffer_store(tile.buffer, tile.buffer[s] + x[p, t, m], [s]))
             tile.store(lambda value, _, m: T.buffer_store(y, value, [p, m]))
+        return finish()
+
+
+@dataclass(frozen=True)
+class Exchange(Operator):
+    """Threads that pass parts of a buffer on: each updates what another wrote in the launch before.
+
+    A part lies in the cache of whoever wrote it, so the rate is that of dirty cache lines moving between cores.
+    """
+
+    kind: ClassVar[str] = "ceiling_exchange"
+    lanes: int
+    vectors: int
+    threads: int
+
+    def arguments(self) -> list[Argument]:
+        return [Argument("loops", (1,), "int32"), Argument("y", (self.threads, self.vectors * self.lanes))]
+
+    @property
+    def bytes(self) -> int:
+        """Size of all parts together."""
+        return 4 * self.threads * self.vectors * self.lanes
+
+    def part(self, share: Any, launch: Any) -> Any:
+        """Which part a share of a launch updates: its neighbour's of the launch before."""
+        return (share + launch) % self.threads
+
+    def loops(self, passes: int) -> np.ndarray:
+        """The first input: the number of launches, so that every part goes around `passes` times.
+
+        Whole rounds: the first launch of the next call then moves every part, too.
+        """
+        return np.array([passes * self.threads], np.int32)
+
+    def work(self, passes: int) -> int:
+        """Bytes that change cores in a call."""
+        return passes * self.threads * self.bytes
+
+    def example_inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
+        return [self.loops(3)]
+
+    def oracle(self, *inputs: np.ndarray) -> np.ndarray:
+        ((launches,),) = inputs
+        return np.full(self.arguments()[-1].shape, launches, np.float64)
+
+    def function(self) -> tirx.PrimFunc:
+        """Emit the loops; the first launch starts the sums."""
+        with primfunc(self) as ((loops, y), finish), T.serial(0, loops[0]) as k, T.parallel(0, self.threads) as p:
+            part = self.part(p, k)
+            with T.serial(0, self.vectors) as vector, T.vectorized(0, self.lanes) as lane:
+                at = vector * self.lanes + lane
+                T.buffer_store(y, tirx.Select(k > 0, y[part, at], f32(0.0)) + f32(1.0), [part, at])
         return finish()

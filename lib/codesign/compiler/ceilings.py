@@ -1,4 +1,4 @@
-"""What this machine can do at best: multiply-adds a second in registers, bytes a second from each level of memory.
+"""What this machine can do at best: multiply-adds a second in registers, bytes a second from memory or another core.
 
 LLVM compiles these kernels from TensorIR as it does all others, so that ceiling and kernels share a compiler.
 """
@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from codesign import machine
-from codesign.compiler.ceiling_kernels import INSTRUCTIONS, Instruction, Peak, Stream
+from codesign.compiler.ceiling_kernels import INSTRUCTIONS, Exchange, Instruction, Peak, Stream
 from codesign.compiler.target import TargetSpec, target_spec
 from codesign.compiler.trial import start_runner
 from codesign.compiler.tvm_compat import PopenPoolExecutor, tvm
 
 #: Where operands come from, the fastest first.
 LEVELS = ("registers", "L1", "L2", "L3", "DRAM")
+#: And where they come from when another core has just written them.
+EXCHANGE = "between cores"
 
 _SAMPLES, _SAMPLE_S, _TIMEOUT_S = 40, 0.01, 60.0  # many short ones: the best has missed all interruptions
 _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
@@ -54,6 +56,8 @@ def measure() -> Iterator[Ceiling]:
             yield _peak(pool, instruction, threads)
         for level in LEVELS[1:]:
             yield _bandwidth(pool, level, threads)
+        if threads > 1:
+            yield _exchange(pool, threads)
 
 
 def _peak(pool: Any, instruction: Instruction, threads: int) -> Ceiling:
@@ -70,20 +74,44 @@ def _peak(pool: Any, instruction: Instruction, threads: int) -> Ceiling:
 
 def _bandwidth(pool: Any, level: str, threads: int) -> Ceiling:
     spec = target_spec(threads)
-    size = buffer_bytes(machine.describe(), level, threads)
-    stream = Stream(spec.lanes, size // (4 * Stream.vectors * spec.lanes), threads)
+    return _moved(pool, stream(machine.describe(), level, spec), level, spec)
+
+
+def _exchange(pool: Any, threads: int) -> Ceiling:
+    spec = target_spec(threads)
+    return _moved(pool, exchange(machine.describe(), spec), EXCHANGE, spec)
+
+
+def _moved(pool: Any, kernel: Exchange | Stream, level: str, spec: TargetSpec) -> Ceiling:
     samples: list[float] = []
     reason: str | None = f"no size of buffer that certainly comes from {level}: a cache is unknown, or hardly larger"
-    if stream.tiles:
-        samples, reason = _timed(pool, stream, spec)
+    if kernel.bytes:
+        samples, reason = _timed(pool, kernel, spec)
     isa = "avx512f" if spec.lanes == 16 else "avx2"
     best = max(samples, default=None)
-    return Ceiling(level, isa, "float32", spec.mcpu, threads, stream.bytes, "GB/s", best, samples, reason)
+    return Ceiling(level, isa, "float32", spec.mcpu, spec.threads, kernel.bytes, "GB/s", best, samples, reason)
+
+
+def stream(info: machine.MachineInfo, level: str, spec: TargetSpec) -> Stream:
+    """The kernel that reads from a level, with a buffer of 0 bytes where none would."""
+    return Stream(
+        spec.lanes, buffer_bytes(info, level, spec.threads) // (4 * Stream.vectors * spec.lanes), spec.threads
+    )
+
+
+def exchange(info: machine.MachineInfo, spec: TargetSpec) -> Exchange:
+    """The kernel that moves data between cores, with a buffer of 0 bytes where the size of an L2 is unknown."""
+    return Exchange(spec.lanes, buffer_bytes(info, EXCHANGE, spec.threads) // (4 * spec.lanes), spec.threads)
 
 
 def buffer_bytes(info: machine.MachineInfo, level: str, threads: int) -> int:
-    """Bytes that each thread reads to measure a level: half of that cache, far more than the one before; 0 = cannot."""
+    """Bytes that each thread reads to measure a level: half of that cache, far more than the one before; 0 = cannot.
+
+    What cores exchange fits four times into an L2: it leaves that cache for another core's only.
+    """
     l1, l2, l3 = (size * _KIB for size in (info.l1d_kib, info.l2_kib, info.l3_kib))
+    if level == EXCHANGE:
+        return l2 // 4
     match level:
         case "L1":
             return l1 // 2
@@ -95,7 +123,7 @@ def buffer_bytes(info: machine.MachineInfo, level: str, threads: int) -> int:
             return int(min(max(4 * l3, _DRAM_LEAST), info.memory_gib * _GIB / 8)) // threads
 
 
-def _timed(pool: Any, kernel: Peak | Stream, spec: TargetSpec) -> tuple[list[float], str | None]:
+def _timed(pool: Any, kernel: Exchange | Peak | Stream, spec: TargetSpec) -> tuple[list[float], str | None]:
     """Rates in the worker; none, and the reason, where the kernel does not compile or run."""
     try:
         return pool.submit(rates, kernel, spec).result(), None
@@ -103,12 +131,12 @@ def _timed(pool: Any, kernel: Peak | Stream, spec: TargetSpec) -> tuple[list[flo
         return [], f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
-def compiled(kernel: Peak | Stream, spec: TargetSpec) -> Any:
+def compiled(kernel: Exchange | Peak | Stream, spec: TargetSpec) -> Any:
     """Compile a ceiling kernel in this process."""
     return tvm.compile(tvm.IRModule({"main": kernel.function()}), target=spec.target)
 
 
-def rates(kernel: Peak | Stream, spec: TargetSpec) -> list[float]:
+def rates(kernel: Exchange | Peak | Stream, spec: TargetSpec) -> list[float]:
     """Time a kernel: billions of operations, or of bytes, a second, one value a sample."""
     call = compiled(kernel, spec)["main"]
     inputs = kernel.example_inputs(np.random.default_rng(0))[1:]

@@ -38,18 +38,22 @@ class WorkerDied(RuntimeError):
     """The worker process is gone; the message ends with the last lines it wrote to stderr."""
 
 
-class Worker:
-    """A process that runs one engine with the threads and the CPUs that its job asks for.
+class Process:
+    """A process that answers requests (`codesign.engines.worker.serve`) on as many CPUs as it has threads.
 
     Parameters
     ----------
-    job
-        What to run. Nothing is loaded before `prepare`.
+    name
+        What errors call it.
+    python, module
+        Interpreter, and the module that it runs.
+    threads
+        Number of threads, the main one included.
     """
 
-    def __init__(self, job: Job) -> None:
-        cpus = machine.cpus(job.threads)
-        self.job = job
+    def __init__(self, name: str, python: str, module: str, threads: int) -> None:
+        cpus = machine.cpus(threads)
+        self.name = name
         self._directory = tempfile.TemporaryDirectory(prefix="codesign-worker-")
         # A file, unlike a pipe, is never full and can be read after a death.
         self._stderr = tempfile.TemporaryFile(dir=self._directory.name)  # noqa: SIM115  # closed by `close`
@@ -57,10 +61,10 @@ class Worker:
         self._environment = {
             **os.environ,
             **{"PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},  # checkpoints are local
-            **machine.thread_environment(job.threads),
+            **machine.thread_environment(threads),
         }
         self._process = subprocess.Popen(
-            [find(job.engine).python, "-m", "codesign.engines.worker"],
+            [python, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -73,6 +77,58 @@ class Worker:
     def pid(self) -> int:
         """Process id of the worker."""
         return self._process.pid
+
+    def close(self) -> None:
+        """End the process, whatever it is doing: it has nothing to save, and an orderly exit takes a second."""
+        with self._directory, self._stderr:
+            self._process.kill()
+            self._process.communicate()
+
+    def _ask(self, do: str, **arguments: object) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            print(json.dumps({"do": do, **arguments}), file=self._process.stdin, flush=True)
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise WorkerDied(self._obituary(do))
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            kind, verb = (EngineRefused, "refused to") if answer["refused"] else (EngineError, "could not")
+            raise kind(f"{self.name} {verb} {do}: {answer['error']}")
+        return answer
+
+    def _obituary(self, do: str) -> str:
+        code = self._process.wait()
+        cause = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
+        tail = "\n".join(lines) or "(nothing)"
+        return f"the worker of {self.name} died while asked to {do} ({cause}); its last words on stderr:\n{tail}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Worker(Process):
+    """A process that runs one engine with the threads and the CPUs that its job asks for.
+
+    Parameters
+    ----------
+    job
+        What to run. Nothing is loaded before `prepare`.
+    """
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job.engine, find(job.engine).python, "codesign.engines.worker", job.threads)
+        self.job = job
 
     def prepare(self) -> dict[str, Any]:
         """Convert the encoder to what the engine reads, and load it.
@@ -127,12 +183,6 @@ class Worker:
         """Return the most memory that the process has ever had resident."""
         return int(self._ask("memory")["peak_rss_bytes"])
 
-    def close(self) -> None:
-        """End the process, whatever it is doing: it has nothing to save, and an orderly exit takes a second."""
-        with self._directory, self._stderr:
-            self._process.kill()
-            self._process.communicate()
-
     def _convert(self) -> bool:
         """Convert the checkpoint, if the engine does not read it as it is, and make the job load that."""
         form = find(self.job.engine).reads
@@ -148,35 +198,3 @@ class Worker:
             raise EngineError(f"{self.job.engine} could not convert: {last}")
         self.job = dataclasses.replace(self.job, artifact=str(target))
         return True
-
-    def _ask(self, do: str, **arguments: object) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            print(json.dumps({"do": do, **arguments}), file=self._process.stdin, flush=True)
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            raise WorkerDied(self._obituary(do))
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            kind, verb = (EngineRefused, "refused to") if answer["refused"] else (EngineError, "could not")
-            raise kind(f"{self.job.engine} {verb} {do}: {answer['error']}")
-        return answer
-
-    def _obituary(self, do: str) -> str:
-        code = self._process.wait()
-        cause = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
-        tail = "\n".join(lines) or "(nothing)"
-        return f"the worker of {self.job.engine} died while asked to {do} ({cause}); its last words on stderr:\n{tail}"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

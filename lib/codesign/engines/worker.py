@@ -81,19 +81,11 @@ def _timed(call: Call) -> tuple[np.ndarray, int]:
     return output, time.perf_counter_ns() - start
 
 
-def main() -> None:
-    """Answer requests until standard input ends."""
+def serve(actions: dict[str, Callable[..., Answer]]) -> None:
+    """Answer requests, each by the action that it names, until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the session, which then ends its workers
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not look like an answer
-    worker = _Worker()
-    actions: dict[str, Callable[..., Answer]] = {
-        "prepare": worker.prepare,
-        "output": worker.output,
-        "run": worker.run,
-        "profile": worker.profile,
-        "memory": worker.memory,
-    }
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -103,6 +95,20 @@ def main() -> None:
             refused = isinstance(error, Refused)
             answer = {"error": str(error) if refused else f"{type(error).__name__}: {error}", "refused": refused}
         print(json.dumps(answer), file=answers, flush=True)
+
+
+def main() -> None:
+    """Serve one engine."""
+    worker = _Worker()
+    serve(
+        {
+            "prepare": worker.prepare,
+            "output": worker.output,
+            "run": worker.run,
+            "profile": worker.profile,
+            "memory": worker.memory,
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from codesign.engines import Job, find
 from codesign.engines.client import EngineError, EngineRefused, Worker, WorkerDied
+from codesign.measure.company import Look
 from codesign.measure.protocol import SLOW_CALL_S, Plan, Protocol
 
 #: A larger error against fp32 PyTorch is a wrong result, whatever its speed, by the number type an engine computes in.
@@ -66,12 +68,17 @@ class Contender:
 
 @dataclass
 class Times:
-    """The times of one entrant in one attempt at a session, in ns."""
+    """The times of one entrant in one attempt at a session, in ns: alone, a list for each pass, and in turns.
+
+    Who watches the machine adds a look for each pass and each turn.
+    """
 
     plan: Plan
-    solo: list[int]
+    solo: list[list[int]]
     rounds: list[list[int]] = field(default_factory=list)
     warmup: list[int] = field(default_factory=list)
+    solo_looks: list[Look] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
 
 
 @dataclass
@@ -131,12 +138,12 @@ class Entrant:
         self.call_s = call_ns / 1e9
 
     def time_alone(self, protocol: Protocol, before: Times | None = None) -> Times:
-        """Time the engine while the others rest, and plan its turns from that and from the times `before`."""
+        """Time the engine while the others rest, and plan its turns from that and from the passes `before`."""
         plan = protocol.plan(self.call_s)
         samples, _ = self._run(plan.solo, plan.solo_discard)
-        solo = [*(before.solo if before else []), *samples]
-        self.call_s = statistics.median(solo) / 1e9
-        return Times(protocol.plan(self.call_s), solo)
+        solo = [*(before.solo if before else []), samples]
+        self.call_s = statistics.median(itertools.chain(*solo)) / 1e9
+        return Times(protocol.plan(self.call_s), solo, solo_looks=list(before.solo_looks) if before else [])
 
     def take_turn(self, times: Times) -> list[int]:
         """Add one round to `times` and return its samples in ns."""

@@ -75,7 +75,7 @@ def time_ways(entrants: Sequence[Entrant], protocol: Protocol) -> dict[str, list
     for _ in range(min(plan.rounds for plan in plans)):
         for entrant, each in zip(entrants, times, strict=True):
             entrant.take_turn(each)
-    alone = [[[sample] for sample in each.solo] for each in times]
+    alone = [[[sample] for samples in each.solo for sample in samples] for each in times]
     return {"alone": alone, "naive": naive, "turns": [each.rounds for each in times]}
 
 

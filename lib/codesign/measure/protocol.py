@@ -62,6 +62,8 @@ class Protocol:
         at an engine may catch them and the next may not.
     attempts
         How often a session that its own controls doubt is measured before it is kept with its flag.
+    wait_s
+        Seconds that a session, with all its attempts, may wait for a machine that is disturbed.
     """
 
     rounds: int
@@ -72,6 +74,7 @@ class Protocol:
     alone_s: float = 0.0
     alone_passes: int = 1
     attempts: int = 2
+    wait_s: float = 0.0
 
     def __post_init__(self) -> None:
         if self.discard < 3 or self.rounds < 2 or self.calls < 1:
@@ -102,8 +105,12 @@ class Protocol:
 
 
 PROTOCOLS = {
-    "smoke": Protocol(rounds=8, calls=20, turn_s=0.1, engine_s=1.5),
-    "verify": Protocol(rounds=8, calls=6, turn_s=0.5, engine_s=12, alone_s=0.5, alone_passes=3, attempts=3),
-    "report": Protocol(rounds=12, calls=6, turn_s=0.5, engine_s=15, alone_s=0.5, alone_passes=4, attempts=5),
-    "paper": Protocol(rounds=30, calls=10, turn_s=1.0, engine_s=60, alone_s=1.0, alone_passes=5, attempts=5),
+    "smoke": Protocol(rounds=8, calls=20, turn_s=0.1, engine_s=1.5, wait_s=3),
+    "verify": Protocol(rounds=8, calls=6, turn_s=0.5, engine_s=12, alone_s=0.5, alone_passes=3, attempts=3, wait_s=60),
+    "report": Protocol(
+        rounds=12, calls=6, turn_s=0.5, engine_s=15, alone_s=0.5, alone_passes=4, attempts=5, wait_s=240
+    ),
+    "paper": Protocol(
+        rounds=30, calls=10, turn_s=1.0, engine_s=60, alone_s=1.0, alone_passes=5, attempts=5, wait_s=1200
+    ),
 }

@@ -1,6 +1,7 @@
 """One session: every contender timed in turn on one machine, each in a worker process of its own.
 
-Prepare all, check all outputs, time each alone, then the rounds. A session that its own controls doubt is repeated.
+Prepare all, check all outputs, time each alone, then the rounds. A probe looks at the machine before and after every
+turn; a disturbed turn is taken again. A session that its own controls doubt is repeated.
 Every turn goes to a journal at once; records are written only when the session is complete, and the journal of one
 that was interrupted stays behind in ``local/interrupted/``, where nothing reads it as a result.
 """
@@ -25,9 +26,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from codesign import machine
 from codesign.engines import find
 from codesign.errors import InputError
+from codesign.measure.company import Company, ceiling
+from codesign.measure.counted import counted, disturbed_share, has_enough, owes_alone, owes_turn
 from codesign.measure.entrant import Contender, Entrant, Times
 from codesign.measure.protocol import Protocol
 from codesign.measure.ratios import doubts
+from codesign.measure.watch import Watch
 from codesign.records import RESULTS_ROOT, Results, stamp
 
 #: Without these two a latency says nothing: absolute times drift, and only their ratios travel.
@@ -88,9 +92,20 @@ def run_session(
         contextlib.ExitStack() as stack,
         Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console) as bar,
     ):
-        session = _Session([Entrant(contender) for contender in everyone], protocol, results, profile, run_id, bar)
+        waiting = bar.add_task("", total=None, visible=False)
+
+        def say(text: str | None) -> None:
+            bar.update(waiting, description=text or "", visible=text is not None)
+
+        threads = twin.point["threads"]
+        known = results.read("ceiling", machine_id=machine.describe().machine_id)
+        company = stack.enter_context(Company(threads))
+        watch = Watch(company.look, protocol.wait_s, say, ceiling(known, threads))
+        entrants = [Entrant(contender) for contender in everyone]
+        session = _Session(entrants, protocol, results, profile, run_id, bar, watch)
         for entrant in session.entrants:
             stack.callback(entrant.close)
+        company.prepare()
         session.prepare()
         records, journal = session.attempt()
         for _ in range(protocol.attempts - 1):
@@ -112,6 +127,7 @@ class _Session:
     profile: str
     run_id: str
     bar: Progress
+    watch: Watch
     load_average: float = field(default_factory=machine.load_average)  # before we add to it ourselves
 
     def prepare(self) -> None:
@@ -131,11 +147,21 @@ class _Session:
         journal = (self.results.root or RESULTS_ROOT) / "local" / "interrupted" / f"{session_id}.jsonl"
         _note(journal, **start, session_id=session_id)
         times = self._time(journal, session_id)
+        best = self.watch.best
+        few = [self.entrants[number].contender.label() for number, each in times.items() if not has_enough(each, best)]
+        share = disturbed_share(times, best)
         records = [
-            {**start, "session_id": session_id, **self._fields(entrant, times.get(number))}
+            {
+                **{**start, "session_id": session_id, "disturbed_share": share},
+                **self._fields(entrant, times.get(number)),
+                **counted(times.get(number), best, everything=bool(few)),
+            }
             for number, entrant in enumerate(self.entrants)
         ]
         reasons = doubts(records)
+        if few:
+            reasons.append(f"disturbed: too few undisturbed turns of {', '.join(few)}, so that all of them count")
+        self.bar.console.print(f"{share:.0%} of turns disturbed; waited {self.watch.waited_s:.0f} s for the machine")
         for record in records:
             record["flagged"], record["flag_reason"] = bool(reasons), "; ".join(reasons) or None
         _note(journal, flag_reasons=reasons)
@@ -148,29 +174,34 @@ class _Session:
         self.bar.console.print(f"timing {len(running)} encoders takes about {seconds:.0f} s")
         task = self.bar.add_task("time", total=seconds)
         times: dict[int, Times] = {}
-        for done in range(self.protocol.alone_passes):
-            for number, entrant in running.items():
-                if done >= self.protocol.passes(entrant.call_s):
-                    continue
+        while order := [number for number in running if self._owes_alone(number, times.get(number))]:
+            for number in order:
                 time.sleep(_REST_S)
-                times[number] = entrant.time_alone(self.protocol, times.get(number))
+                entrant = running[number]
+                times[number], look = self.watch.around(entrant.time_alone, self.protocol, times.get(number))
+                times[number].solo_looks.append(look)
                 self.bar.advance(task, times[number].plan.solo_seconds(entrant.call_s))
         for number, entrant in running.items():
-            _note(journal, entrant=entrant.contender.label(), solo_ns=times[number].solo)
+            solo = [ns for samples in times[number].solo for ns in samples]
+            _note(journal, entrant=entrant.contender.label(), solo_ns=solo)
         shuffle = random.Random(session_id).shuffle  # so that nobody always follows the same neighbour
-        for turn in range(max((each.plan.rounds for each in times.values()), default=0)):
-            order = [number for number in running if turn < times[number].plan.rounds]
+        while order := [number for number in running if owes_turn(times[number], self.watch.best)]:
             shuffle(order)
             for number in order:
-                entrant = running[number]
-                samples = entrant.take_turn(times[number])
-                _note(journal, entrant=entrant.contender.label(), round=turn, samples_ns=samples)
-                self.bar.advance(task, times[number].plan.turn_seconds(entrant.call_s))
+                entrant, each = running[number], times[number]
+                samples, look = self.watch.around(entrant.take_turn, each)
+                each.looks.append(look)
+                _note(journal, entrant=entrant.contender.label(), look=dataclasses.asdict(look), samples_ns=samples)
+                self.bar.advance(task, each.plan.turn_seconds(entrant.call_s))
         self.bar.update(task, completed=seconds)
         return times
 
+    def _owes_alone(self, number: int, times: Times | None) -> bool:
+        passes = self.protocol.passes(self.entrants[number].call_s)
+        return times is None or owes_alone(times, passes, self.watch.best)
+
     def _fields(self, entrant: Entrant, times: Times | None) -> Record:
-        """The fields of a latency record beyond its stamp; without samples when there are no times."""
+        """The fields of a latency record beyond its stamp and its times."""
         contender, settings = entrant.contender, dict(entrant.settings)
         if times is not None:
             settings |= dataclasses.asdict(times.plan)
@@ -182,10 +213,6 @@ class _Session:
             "engine": contender.engine,
             "dtype": contender.dtype,
             "control": contender.control,
-            "samples_ns": [] if times is None else [ns for turn in times.rounds for ns in turn],
-            "rounds": [] if times is None else [len(turn) for turn in times.rounds],
-            "warmup_ns": [] if times is None else times.warmup,
-            "solo_ns": [] if times is None else times.solo,
             "max_abs_err": entrant.max_abs_err,
             "peak_rss_bytes": entrant.peak_rss_bytes,
             "disk_bytes": entrant.disk_bytes,
