@@ -11,73 +11,29 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from codesign.errors import RecordError
+from codesign.schema.parts import (
+    ALLOCATION,
+    AMOUNT,
+    COUNT,
+    FLAG,
+    MATRIX,
+    OBJECT,
+    POINT,
+    POSITIVE,
+    SCHEMA_VERSION,
+    SHARE,
+    STAMP,
+    STORED,
+    TEXT,
+    Schema,
+    list_of,
+    one_of,
+    or_null,
+)
 
-SCHEMA_VERSION = 1
+__all__ = ["KINDS", "POINT", "SCHEMA_VERSION", "STAMP", "Kind", "Record", "validate"]
 
 Record = dict[str, Any]
-Schema = dict[str, Any]
-
-TEXT: Schema = {"type": "string", "minLength": 1}
-COUNT: Schema = {"type": "integer", "minimum": 0}
-POSITIVE: Schema = {"type": "integer", "minimum": 1}
-AMOUNT: Schema = {"type": "number", "minimum": 0}
-SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
-FLAG: Schema = {"type": "boolean"}
-OBJECT: Schema = {"type": "object"}
-BLOCK: Schema = {"type": "string", "pattern": "^(dense|[1-9][0-9]*x[1-9][0-9]*)$"}
-
-
-def _list_of(items: Schema, **limits: int) -> Schema:
-    return {"type": "array", "items": items, **limits}
-
-
-def _one_of(*values: object) -> Schema:
-    return {"enum": list(values)}
-
-
-def _or_null(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-#: Fields that `stamp` fills in: who made the record, when, from which code.
-STAMP: dict[str, Schema] = {
-    "schema_version": _one_of(SCHEMA_VERSION),
-    "kind": TEXT,
-    "run_id": TEXT,
-    "profile": TEXT,
-    "machine_id": TEXT,
-    "versions": OBJECT,
-    "commit": TEXT,
-    "code": TEXT,
-    "started_at": TEXT,
-}
-
-#: Fields that say which experiment point a record belongs to.
-POINT: dict[str, Schema] = {
-    "model": TEXT,
-    "seed": COUNT,
-    "scope": _one_of("none", "attention", "ffn", "all"),
-    "pruner": TEXT,
-    "block": BLOCK,
-    "sparsity": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
-    "batch": POSITIVE,
-    "seq": POSITIVE,
-    "threads": POSITIVE,
-    "dtype": _one_of("float32", "bfloat16"),
-}
-
-MATRIX: Schema = {
-    "type": "object",
-    "properties": {
-        "name": TEXT,
-        "shape": _list_of(POSITIVE, minItems=2, maxItems=2),
-        "blocks": POSITIVE,
-        "nnz_blocks": COUNT,
-        "element_sparsity": SHARE,
-        "block_sparsity": SHARE,
-    },
-    "required": ["name", "shape", "blocks", "nnz_blocks", "element_sparsity", "block_sparsity"],
-}
 
 
 @dataclass(frozen=True)
@@ -98,7 +54,7 @@ KINDS: dict[str, Kind] = {
         {
             "cpu": TEXT,
             "vendor": TEXT,
-            "isa": _list_of(TEXT),
+            "isa": list_of(TEXT),
             "cores": POSITIVE,
             "threads": POSITIVE,
             "l1d_kib": AMOUNT,
@@ -111,11 +67,38 @@ KINDS: dict[str, Kind] = {
         "notebook 01_prune",
         POINT
         | {
-            "allocation": _one_of("uniform"),
+            "allocation": ALLOCATION,
             "element_sparsity": SHARE,
             "block_sparsity": SHARE,
-            "retained_l2": SHARE,
-            "matrices": _list_of(MATRIX),
+            "retained_l2": AMOUNT,
+            "matrices": list_of(MATRIX),
+        },
+        later={"stored_as": list_of(STORED)},
+    ),
+    "accuracy": Kind(
+        "notebook 08_accuracy",
+        POINT
+        | {
+            "recipe": TEXT,
+            "task": TEXT,
+            "task_digest": TEXT,
+            "labels": list_of(TEXT, minItems=2),
+            "train_size": list_of(COUNT, minItems=2),
+            "test_size": list_of(COUNT, minItems=2),
+            "allocation": ALLOCATION,
+            "settings": OBJECT,
+            "steps": COUNT,
+            "seconds": AMOUNT,
+            "device": TEXT,
+            "accuracy": SHARE,
+            "hits": {"type": "string", "pattern": "^[01]+$"},
+            "baseline": SHARE,
+            "baseline_hits": {"type": "string", "pattern": "^[01]+$"},
+            "majority": SHARE,
+            "cosine": {"type": "number", "minimum": -1, "maximum": 1},
+            "rank_correlation": {"type": "number", "minimum": -1, "maximum": 1},
+            "element_sparsity": SHARE,
+            "block_sparsity": SHARE,
         },
     ),
     "compile": Kind(
@@ -140,15 +123,15 @@ KINDS: dict[str, Kind] = {
             "target": TEXT,
             "task": TEXT,
             "digest": TEXT,
-            "family_kind": _one_of("bsr", "dense", "other", "stock"),
+            "family_kind": one_of("bsr", "dense", "other", "stock"),
             "weight": POSITIVE,
-            "m": _or_null(POSITIVE),
-            "n": _or_null(POSITIVE),
-            "k": _or_null(POSITIVE),
-            "nnz_blocks": _or_null(COUNT),
+            "m": or_null(POSITIVE),
+            "n": or_null(POSITIVE),
+            "k": or_null(POSITIVE),
+            "nnz_blocks": or_null(COUNT),
             "trials": COUNT,
-            "best_ns": _or_null(AMOUNT),
-            "decisions": _or_null(OBJECT),
+            "best_ns": or_null(AMOUNT),
+            "decisions": or_null(OBJECT),
         },
     ),
     "tuning": Kind(
@@ -161,7 +144,7 @@ KINDS: dict[str, Kind] = {
             "trials": COUNT,
             "seconds": AMOUNT,
             "failed_trials": COUNT,
-            "curve": _list_of(_list_of(_or_null(AMOUNT), minItems=3, maxItems=3)),
+            "curve": list_of(list_of(or_null(AMOUNT), minItems=3, maxItems=3)),
         },
     ),
     "latency": Kind(
@@ -170,21 +153,21 @@ KINDS: dict[str, Kind] = {
         | {
             "engine": TEXT,
             "session_id": TEXT,
-            "samples_ns": _list_of(AMOUNT),
-            "rounds": _list_of(COUNT),
-            "warmup_ns": _list_of(AMOUNT),
-            "solo_ns": _list_of(AMOUNT),
-            "max_abs_err": _or_null(AMOUNT),
+            "samples_ns": list_of(AMOUNT),
+            "rounds": list_of(COUNT),
+            "warmup_ns": list_of(AMOUNT),
+            "solo_ns": list_of(AMOUNT),
+            "max_abs_err": or_null(AMOUNT),
             "block_sparsity": SHARE,
             "element_sparsity": SHARE,
-            "status": _one_of("ok", "skipped", "failed"),
-            "reason": _or_null({"type": "string"}),
+            "status": one_of("ok", "skipped", "failed"),
+            "reason": or_null({"type": "string"}),
             "settings": OBJECT,
-            "control": _or_null(TEXT),
+            "control": or_null(TEXT),
             "flagged": FLAG,
-            "flag_reason": _or_null({"type": "string"}),
+            "flag_reason": or_null({"type": "string"}),
         },
-        later={"peak_rss_bytes": _or_null(COUNT), "disk_bytes": _or_null(COUNT)},
+        later={"peak_rss_bytes": or_null(COUNT), "disk_bytes": or_null(COUNT)},
     ),
     "protocol": Kind(
         "notebook 04_latency",
@@ -192,9 +175,9 @@ KINDS: dict[str, Kind] = {
         | {
             "engine": TEXT,
             "session_id": TEXT,
-            "way": _one_of("alone", "naive", "turns"),
-            "samples_ns": _list_of(AMOUNT, minItems=1),
-            "rounds": _list_of(COUNT),
+            "way": one_of("alone", "naive", "turns"),
+            "samples_ns": list_of(AMOUNT, minItems=1),
+            "rounds": list_of(COUNT),
             "max_abs_err": AMOUNT,
             "settings": OBJECT,
         },
@@ -202,17 +185,17 @@ KINDS: dict[str, Kind] = {
     "ceiling": Kind(
         "`codesign doctor --measure`",
         {
-            "level": _one_of("registers", "L1", "L2", "L3", "DRAM"),
+            "level": one_of("registers", "L1", "L2", "L3", "DRAM"),
             "isa": TEXT,
-            "dtype": _one_of("float32", "bfloat16", "int8"),
+            "dtype": one_of("float32", "bfloat16", "int8"),
             "target": TEXT,
             "threads": POSITIVE,
             "bytes": COUNT,
-            "unit": _one_of("GFLOP/s", "Gop/s", "GB/s"),
-            "rate": _or_null(AMOUNT),
-            "samples": _list_of(AMOUNT),
-            "reason": _or_null(TEXT),
-            "governor": _or_null(TEXT),
+            "unit": one_of("GFLOP/s", "Gop/s", "GB/s"),
+            "rate": or_null(AMOUNT),
+            "samples": list_of(AMOUNT),
+            "reason": or_null(TEXT),
+            "governor": or_null(TEXT),
             "load_average": AMOUNT,
         },
     ),
@@ -244,8 +227,19 @@ def validate(record: Mapping[str, Any]) -> None:
             raise RecordError("latency record: field 'samples_ns': status 'ok' without a sample")
         if record["status"] != "ok" and not record["reason"]:
             raise RecordError(f"latency record: field 'reason': status {record['status']!r} needs one")
+    if kind == "accuracy":
+        _check_hits(record)
     if kind in ("latency", "protocol") and sum(record["rounds"]) != len(record["samples_ns"]):
         raise RecordError(f"{kind} record: field 'rounds': does not add up to the number of samples")
+
+
+def _check_hits(record: Mapping[str, Any]) -> None:
+    tested = sum(record["test_size"])
+    for share, hits in (("accuracy", "hits"), ("baseline", "baseline_hits")):
+        if len(record[hits]) != tested:
+            raise RecordError(f"accuracy record: field {hits!r}: {len(record[hits])} answers to {tested} questions")
+        if abs(record[share] - record[hits].count("1") / tested) > 1e-9:
+            raise RecordError(f"accuracy record: field {share!r}: is not the share of right answers in {hits!r}")
 
 
 @functools.cache
