@@ -6,6 +6,7 @@ of ``uniform`` are matrices, of ``row-balanced`` block-rows; ``global`` has a si
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -47,7 +48,7 @@ def check_fits(grids: Mapping[str, tuple[int, int]], sparsity: float, allocation
         if round((1 - sparsity) * columns) < 1 and sparsity:
             most = 1 - 1 / columns
             expected = f"at most {most:.4g}: {name} has {columns} blocks a row, and row-balanced pruning keeps one"
-            raise InputError("sparsity", sparsity, expected, round(most - 5e-5, 4))
+            raise InputError("sparsity", sparsity, expected, math.floor(most * 1e4) / 1e4)
 
 
 def keep(scores: Mapping[str, Tensor], sparsity: float, allocation: str = "uniform") -> dict[str, Tensor]:
@@ -70,7 +71,10 @@ def keep(scores: Mapping[str, Tensor], sparsity: float, allocation: str = "unifo
     """
     if allocation == "global":
         scores = {name: _best_is_safe(each) for name, each in scores.items()}
-    return _unpooled([_keep_best(pool, sparsity) for pool in _pools(scores, allocation)], scores, allocation)
+    kept = _unpooled([_keep_best(pool, sparsity) for pool in _pools(scores, allocation)], scores, allocation)
+    if allocation == "global":  # with a budget below one block a matrix, safe blocks alone are more than it
+        kept = {name: mask | scores[name].isinf() for name, mask in kept.items()}
+    return kept
 
 
 def thresholds(scores: Mapping[str, Tensor], sparsity: float, allocation: str = "uniform") -> dict[str, Tensor]:

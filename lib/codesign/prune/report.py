@@ -86,7 +86,7 @@ def report(
 
 def _matrix(name: str, weight: np.ndarray, block: BlockShape) -> MatrixReport:
     blocks = to_blocks(weight != 0, block)
-    stored: np.ndarray = blocks.any(axis=(2, 3))
+    stored = np.asarray(blocks.any(axis=(2, 3)))
     nnz = int(np.count_nonzero(stored))
     counts = patterns(blocks[stored])
     return MatrixReport(

@@ -1,0 +1,187 @@
+"""Whole runs: the dense model that learns a task and then teaches, and the pruned models that start from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from codesign.blocks import BlockShape
+from codesign.corpus import Task
+from codesign.prune import PRUNERS, check_blocks
+from codesign.prune.base import one_of
+from codesign.prune.sparsifier import Sparsifier
+from codesign.train import progress_file
+from codesign.train.data import tokenize
+from codesign.train.evaluate import outputs
+from codesign.train.loop import Report, Saving, fine_tune
+from codesign.train.model import Classifier, classifier, device
+from codesign.train.recipe import Recipe
+
+_SILENT: Report = lambda done, steps, loss: None  # noqa: E731
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained model, with what it says about the task.
+
+    Parameters
+    ----------
+    model
+        On the CPU.
+    seconds
+        Of training, interruptions left out.
+    train_logits
+        float32 [training examples, labels]: what a student learns from.
+    test_logits, test_embeddings
+        float32 [test examples, labels] and [test examples, hidden].
+    """
+
+    model: Classifier
+    seconds: float
+    train_logits: Tensor
+    test_logits: Tensor
+    test_embeddings: Tensor
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every run on a task has: the encoder's name (`codesign.encoder.load_encoder`), recipe, task and seed."""
+
+    model: str
+    recipe: Recipe
+    task: Task
+    seed: int
+
+    def identity(self) -> dict[str, object]:
+        """Say what decides the dense model."""
+        return {
+            "part": "dense",
+            "model": self.model,
+            "seed": self.seed,
+            "recipe": self.recipe.dense_key,
+            "task": self.task.digest,
+            "torch": torch.__version__,
+            "device": device().type,
+        }
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What is pruned, how (`codesign.prune.PRUNERS`), and how much."""
+
+    pruner: str
+    scope: str
+    block: BlockShape
+    sparsity: float
+
+    def identity(self) -> dict[str, object]:
+        """Say what decides the pruned model, beside the dense one."""
+        return asdict(self) | {"part": "pruned", "block": str(self.block)}
+
+
+def train_dense(setting: Setting, folder: Path, report: Report = _SILENT) -> Trained:
+    """Train the dense model, or read it if it was trained before.
+
+    Parameters
+    ----------
+    setting
+        What to train.
+    folder
+        Of this run and no other: it holds the unfinished state, and the result.
+    report
+        Told about every step.
+
+    Raises
+    ------
+    InputError
+        If the folder belongs to another run.
+    """
+    recipe = setting.recipe
+
+    def train(model: Classifier, saving: Saving) -> float:
+        data = tokenize(setting.model, model.bert.config.vocab_size, setting.task.train, recipe.seq)
+        return fine_tune(
+            model, data, recipe, steps=recipe.dense_steps, seed=2 * setting.seed, saving=saving, report=report
+        )
+
+    return _finish(setting, setting.identity(), folder, train)
+
+
+def train_pruned(setting: Setting, pruning: Pruning, dense: Trained, folder: Path, report: Report = _SILENT) -> Trained:
+    """Prune a copy of the dense model while it is trained on, or read the result if that was done before.
+
+    Parameters
+    ----------
+    setting, folder, report
+        As in `train_dense`.
+    pruning
+        What to prune.
+    dense
+        Where it starts, and its teacher.
+
+    Returns
+    -------
+    Trained
+        Pruned weights are exactly zero.
+
+    Raises
+    ------
+    InputError
+        If the folder belongs to another run, or the pruning cannot be done.
+    """
+    recipe = setting.recipe
+    one_of("pruner", pruning.pruner, PRUNERS)
+    check_blocks(pruning.block, dense.model.matrices(pruning.scope))
+
+    def train(model: Classifier, saving: Saving) -> float:
+        model.load_state_dict(dense.model.state_dict())
+        sparsifier = Sparsifier(
+            PRUNERS[pruning.pruner](pruning.block, setting.seed),
+            model.matrices(pruning.scope),
+            sparsity=pruning.sparsity,
+            allocation=recipe.allocation,
+            schedule=recipe.schedule,
+            steps=recipe.prune_steps,
+        )
+        return fine_tune(
+            model,
+            tokenize(setting.model, model.bert.config.vocab_size, setting.task.train, recipe.seq),
+            recipe,
+            steps=recipe.steps,
+            seed=2 * setting.seed + 1,  # not the dense model's order again
+            saving=saving,
+            sparsifier=sparsifier,
+            teacher=dense.train_logits,
+            report=report,
+        )
+
+    identity = setting.identity() | pruning.identity() | {"pruned_recipe": recipe.key}
+    return _finish(setting, identity, folder, train)
+
+
+def _finish(
+    setting: Setting, identity: Mapping[str, object], folder: Path, train: Callable[[Classifier, Saving], float]
+) -> Trained:
+    """Return the result in ``folder``; make it if it is not there, and then forget the unfinished state."""
+    result, unfinished = folder / "trained.safetensors", folder / "unfinished.safetensors"
+    model = classifier(setting.model, len(setting.task.labels), setting.seed)
+    if not result.exists():
+        model.to(device())
+        seconds = train(model, Saving(unfinished, identity))
+        sizes = model.bert.config.vocab_size
+        sides = [tokenize(setting.model, sizes, s, setting.recipe.seq) for s in (setting.task.train, setting.task.test)]
+        (taught, _), (asked, embeddings) = (outputs(model, side) for side in sides)
+        state = {f"model.{name}": value for name, value in model.state_dict().items()}
+        said = {"train_logits": taught, "test_logits": asked, "test_embeddings": embeddings}
+        progress_file.write(result, state | said, identity, seconds=seconds)
+        unfinished.unlink()
+    state, numbers = progress_file.read(result, identity)
+    model.to("cpu")
+    progress_file.restore_model(model, state)
+    model.eval()
+    said = {name: state[name] for name in ("train_logits", "test_logits", "test_embeddings")}
+    return Trained(model, numbers["seconds"], **said)
