@@ -187,8 +187,8 @@ def _git(*arguments: str) -> str:
 #: Sources that start work or present results, without taking part in making them.
 PRESENTATION = (
     *("cli.py", "doctor.py", "pipeline.py"),
-    *(f"study/{name}" for name in ("bench", "claims", "evidence", "example", "figures", "ledger", "lint", "numbers")),
-    *(f"study/{name}" for name in ("parameters", "tables", "words")),
+    *(f"study/{name}" for name in ("accuracy", "bench", "claims", "evidence", "example", "figures", "ledger")),
+    *(f"study/{name}" for name in ("lint", "numbers", "parameters", "tables", "words")),
 )
 
 

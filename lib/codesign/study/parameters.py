@@ -33,6 +33,8 @@ class Rule:
         Bounds of a number, both allowed.
     choices
         The only values allowed, where there is such a list.
+    tagged
+        A choice may be followed by ``@`` and any text: which training the choice was part of.
     shape
         The text is a block shape.
     many
@@ -43,6 +45,7 @@ class Rule:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    tagged: bool = False
     shape: bool = False
     many: bool = False
 
@@ -69,7 +72,7 @@ RULES: Mapping[str, Rule] = {
     "seed": Rule(int, low=0, high=2**31 - 1),
     "scope": Rule(str, choices=SCOPES),
     "scopes": Rule(str, choices=SCOPES, many=True),
-    "pruner": Rule(str, choices=(*PRUNERS, AS_FOUND)),
+    "pruner": Rule(str, choices=(*PRUNERS, AS_FOUND), tagged=True),
     "block": Rule(str, shape=True),
     "blocks": Rule(str, shape=True, many=True),
     "sparsity": Rule(float, low=0.0, high=SPARSITY_MAX),
@@ -183,8 +186,9 @@ def _check_one(name: str, value: Any, rule: Rule) -> Any:
     if rule.low is not None and rule.high is not None and not rule.low <= value <= rule.high:
         clamped = rule.kind(min(max(value, rule.low), rule.high)) if value == value else None
         raise InputError(name, value, rule.expected, clamped)
-    if rule.choices and value not in rule.choices:
-        raise InputError(name, value, rule.expected, nearest(value, rule.choices))
+    chosen = value.partition("@")[0] if rule.tagged else value
+    if rule.choices and chosen not in rule.choices:
+        raise InputError(name, value, rule.expected, nearest(chosen, rule.choices))
     if rule.shape and not (rule.many and value == DENSE):
         BlockShape.parse(value)
     return value

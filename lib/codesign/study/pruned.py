@@ -106,7 +106,7 @@ def _prune(study: Study, point: Point) -> None:
     report = _apply(model, point)
     where = files(study, point)
     save_checkpoint(model, where.checkpoint, point.fields())
-    _save_expected(where, model, point)
+    save_expected(where, model, point)
     study.append("pattern", report.record_fields(), point.fields())
 
 
@@ -123,7 +123,7 @@ def _apply(model: BertModel, point: Point) -> PruneReport:
     )
 
 
-def _save_expected(where: Pruned, model: BertModel, point: Point) -> None:
+def save_expected(where: Pruned, model: BertModel, point: Point) -> None:
     """Write inputs and outputs; the folder appears complete or not at all."""
     if has_tokenizer(point.model):
         ids, mask = sentence_inputs(point.model, corpus.sentences(point.batch), point.seq)

@@ -3,7 +3,7 @@
 from codesign.train.baseline import bag_of_words
 from codesign.train.evaluate import Fidelity, fidelity, hits
 from codesign.train.recipe import Recipe
-from codesign.train.run import Pruning, Setting, Trained, train_dense, train_pruned
+from codesign.train.run import Pruning, Setting, Trained, identity, train_dense, train_pruned
 
 __all__ = [
     "Fidelity",
@@ -14,6 +14,7 @@ __all__ = [
     "bag_of_words",
     "fidelity",
     "hits",
+    "identity",
     "train_dense",
     "train_pruned",
 ]

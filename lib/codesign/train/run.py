@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import functools
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -56,18 +59,6 @@ class Setting:
     task: Task
     seed: int
 
-    def identity(self) -> dict[str, object]:
-        """Say what decides the dense model."""
-        return {
-            "part": "dense",
-            "model": self.model,
-            "seed": self.seed,
-            "recipe": self.recipe.dense_key,
-            "task": self.task.digest,
-            "torch": torch.__version__,
-            "device": device().type,
-        }
-
 
 @dataclass(frozen=True)
 class Pruning:
@@ -78,9 +69,32 @@ class Pruning:
     block: BlockShape
     sparsity: float
 
-    def identity(self) -> dict[str, object]:
-        """Say what decides the pruned model, beside the dense one."""
-        return asdict(self) | {"part": "pruned", "block": str(self.block)}
+
+def identity(setting: Setting, pruning: Pruning | None = None) -> dict[str, object]:
+    """Say what decides the result of a run, of the dense model or of a pruned one: plain values by name."""
+    dense = {
+        "model": setting.model,
+        "seed": setting.seed,
+        "recipe": setting.recipe.dense_key,
+        "task": setting.task.digest,
+        "torch": torch.__version__,
+        "device": device().type,
+        "threads": torch.get_num_threads(),
+        "code": code(),
+    }
+    if pruning is None:
+        return dense
+    return dense | asdict(pruning) | {"block": str(pruning.block), "pruned_recipe": setting.recipe.key}
+
+
+@functools.cache
+def code() -> str:
+    """Digest of what training is made of: twelve hex digits that comments and layout do not change."""
+    package = Path(__file__).parents[1]
+    sources = [package / "blocks.py", package / "encoder.py"]
+    sources += sorted(path for room in ("corpus", "prune", "train") for path in (package / room).rglob("*.py"))
+    parts = [ast.dump(ast.parse(path.read_text())) for path in sources]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
 def train_dense(setting: Setting, folder: Path, report: Report = _SILENT) -> Trained:
@@ -108,7 +122,7 @@ def train_dense(setting: Setting, folder: Path, report: Report = _SILENT) -> Tra
             model, data, recipe, steps=recipe.dense_steps, seed=2 * setting.seed, saving=saving, report=report
         )
 
-    return _finish(setting, setting.identity(), folder, train)
+    return _finish(setting, identity(setting), folder, train)
 
 
 def train_pruned(setting: Setting, pruning: Pruning, dense: Trained, folder: Path, report: Report = _SILENT) -> Trained:
@@ -159,27 +173,26 @@ def train_pruned(setting: Setting, pruning: Pruning, dense: Trained, folder: Pat
             report=report,
         )
 
-    identity = setting.identity() | pruning.identity() | {"pruned_recipe": recipe.key}
-    return _finish(setting, identity, folder, train)
+    return _finish(setting, identity(setting, pruning), folder, train)
 
 
 def _finish(
-    setting: Setting, identity: Mapping[str, object], folder: Path, train: Callable[[Classifier, Saving], float]
+    setting: Setting, whose: Mapping[str, object], folder: Path, train: Callable[[Classifier, Saving], float]
 ) -> Trained:
     """Return the result in ``folder``; make it if it is not there, and then forget the unfinished state."""
     result, unfinished = folder / "trained.safetensors", folder / "unfinished.safetensors"
     model = classifier(setting.model, len(setting.task.labels), setting.seed)
     if not result.exists():
         model.to(device())
-        seconds = train(model, Saving(unfinished, identity))
+        seconds = train(model, Saving(unfinished, whose))
         sizes = model.bert.config.vocab_size
         sides = [tokenize(setting.model, sizes, s, setting.recipe.seq) for s in (setting.task.train, setting.task.test)]
         (taught, _), (asked, embeddings) = (outputs(model, side) for side in sides)
         state = {f"model.{name}": value for name, value in model.state_dict().items()}
         said = {"train_logits": taught, "test_logits": asked, "test_embeddings": embeddings}
-        progress_file.write(result, state | said, identity, seconds=seconds)
+        progress_file.write(result, state | said, whose, seconds=seconds)
         unfinished.unlink()
-    state, numbers = progress_file.read(result, identity)
+    state, numbers = progress_file.read(result, whose)
     model.to("cpu")
     progress_file.restore_model(model, state)
     model.eval()

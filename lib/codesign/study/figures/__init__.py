@@ -8,6 +8,7 @@ from IPython.display import HTML, display
 from codesign.study.figures.drawing import Drawing
 from codesign.study.figures.latency_bars import latency_bars
 from codesign.study.figures.masks import masks
+from codesign.study.figures.pareto import pareto
 from codesign.study.figures.protocol import protocol
 from codesign.study.figures.retained_norm import retained_norm
 from codesign.study.figures.task_map import task_map
@@ -18,6 +19,7 @@ __all__ = [
     "Drawing",
     "latency_bars",
     "masks",
+    "pareto",
     "protocol",
     "retained_norm",
     "show",
