@@ -199,14 +199,24 @@ def test_distillation_is_the_loss_of_hinton() -> None:
     assert float(distillation_loss(student, labels, None, RECIPE)) == pytest.approx(told, rel=1e-5)
 
 
-@given(st.integers(1, 50), st.integers(1, 20), st.integers(0, 9))
+@given(st.integers(1, 90), st.integers(1, 20), st.integers(0, 9))
 def test_an_epoch_shows_every_example_once(count: int, batch: int, seed: int) -> None:
-    order = Order(count, batch, seed)
+    lengths = torch.from_numpy(np.random.default_rng(seed).integers(1, 64, count))
+    order = Order(lengths, batch, seed)
     size = min(batch, count)
     epoch = torch.cat([order.at(step) for step in range(count // size)])
     assert len(epoch) == len(set(epoch.tolist())) == count // size * size
     assert set(epoch.tolist()) <= set(range(count))
-    assert torch.equal(order.at(3), Order(count, batch, seed).at(3))
+    assert torch.equal(order.at(3), Order(lengths, batch, seed).at(3))
+
+
+def test_a_batch_has_little_padding() -> None:
+    lengths = torch.arange(640) % 64
+    order = Order(lengths, 8, 0)
+    spans = [int(torch.max(lengths[rows]) - torch.min(lengths[rows])) for rows in map(order.at, range(80))]
+    assert max(spans) < 24
+    first = [int(lengths[order.at(step)].max()) for step in range(80)]
+    assert first != sorted(first), "short and long batches alternate"
 
 
 def test_words_of_a_model_without_a_language_are_hashed() -> None:

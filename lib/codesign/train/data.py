@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -33,10 +32,10 @@ class Data:
         width = int(mask.sum(1).max())
         return self.ids[rows, :width], mask[:, :width]
 
-    def chunks(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Go through all examples in order."""
-        for start in range(0, len(self), size):
-            yield self.rows(torch.arange(start, min(start + size, len(self))))
+    def chunks(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Go through all examples, the shortest first: their rows, ids and mask."""
+        for rows in torch.argsort(self.mask.sum(1), stable=True).split(size):
+            yield (rows, *self.rows(rows))
 
 
 def tokenize(model: str, vocabulary: int, examples: Sequence[Example], seq: int) -> Data:
@@ -69,25 +68,47 @@ def _hashed(texts: Sequence[str], vocabulary: int, seq: int) -> tuple[np.ndarray
     return ids, mask
 
 
-@dataclass(frozen=True)
+#: Batches among which examples are sorted by length, so that a batch has little padding.
+_BUCKET = 16
+
+
 class Order:
     """Which examples each step sees: all of them once an epoch, in an order that follows from the seed.
 
-    Step n is the same whether a run was interrupted before it or not. What does not fill a batch is left out of its
-    epoch.
+    Step n is the same whether a run was interrupted before it or not. Examples of similar length share a batch. What
+    does not fill a batch is left out of its epoch.
+
+    Parameters
+    ----------
+    lengths
+        Tokens of each example, int64 [examples].
+    batch
+        Examples a step, fewer where there are not so many in all.
+    seed
+        At least 0.
     """
 
-    examples: int
-    batch: int
-    seed: int
+    def __init__(self, lengths: Tensor, batch: int, seed: int) -> None:
+        self.lengths, self.seed = lengths.numpy(), seed
+        self.batch = min(batch, len(lengths))
+        self._epoch, self._batches = -1, np.empty((0, self.batch), np.int64)
 
     def at(self, step: int) -> Tensor:
-        """Return the examples of a step, counted from 0: int64 [batch], or all where there are fewer."""
-        size = min(self.batch, self.examples)
-        epoch, place = divmod(step, self.examples // size)
-        return _epoch(self.examples, self.seed, epoch)[place * size : (place + 1) * size]
+        """Return the examples of a step, counted from 0: int64 [batch]."""
+        epoch, place = divmod(step, len(self.lengths) // self.batch)
+        if epoch != self._epoch:
+            self._epoch, self._batches = epoch, self._draw(epoch)
+        return torch.from_numpy(self._batches[place])
 
-
-@functools.lru_cache(maxsize=4)
-def _epoch(examples: int, seed: int, epoch: int) -> Tensor:
-    return torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(examples))
+    def _draw(self, epoch: int) -> np.ndarray:
+        """Return the batches of an epoch: int64 [batches, batch]."""
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(len(self.lengths))
+        pool = self.batch * _BUCKET
+        pools = [order[start : start + pool] for start in range(0, len(order), pool)]
+        # what is left out is the end of the last pool: it must not always be the longest
+        whole = len(order) // self.batch * self.batch
+        pools[-1] = pools[-1][: whole - (len(pools) - 1) * pool]
+        batches = np.concatenate([each[np.argsort(self.lengths[each], kind="stable")] for each in pools])
+        shuffled: np.ndarray = rng.permutation(batches.reshape(-1, self.batch))
+        return shuffled

@@ -27,8 +27,12 @@ def outputs(model: Classifier, data: Data) -> tuple[Tensor, Tensor]:
     """
     model.eval()
     device = model.head.weight.device
-    embeddings = [model.embed(ids.to(device), mask.to(device)) for ids, mask in data.chunks(_CHUNK)]
-    return torch.cat([model.head(each).cpu() for each in embeddings]), torch.cat([each.cpu() for each in embeddings])
+    embeddings = torch.empty(len(data), model.head.in_features)
+    logits = torch.empty(len(data), model.head.out_features)
+    for rows, ids, mask in data.chunks(_CHUNK):
+        embedded = model.embed(ids.to(device), mask.to(device))
+        embeddings[rows], logits[rows] = embedded.cpu(), model.head(embedded).cpu()
+    return logits, embeddings
 
 
 def hits(logits: Tensor, labels: Tensor) -> str:

@@ -125,7 +125,7 @@ def fine_tune(
         elif sparsifier:
             sparsifier.start()
         start = saved = time.monotonic()
-        order = Order(len(data), recipe.batch, seed)
+        order = Order(data.mask.sum(1), recipe.batch, seed)
         while done < steps:
             for group in optimiser.param_groups:
                 group["lr"] = group["peak"] * _rise_and_fall(done, steps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from codesign.blocks import BlockShape
-from codesign.corpus import Task
+from codesign.corpus import Example, Task
 from codesign.prune import PRUNERS, check_blocks
 from codesign.prune.base import one_of
 from codesign.prune.sparsifier import Sparsifier
@@ -37,17 +37,17 @@ class Trained:
         On the CPU.
     seconds
         Of training, interruptions left out.
-    train_logits
-        float32 [training examples, labels]: what a student learns from.
     test_logits, test_embeddings
         float32 [test examples, labels] and [test examples, hidden].
+    train_logits
+        float32 [training examples, labels], of a dense model: what its students learn from.
     """
 
     model: Classifier
     seconds: float
-    train_logits: Tensor
     test_logits: Tensor
     test_embeddings: Tensor
+    train_logits: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def train_dense(setting: Setting, folder: Path, report: Report = _SILENT) -> Tra
             model, data, recipe, steps=recipe.dense_steps, seed=2 * setting.seed, saving=saving, report=report
         )
 
-    return _finish(setting, identity(setting), folder, train)
+    return _finish(setting, identity(setting), folder, train, teaches=True)
 
 
 def train_pruned(setting: Setting, pruning: Pruning, dense: Trained, folder: Path, report: Report = _SILENT) -> Trained:
@@ -173,11 +173,16 @@ def train_pruned(setting: Setting, pruning: Pruning, dense: Trained, folder: Pat
             report=report,
         )
 
-    return _finish(setting, identity(setting, pruning), folder, train)
+    return _finish(setting, identity(setting, pruning), folder, train, teaches=False)
 
 
 def _finish(
-    setting: Setting, whose: Mapping[str, object], folder: Path, train: Callable[[Classifier, Saving], float]
+    setting: Setting,
+    whose: Mapping[str, object],
+    folder: Path,
+    train: Callable[[Classifier, Saving], float],
+    *,
+    teaches: bool,
 ) -> Trained:
     """Return the result in ``folder``; make it if it is not there, and then forget the unfinished state."""
     result, unfinished = folder / "trained.safetensors", folder / "unfinished.safetensors"
@@ -185,16 +190,24 @@ def _finish(
     if not result.exists():
         model.to(device())
         seconds = train(model, Saving(unfinished, whose))
-        sizes = model.bert.config.vocab_size
-        sides = [tokenize(setting.model, sizes, s, setting.recipe.seq) for s in (setting.task.train, setting.task.test)]
-        (taught, _), (asked, embeddings) = (outputs(model, side) for side in sides)
+        said = _say(model, setting, teaches=teaches)
         state = {f"model.{name}": value for name, value in model.state_dict().items()}
-        said = {"train_logits": taught, "test_logits": asked, "test_embeddings": embeddings}
         progress_file.write(result, state | said, whose, seconds=seconds)
         unfinished.unlink()
     state, numbers = progress_file.read(result, whose)
     model.to("cpu")
     progress_file.restore_model(model, state)
     model.eval()
-    said = {name: state[name] for name in ("train_logits", "test_logits", "test_embeddings")}
+    said = {name: value for name, value in state.items() if not name.startswith("model.")}
     return Trained(model, numbers["seconds"], **said)
+
+
+def _say(model: Classifier, setting: Setting, *, teaches: bool) -> dict[str, Tensor]:
+    """What a model says about the task: the tensors of `Trained` by name."""
+
+    def about(side: Sequence[Example]) -> tuple[Tensor, Tensor]:
+        return outputs(model, tokenize(setting.model, model.bert.config.vocab_size, side, setting.recipe.seq))
+
+    logits, embeddings = about(setting.task.test)
+    said = {"test_logits": logits, "test_embeddings": embeddings}
+    return said | ({"train_logits": about(setting.task.train)[0]} if teaches else {})
