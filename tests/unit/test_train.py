@@ -16,11 +16,12 @@ from codesign.corpus import Example, Task
 from codesign.errors import InputError
 from codesign.prune import PRUNERS
 from codesign.prune.allocation import kept_blocks
-from codesign.train import Pruning, Recipe, Setting, Trained, bag_of_words, fidelity, hits, loop, train_dense
+from codesign.train import Pruning, Recipe, Setting, Trained, bag_of_words, fidelity, hits, identity, loop, train_dense
 from codesign.train import train_pruned as prune
 from codesign.train.data import Order, tokenize
 from codesign.train.evaluate import PAIRS, spearman
 from codesign.train.loop import distillation_loss
+from codesign.train.run import code
 
 LABELS = ("fruit", "metal")
 WORDS = {"fruit": ["apple", "pear", "plum", "fig", "lime"], "metal": ["iron", "zinc", "gold", "tin", "lead"]}
@@ -186,6 +187,12 @@ def test_recipes_share_a_dense_model_unless_they_train_it_differently() -> None:
     assert pruned.dense_key == RECIPE.dense_key
     assert pruned.key != RECIPE.key
     assert replace(RECIPE, seq=12).dense_key != RECIPE.dense_key
+
+
+def test_a_run_knows_the_code_that_decides_it() -> None:
+    codes = [code(), *map(code, PRUNERS)]
+    assert len(set(codes)) == len(codes)
+    assert identity(SETTING)["code"] == identity(SETTING, PRUNING)["code"] == code()
 
 
 def test_distillation_is_the_loss_of_hinton() -> None:

@@ -34,7 +34,7 @@ class Data:
 
     def chunks(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Go through all examples, the shortest first: their rows, ids and mask."""
-        for rows in torch.argsort(self.mask.sum(1), stable=True).split(size):
+        for rows in torch.split(torch.argsort(self.mask.sum(1), stable=True), size):
             yield (rows, *self.rows(rows))
 
 

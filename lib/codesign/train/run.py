@@ -14,7 +14,7 @@ from torch import Tensor
 
 from codesign.blocks import BlockShape
 from codesign.corpus import Example, Task
-from codesign.prune import PRUNERS, check_blocks
+from codesign.prune import PRUNERS, check_blocks, proximal
 from codesign.prune.base import one_of
 from codesign.prune.sparsifier import Sparsifier
 from codesign.train import progress_file
@@ -84,16 +84,24 @@ def identity(setting: Setting, pruning: Pruning | None = None) -> dict[str, obje
     }
     if pruning is None:
         return dense
-    return dense | asdict(pruning) | {"block": str(pruning.block), "pruned_recipe": setting.recipe.key}
+    one_of("pruner", pruning.pruner, PRUNERS)
+    how = {"pruned_recipe": setting.recipe.key, "pruning_code": code(pruning.pruner)}
+    return dense | asdict(pruning) | {"block": str(pruning.block)} | how
 
 
 @functools.cache
-def code() -> str:
-    """Digest of what training is made of: twelve hex digits that comments and layout do not change."""
+def code(pruner: str | None = None) -> str:
+    """Digest of the sources that take part in a run: twelve hex digits, which comments and layout do not change.
+
+    A new algorithm changes nothing for the others; the texts of the task have a digest of their own.
+    """
     package = Path(__file__).parents[1]
-    sources = [package / "blocks.py", package / "encoder.py"]
-    sources += sorted(path for room in ("corpus", "prune", "train") for path in (package / room).rglob("*.py"))
-    parts = [ast.dump(ast.parse(path.read_text())) for path in sources]
+    names = ["blocks.py", "encoder.py", *(f"train/{path.name}" for path in (package / "train").glob("*.py"))]
+    if pruner is not None:
+        names += [f"prune/{name}.py" for name in ("allocation", "grid", "schedule", "sparsifier")]
+        own = [each.__module__ for each in PRUNERS[pruner].__mro__ if each.__module__.startswith("codesign.")]
+        names += [f"{module.removeprefix('codesign.').replace('.', '/')}.py" for module in [*own, proximal.__name__]]
+    parts = [ast.dump(ast.parse((package / name).read_text())) for name in sorted(set(names))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
