@@ -80,6 +80,25 @@ def pattern(scope: str, block: str, kept: float) -> Record:
     return stamp("pattern") | point(scope, block) | shares | {"matrices": []}
 
 
+def accuracy(scope: str, block: str, share: float, **changes: Any) -> Record:
+    """Return a record of 200 answers, of which about ``share`` are right: the same texts are easy for every model."""
+    order = [n * 77 % 200 for n in range(200)]
+    hits, baseline = ("".join("1" if n < round(200 * each) else "0" for n in order) for each in (share, 0.6))
+    shares = {"accuracy": hits.count("1") / 200, "baseline": baseline.count("1") / 200, "majority": 0.5}
+    answers = {"hits": hits, "baseline_hits": baseline, "cosine": 0.9, "rank_correlation": 0.8}
+    what = {"task": "words", "task_digest": "0123", "labels": ["a", "b"], "train_size": [9, 9], "test_size": [100, 100]}
+    how = {
+        "recipe": "words-cubic",
+        "allocation": "uniform",
+        "settings": {},
+        "steps": 10,
+        "seconds": 1.0,
+        "device": "cpu",
+    }
+    zeros = dict.fromkeys(("element_sparsity", "block_sparsity"), 0.0 if block == "dense" else 0.8)
+    return stamp("accuracy") | point(scope, block) | what | how | shares | answers | zeros | changes
+
+
 def task(scope: str, block: str, digest: str, weight: int, **changes: Any) -> Record:
     size = {"m": 128, "n": 768, "k": 768, "nnz_blocks": 100, "weight": weight}
     tuned = {"trials": 64, "best_ns": 1e5, "decisions": None}

@@ -194,8 +194,9 @@ def _git(*arguments: str) -> str:
 #: Sources that start work or present results, without taking part in making them.
 PRESENTATION = (
     *("cli.py", "doctor.py", "pipeline.py"),
-    *(f"study/{name}" for name in ("bench", "claims", "evidence", "example", "figures", "ledger", "lint", "numbers")),
-    *(f"study/{name}" for name in ("crossover", "parameters", "swept", "tables", "timings", "ways", "words")),
+    *(f"study/{name}" for name in ("accuracy", "bench", "claims", "crossover", "evidence", "example", "figures")),
+    *(f"study/{name}" for name in ("ledger", "lint", "numbers", "packaged", "parameters", "swept", "tables")),
+    *(f"study/{name}" for name in ("timings", "ways", "words")),
 )
 
 

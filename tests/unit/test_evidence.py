@@ -7,11 +7,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from synthetic import Memory, everything, latency, session, task
+from synthetic import Memory, everything, latency, pattern, point, session, task
 
 from codesign.study.claims import evaluate
 from codesign.study.evidence import Evidence, key_of
 from codesign.study.numbers import numbers
+from codesign.study.swept import around
 from codesign.study.timings import contenders
 
 
@@ -44,6 +45,19 @@ def test_dense_engines_at_another_sparsity_belong_to_another_point() -> None:
     other = [record | {"session_id": "other", "sparsity": 0.9} for record in given_pruned(session())]
     evidence = Evidence(Memory([*given_pruned(session()), *other]))
     assert {record["session_id"] for record in evidence.records("latency")} == {"session"}
+
+
+def test_what_we_compiled_for_another_instruction_set_belongs_to_another_point() -> None:
+    narrow = session(isa="avx2", session_id="narrow")
+    source = Memory([pattern("all", "32x1", 0.6), *session(), *narrow])
+    for isa, name in (("native", "session"), ("avx2", "narrow")):
+        evidence = Evidence(source, isa=isa)
+        ours = [record for record in evidence.records("latency") if record["engine"].startswith("tvm-")]
+        assert {record["session_id"] for record in ours} == {name}
+        assert {record["session_id"] for record in evidence.records("latency")} == {"session", "narrow"}
+        assert evidence.records("pattern")
+        swept = around(given_pruned(source.read("latency")), point("all", "32x1") | {"isa": isa})
+        assert {record["session_id"] for record in swept if record["engine"] == "tvm-bsr"} == {name}
 
 
 def test_tasks_of_a_dense_encoder_are_found_whatever_weights_it_was_compiled_from() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from synthetic import compared, latency, pattern, point, profile, session, task, tuning
+from synthetic import accuracy, compared, latency, pattern, point, profile, session, task, tuning
 
 from codesign.study import figures, places
 from codesign.study.crossover import crossovers
@@ -31,7 +31,10 @@ SWEPT = [
 CENTRE = point("all", "32x1")
 COMPARED = compared()
 
+JUDGED = [accuracy("none", "dense", 0.9), accuracy("all", "4x1", 0.85), accuracy("all", "32x1", 0.8)]
+
 DRAWINGS = {
+    "pareto": figures.pareto(JUDGED, session()),
     "latency_bars": figures.latency_bars(session()),
     "masks": figures.masks({"4x1": np.eye(8), "32x1": np.ones((8, 8))}, crop=8),
     "operator_profile": figures.operator_profile(
@@ -82,6 +85,20 @@ def test_files_come_light_and_dark(name: str, tmp_path: Path) -> None:
 
 def test_the_same_records_give_the_same_bytes() -> None:
     assert figures.latency_bars(session())._repr_html_() == figures.latency_bars(session())._repr_html_()
+
+
+def test_a_point_needs_an_accuracy_and_a_latency_of_the_same_weights() -> None:
+    alt = figures.pareto([*JUDGED, accuracy("all", "8x1", 0.99), accuracy("attention", "4x1", 0.99)], session()).alt
+    assert "4x1 at 80%: 85.0% in 29.9 ms; 32x1 at 80%: 80.0% in 20.0 ms." in alt
+    assert "8x1" not in alt
+    assert "Dense: 90.0%. our compiler, dense: 52.1 ms. OpenVINO: 50.1 ms." in alt
+    assert figures.pareto(JUDGED, []).panels == figures.pareto([], session()).panels == []
+
+
+def test_the_frontier_leaves_out_what_is_beaten_both_ways() -> None:
+    worse = [accuracy("all", "4x1", 0.7), accuracy("all", "32x1", 0.8)]
+    assert "Best trade-offs: 32x1 at 80%." in figures.pareto(worse, session()).alt
+    assert "Best trade-offs: 4x1 at 80%, 32x1 at 80%." in figures.pareto(JUDGED, session()).alt
 
 
 @pytest.mark.parametrize("name", ["latency_bars", "retained_norm", "task_map", "tuning_curves"])

@@ -3,16 +3,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from transformers import BertModel
 
 from codesign.blocks import BlockShape, to_blocks
 from codesign.bsr import BSRMatrix
 from codesign.encoder import load_encoder, prunable_linears
 from codesign.errors import InputError
-from codesign.prune import PRUNERS, magnitude, prune_model
-from codesign.prune.masks import keep_mask, kept_blocks
+from codesign.prune import ALLOCATIONS, ONE_SHOT, prune_model
+from codesign.prune.allocation import kept_blocks
 
 SHAPES = ["1x1", "4x1", "32x1", "1x32", "16x16", "7x5", "128x128"]
 
@@ -26,7 +24,7 @@ def weights(model: BertModel) -> dict[str, np.ndarray]:
     return {name: linear.weight.numpy().copy() for name, linear in prunable_linears(model, "all").items()}
 
 
-@pytest.mark.parametrize("pruner", PRUNERS)
+@pytest.mark.parametrize("pruner", ONE_SHOT)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_exact_zeros_and_exact_counts(model: BertModel, pruner: str, shape: str) -> None:
     block = BlockShape.parse(shape)
@@ -76,6 +74,19 @@ def test_report_adds_up(model: BertModel) -> None:
     assert fields["matrices"][0]["shape"] == [128, 128]
 
 
+@pytest.mark.parametrize("allocation", ALLOCATIONS)
+def test_every_allocation_spends_the_same_budget(model: BertModel, allocation: str) -> None:
+    block = BlockShape(4, 4)
+    settings = {"scope": "all", "pruner": "magnitude", "block": block, "sparsity": 0.75, "seed": 0}
+    report = prune_model(model, allocation=allocation, **settings)
+    assert report.block_sparsity == pytest.approx(0.75)
+    assert report.record_fields()["allocation"] == report.allocation == allocation
+    kept = {matrix.nnz_blocks / matrix.blocks for matrix in report.matrices}
+    assert len(kept) > 1 if allocation == "global" else kept == {0.25}
+    uneven = [matrix.rows.cv for matrix in report.matrices]
+    assert max(uneven) == 0 if allocation == "row-balanced" else min(uneven) > 0
+
+
 def test_zero_sparsity_changes_nothing(model: BertModel) -> None:
     before = weights(model)
     report = prune_model(model, scope="all", pruner="random", block=BlockShape(3, 3), sparsity=0.0, seed=0)
@@ -94,28 +105,6 @@ def test_random_masks_depend_on_the_seed_and_the_matrix_but_not_on_the_scope() -
     assert not np.array_equal(mask("attention", 0), mask("attention", 0, layer=1))
 
 
-def test_ties_go_to_the_first_blocks() -> None:
-    keep = keep_mask(np.array([[1.0, 2.0, 1.0], [1.0, 2.0, 1.0]]), 4, BlockShape(1, 1), (2, 3))
-    assert keep.astype(int).tolist() == [[1, 1, 1], [0, 1, 0]]
-
-
-@given(st.integers(1, 40), st.integers(1, 40), st.floats(0, 1, exclude_max=True), st.integers(0, 99))
-def test_masks_keep_the_count_asked_for_and_the_best_scores(rows: int, cols: int, sparsity: float, seed: int) -> None:
-    scores = np.random.default_rng(seed).integers(0, 5, size=(rows, cols)).astype(float)  # many ties
-    kept = kept_blocks(scores.size, sparsity)
-    keep = keep_mask(scores, kept, BlockShape(1, 1), (rows, cols))
-    assert keep.sum() == kept >= 1
-    assert kept == 1 or abs(kept - (1 - sparsity) * scores.size) <= 0.5
-    assert keep.all() or scores[keep].min() >= scores[~keep].max()
-
-
-def test_edge_blocks_are_not_punished_for_being_partial() -> None:
-    weight = np.ones((5, 5), np.float32)
-    weight[4, 4] = 2
-    scores = magnitude.scores(weight, BlockShape(2, 2), np.random.default_rng(0))
-    assert scores == pytest.approx(np.array([[1, 1, 1], [1, 1, 1], [1, 1, 2]]))
-
-
 @pytest.mark.parametrize(
     ("changes", "parameter", "message"),
     [
@@ -129,6 +118,9 @@ def test_edge_blocks_are_not_punished_for_being_partial() -> None:
         ({"sparsity": float("nan")}, "sparsity", "a share of blocks"),
         ({"scope": "atention"}, "scope", "did you mean attention"),
         ({"pruner": "magnitud"}, "pruner", "did you mean magnitude"),
+        ({"pruner": "movement"}, "pruner", "one that needs no training: magnitude, l1, random"),
+        ({"allocation": "globl"}, "allocation", "did you mean global"),
+        ({"allocation": "row-balanced", "sparsity": 0.999}, "sparsity", "did you mean 0.9921"),
         ({"block": BlockShape(256, 1)}, "block", "did you mean 128x1"),
     ],
 )

@@ -1,41 +1,66 @@
 """Pruning: it turns weights into exact zeros and leaves the model an ordinary dense one.
 
-Nothing else crosses to the compiler. A pruner is a function ``scores(weight, block, rng)`` that says how much each
-block is worth; which blocks go, and what was achieved, is the same for all of them.
+Nothing else crosses to the compiler. An algorithm is a `codesign.prune.base.Pruner`; which blocks go, and what was
+achieved, is the same for all of them, in one shot (`prune_model`) and while training (`codesign.prune.sparsifier`).
 """
 
 from __future__ import annotations
 
-import difflib
-import zlib
-from collections.abc import Callable
-
 import numpy as np
+import torch
 from transformers import BertModel
 
 from codesign.blocks import BlockShape
 from codesign.encoder import prunable_linears
 from codesign.errors import InputError
-from codesign.prune import magnitude, random
+from codesign.prune.allocation import ALLOCATIONS, check_fits, keep
+from codesign.prune.base import Pruner, one_of
 from codesign.prune.found import AS_FOUND
-from codesign.prune.masks import keep_mask, kept_blocks
+from codesign.prune.grid import spread
+from codesign.prune.group_lasso import GroupLasso
+from codesign.prune.l1 import L1
+from codesign.prune.magnitude import Magnitude
+from codesign.prune.movement import Movement
+from codesign.prune.random import Random
 from codesign.prune.report import PruneReport, report
+from codesign.prune.reweighted import Reweighted
 
-__all__ = ["AS_FOUND", "PRUNERS", "PruneReport", "prune_model"]
+__all__ = [
+    "ALLOCATIONS",
+    "AS_FOUND",
+    "ONE_SHOT",
+    "PRUNERS",
+    "PruneReport",
+    "Pruner",
+    "check_blocks",
+    "prune_model",
+    "report",
+]
 
-#: weight float32 [out, in], block, generator -> score of each block, float64 [block-rows, block-columns].
-Pruner = Callable[[np.ndarray, BlockShape, np.random.Generator], np.ndarray]
+PRUNERS: dict[str, type[Pruner]] = {
+    "magnitude": Magnitude,
+    "l1": L1,
+    "group-lasso": GroupLasso,
+    "reweighted": Reweighted,
+    "movement": Movement,
+    "random": Random,
+}
+#: Those that need no training.
+ONE_SHOT = tuple(name for name, pruner in PRUNERS.items() if pruner.one_shot)
 
-PRUNERS: dict[str, Pruner] = {"magnitude": magnitude.scores, "random": random.scores}
 
-
+@torch.no_grad()
 def prune_model(
-    model: BertModel, *, scope: str, pruner: str, block: BlockShape, sparsity: float, seed: int
+    model: BertModel,
+    *,
+    scope: str,
+    pruner: str,
+    block: BlockShape,
+    sparsity: float,
+    seed: int,
+    allocation: str = "uniform",
 ) -> PruneReport:
     """Prune a model in place, in one shot.
-
-    The budget is uniform: every matrix loses the same share of its blocks, so that matrices of equal shape keep equal
-    numbers of blocks and can share one compiled kernel.
 
     Parameters
     ----------
@@ -44,13 +69,16 @@ def prune_model(
     scope
         One of `codesign.encoder.SCOPES`.
     pruner
-        Name in `PRUNERS`, or `AS_FOUND`: nothing is pruned, and the report says what there is already.
+        Name in `ONE_SHOT`, or `AS_FOUND`: nothing is pruned, and the report says what there is already.
     block
         1x1 prunes single weights. It need not divide a matrix, but must not be larger than one.
     sparsity
         Share of blocks to remove, in [0, 1); without effect on a model that is taken as it was found.
     seed
         Seed of random choices; the mask of a matrix depends on its name and the seed, not on the scope.
+    allocation
+        One of `ALLOCATIONS`. With ``uniform`` every matrix loses the same share of its blocks, so that matrices of
+        equal shape keep equal numbers of blocks and can share one compiled kernel.
 
     Returns
     -------
@@ -60,27 +88,36 @@ def prune_model(
     Raises
     ------
     InputError
-        For an unknown scope or pruner, a sparsity outside [0, 1), or a block larger than a matrix.
+        For an unknown scope, pruner or allocation, a pruner that must be trained, a sparsity outside [0, 1) or beyond
+        the allocation, or a block larger than a matrix.
     """
-    known = (*PRUNERS, AS_FOUND)
-    if pruner not in known:
-        nearest = next(iter(difflib.get_close_matches(pruner, known, n=1)), None)
-        raise InputError("pruner", pruner, f"one of {', '.join(known)}", nearest)
-    if not 0 <= sparsity < 1:
-        raise InputError("sparsity", sparsity, "a share of blocks in [0, 1)", 0.99 if sparsity >= 1 else 0.0)
-    # PyTorch and NumPy share this memory: writing to the array prunes the model.
-    weights = {name: linear.weight.detach().numpy() for name, linear in prunable_linears(model, scope).items()}
+    if pruner in PRUNERS and pruner not in ONE_SHOT:
+        raise InputError("pruner", pruner, f"one that needs no training: {', '.join((*ONE_SHOT, AS_FOUND))}")
+    one_of("pruner", pruner, (*ONE_SHOT, AS_FOUND))
+    weights = {name: linear.weight.detach() for name, linear in prunable_linears(model, scope).items()}
+    check_blocks(block, weights)
+    check_fits({name: block.grid((w.shape[0], w.shape[1])) for name, w in weights.items()}, sparsity, allocation)
+    arrays = {name: weight.numpy() for name, weight in weights.items()}  # the same memory
+    before = {name: float(np.linalg.norm(array.astype(np.float64))) for name, array in arrays.items()}
+    if pruner == AS_FOUND:
+        return report(arrays, block, before, AS_FOUND)
+    judge = PRUNERS[pruner](block, seed)
+    kept = keep({name: judge.scores(name, weight) for name, weight in weights.items()}, sparsity, allocation)
+    for name, weight in weights.items():
+        weight.masked_fill_(spread(~kept[name], block, weight.shape), 0.0)
+    return report(arrays, block, before, allocation)
+
+
+def check_blocks(block: BlockShape, weights: dict[str, torch.Tensor]) -> None:
+    """Refuse a block that is larger than one of the matrices [out, in].
+
+    Raises
+    ------
+    InputError
+        Naming the largest that fits.
+    """
     for weight in weights.values():
-        _check_fits(block, weight.shape)
-    before = {name: float(np.linalg.norm(weight.astype(np.float64))) for name, weight in weights.items()}
-    for name, weight in weights.items() if pruner != AS_FOUND else ():
-        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-        scores = PRUNERS[pruner](weight, block, rng)
-        weight[~keep_mask(scores, kept_blocks(scores.size, sparsity), block, weight.shape)] = 0.0
-    return report(weights, block, before)
-
-
-def _check_fits(block: BlockShape, shape: tuple[int, int]) -> None:
-    largest = BlockShape(min(block.rows, shape[0]), min(block.cols, shape[1]))
-    if largest != block:
-        raise InputError("block", str(block), f"at most the matrix it divides ({shape[0]}x{shape[1]})", largest)
+        largest = BlockShape(min(block.rows, weight.shape[0]), min(block.cols, weight.shape[1]))
+        if largest != block:
+            expected = f"at most the matrix it divides ({weight.shape[0]}x{weight.shape[1]})"
+            raise InputError("block", str(block), expected, largest)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
+import torch
+from torch import Tensor
 
-from codesign.blocks import BlockShape
+from codesign.prune.base import Pruner
+from codesign.prune.grid import grid
 
 
-def scores(weight: np.ndarray, block: BlockShape, rng: np.random.Generator) -> np.ndarray:
-    """Draw the worth of each block: float64 [block-rows, block-columns] for a weight [out, in]."""
-    return rng.random(block.grid((weight.shape[0], weight.shape[1])))
+class Random(Pruner):
+    """The worth of a block depends on the seed, the name of its matrix and its place, and on nothing else."""
+
+    one_shot = True
+
+    def scores(self, name: str, weight: Tensor) -> Tensor:
+        """Draw the worth of each block, the same at every call."""
+        rng = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
+        return torch.from_numpy(rng.random(grid(weight, self.block))).to(weight.device)

@@ -37,7 +37,7 @@ def key_of(record: Record) -> Key:
 
 def compiled_for(record: Record, isa: str) -> bool:
     """Whether a record is of an engine compiled for ``isa``, or of one that we do not compile."""
-    return record.get("isa", NATIVE) == isa or not record["engine"].startswith("tvm-")
+    return record.get("isa", NATIVE) == isa or not record.get("engine", "").startswith("tvm-")
 
 
 class Source(Protocol):

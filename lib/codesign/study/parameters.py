@@ -19,7 +19,7 @@ from codesign.engines import ENGINES
 from codesign.errors import InputError
 from codesign.measure import PROTOCOLS
 from codesign.prune import AS_FOUND, PRUNERS
-from codesign.schema import NATIVE
+from codesign.schema import ISAS
 from codesign.study.words import ASIDE
 
 
@@ -35,6 +35,8 @@ class Rule:
         Bounds of a number, both allowed.
     choices
         The only values allowed, where there is such a list.
+    tagged
+        A choice may be followed by ``@`` and any text: which training the choice was part of.
     shape
         The text is a block shape.
     many
@@ -47,6 +49,7 @@ class Rule:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    tagged: bool = False
     shape: bool = False
     many: bool = False
     empty: bool = False
@@ -76,14 +79,14 @@ RULES: Mapping[str, Rule] = {
     "seed": Rule(int, low=0, high=2**31 - 1),
     "scope": Rule(str, choices=SCOPES),
     "scopes": Rule(str, choices=SCOPES, many=True),
-    "pruner": Rule(str, choices=(*PRUNERS, AS_FOUND)),
+    "pruner": Rule(str, choices=(*PRUNERS, AS_FOUND), tagged=True),
     "block": Rule(str, shape=True),
     "blocks": Rule(str, shape=True, many=True),
     "sparsity": Rule(float, low=0.0, high=SPARSITY_MAX),
     "batch": Rule(int, low=1, high=256),
     "seq": Rule(int, low=1, high=512),
     "threads": Rule(int, low=1, high=256),
-    "isa": Rule(str, choices=(NATIVE, "avx2", "avx512")),
+    "isa": Rule(str, choices=ISAS),
     "trials_per_task": Rule(int, low=1, high=100_000),
     "engines": Rule(str, choices=tuple(ENGINES), many=True),
     "peer_blocks": Rule(str, shape=True, many=True, empty=True),
@@ -206,8 +209,9 @@ def _check_one(name: str, value: Any, rule: Rule) -> Any:
     if rule.low is not None and rule.high is not None and not rule.low <= value <= rule.high:
         clamped = rule.kind(min(max(value, rule.low), rule.high)) if value == value else None
         raise InputError(name, value, rule.expected, clamped)
-    if rule.choices and value not in rule.choices:
-        raise InputError(name, value, rule.expected, nearest(value, rule.choices))
+    chosen = value.partition("@")[0] if rule.tagged else value
+    if rule.choices and chosen not in rule.choices:
+        raise InputError(name, value, rule.expected, nearest(chosen, rule.choices))
     if rule.shape:
         BlockShape.parse(value)
     return value

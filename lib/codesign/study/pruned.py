@@ -106,7 +106,7 @@ def _prune(study: Study, point: Point) -> None:
     report = _apply(model, point)
     where = files(study, point)
     save_checkpoint(model, where.checkpoint, point.fields())
-    _save_expected(where, model, point)
+    save_expected(where, model, point)
     if not study.found("pattern", point.fields()):  # else only the files had been cleaned away
         study.append("pattern", report.record_fields(), point.fields())
 
@@ -124,7 +124,7 @@ def _apply(model: BertModel, point: Point) -> PruneReport:
     )
 
 
-def _save_expected(where: Pruned, model: BertModel, point: Point) -> None:
+def save_expected(where: Pruned, model: BertModel, point: Point) -> None:
     """Write inputs and outputs; the folder appears complete or not at all."""
     if has_tokenizer(point.model):
         ids, mask = sentence_inputs(point.model, corpus.sentences(point.batch), point.seq)

@@ -11,6 +11,7 @@ from codesign.study.figures.latency_bars import latency_bars
 from codesign.study.figures.loads import loads
 from codesign.study.figures.masks import masks
 from codesign.study.figures.operator_profile import operator_profile
+from codesign.study.figures.pareto import pareto
 from codesign.study.figures.protocol import protocol
 from codesign.study.figures.retained_norm import retained_norm
 from codesign.study.figures.task_map import task_map
@@ -25,6 +26,7 @@ __all__ = [
     "loads",
     "masks",
     "operator_profile",
+    "pareto",
     "protocol",
     "retained_norm",
     "show",

@@ -1,15 +1,13 @@
-"""Real English text that every install of this project has: the docstrings of its pinned packages."""
+"""Sentences for inputs: real English that every install of this project has, the docstrings of pinned packages."""
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
-import importlib.util
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
+from codesign.corpus.sources import docstrings, root_of
 from codesign.errors import InputError
 
 #: Packages whose sources are read (never imported); large, well written, and direct dependencies.
@@ -43,7 +41,8 @@ def sentences(count: int) -> list[str]:
 @functools.cache
 def _all_sentences() -> tuple[str, ...]:
     """Every sentence once, in the order of its digest: shuffled, without depending on files or their order."""
-    found = {sentence for text in _docstrings() for sentence in _split(text)}
+    texts = (text for package in PACKAGES for _, text in docstrings(root_of(package), skip=("tests",)))
+    found = {sentence for text in texts for sentence in _split(text)}
     return tuple(sorted(found, key=lambda sentence: hashlib.sha256(sentence.encode()).digest()))
 
 
@@ -54,18 +53,3 @@ def _split(docstring: str) -> Iterator[str]:
         for sentence in _SENTENCE_END.split(" ".join(paragraph.split())):
             if _PROSE.fullmatch(sentence) and sentence.count(" ") >= _MIN_WORDS:
                 yield sentence
-
-
-def _docstrings() -> Iterator[str]:
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    for package in PACKAGES:
-        spec = importlib.util.find_spec(package)
-        if spec is None or spec.origin is None:
-            raise InputError("package", package, "an installed package")
-        root = Path(spec.origin).parent
-        for path in root.rglob("*.py"):
-            if "tests" in path.relative_to(root).parts:
-                continue
-            for node in ast.walk(ast.parse(path.read_bytes())):
-                if isinstance(node, documented) and (text := ast.get_docstring(node)):
-                    yield text

@@ -1,0 +1,127 @@
+"""A classification task: labelled texts to learn from, to choose settings by, and to be judged by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+
+from codesign.corpus import docstrings, labelled
+from codesign.corpus.sources import STANDARD_LIBRARY, root_of
+from codesign.errors import InputError
+
+#: The task that needs no network and no files.
+DOCSTRINGS = "docstrings"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A text with the number of its label, and the group (a module) that must not be split."""
+
+    text: str
+    label: int
+    group: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """Labelled texts.
+
+    Parameters
+    ----------
+    name
+        What it is called in records.
+    labels
+        Names of the labels; an example has the index of one.
+    train, dev, test
+        To learn from, to choose settings by, and to be judged by. ``dev`` may be empty.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    train: Sequence[Example]
+    dev: Sequence[Example]
+    test: Sequence[Example]
+
+    @cached_property
+    def digest(self) -> str:
+        """Twelve hex digits that change with any text, label or order."""
+        parts = [[self.labels], *([[e.text, e.label] for e in side] for side in (self.train, self.dev, self.test))]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+
+    def sizes(self, side: Sequence[Example]) -> list[int]:
+        """Number of examples of each label."""
+        return [sum(example.label == label for example in side) for label in range(len(self.labels))]
+
+    @property
+    def majority(self) -> float:
+        """Accuracy on ``test`` of always giving the most frequent answer."""
+        return max(self.sizes(self.test)) / len(self.test)
+
+
+def load_task(
+    name: str, *, train_each: int | None = None, test_each: int | None = None, seed: int = 0, cache: Path | None = None
+) -> Task:
+    """Build a task.
+
+    Parameters
+    ----------
+    name
+        `DOCSTRINGS`, or a directory of labelled texts as `codesign.corpus.labelled` reads it (SST-2 of GLUE, say).
+    train_each, test_each
+        Examples of each label, at most; None: all there are. ``dev`` is as large as ``test`` at most.
+    seed
+        Of the draw of examples. It does not move a module from one side of the split to another.
+    cache
+        Folder where passages of the installed packages are kept, since reading them takes a minute.
+
+    Raises
+    ------
+    InputError
+        If it is neither; if a size is below 1, or leaves a label without a test example.
+    """
+    for parameter, each in (("train_each", train_each), ("test_each", test_each)):
+        if each is not None and each < 1:
+            raise InputError(parameter, each, "at least 1", 1)
+    if name == DOCSTRINGS:
+        found, labels = _passages(cache), tuple(sorted(docstrings.LIBRARIES))
+        sides = docstrings.split(found)
+    elif Path(name).is_dir():
+        sides, labels = labelled.read(Path(name))
+    else:
+        raise InputError("task", name, f"{DOCSTRINGS!r} or a directory with train.tsv and dev.tsv", DOCSTRINGS)
+    limits = {"train": train_each, "dev": test_each, "test": test_each}
+    drawn = {}
+    for side, members in sides.items():
+        limit = limits[side]
+        chosen = docstrings.draw(members, len(members) if limit is None else limit, seed)
+        drawn[side] = [Example(p.text, labels.index(p.library), f"{p.library}/{p.module}") for p in chosen]
+    task = Task(Path(name).name, labels, **drawn)
+    for side in ("train", "test"):
+        if min(task.sizes(drawn[side])) == 0:
+            lacking = labels[task.sizes(drawn[side]).index(0)]
+            raise InputError("task", name, f"examples of every label to {side} with ({lacking!r} has none)")
+    return task
+
+
+def _passages(cache: Path | None) -> list[docstrings.Passage]:
+    """Read the passages of the installed libraries, or what was read before from the same versions by this code."""
+    packages = [name for name in docstrings.LIBRARIES if name != STANDARD_LIBRARY]
+    code = [Path(module.__file__ or "").read_text() for module in (docstrings,)]
+    parts = [code, python_version(), {name: version(name) for name in packages}]
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+    path = None if cache is None else cache / f"passages-{key}.jsonl"
+    if path is not None and path.exists():
+        return [docstrings.Passage(**json.loads(line)) for line in path.read_text().splitlines()]
+    found = docstrings.passages({name: root_of(name) for name in docstrings.LIBRARIES})
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        work = path.with_suffix(".part")
+        work.write_text("".join(json.dumps(asdict(passage)) + "\n" for passage in found))
+        work.rename(path)
+    return found

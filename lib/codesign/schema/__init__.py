@@ -1,0 +1,89 @@
+"""What a record must contain: the fields of each kind, and the check that refuses anything else."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from codesign.errors import RecordError
+from codesign.schema.kinds import KINDS, Kind
+from codesign.schema.parts import ISAS, KERNEL_KINDS, LINEARS, NATIVE, POINT, SCHEMA_VERSION, STAMP, WHOLE
+
+__all__ = [
+    "ISAS",
+    "KERNEL_KINDS",
+    "KINDS",
+    "LINEARS",
+    "NATIVE",
+    "POINT",
+    "SCHEMA_VERSION",
+    "STAMP",
+    "WHOLE",
+    "Kind",
+    "Record",
+    "validate",
+]
+
+Record = dict[str, Any]
+
+
+def validate(record: Mapping[str, Any]) -> None:
+    """Check a record against the schema of its kind.
+
+    Raises
+    ------
+    RecordError
+        Naming the field. Besides the types: a timing without a correctness value is refused, and so is a skip or a
+        failure without a reason.
+    """
+    kind = record.get("kind")
+    if kind not in KINDS:
+        raise RecordError(f"field 'kind' is {kind!r}: expected one of {', '.join(KINDS)}")
+    error = best_match(_validator(kind).iter_errors(record))
+    if error is not None:
+        where = error.json_path.removeprefix("$").removeprefix(".")
+        raise RecordError(f"{kind} record: {f'field {where!r}: ' if where else ''}{error.message[:200]}")
+    if kind == "ceiling" and (record["rate"] is None) == (record["reason"] is None):
+        raise RecordError("ceiling record: field 'reason': either a rate or the reason why there is none")
+    if kind == "latency":
+        if record["max_abs_err"] is None and (record["samples_ns"] or record["status"] == "ok"):
+            raise RecordError("latency record: field 'max_abs_err': a timing without a correctness value is refused")
+        if record["status"] == "ok" and not record["samples_ns"]:
+            raise RecordError("latency record: field 'samples_ns': status 'ok' without a sample")
+        if record["status"] != "ok" and not record["reason"]:
+            raise RecordError(f"latency record: field 'reason': status {record['status']!r} needs one")
+    if kind == "accuracy":
+        _check_hits(record)
+    if kind in ("latency", "protocol"):
+        _check_rounds(record)
+
+
+def _check_rounds(record: Mapping[str, Any]) -> None:
+    kind = record["kind"]
+    for rounds, samples in (("rounds", "samples_ns"), ("disturbed_rounds", "disturbed_ns")):
+        if sum(record.get(rounds, ())) != len(record.get(samples, ())):
+            raise RecordError(f"{kind} record: field {rounds!r}: does not add up to the number of samples")
+    if "company" in record:
+        for turns, rounds in (("turns", "rounds"), ("disturbed", "disturbed_rounds")):
+            if len(record["company"][turns]) != len(record.get(rounds, ())):
+                raise RecordError(f"{kind} record: field 'company': needs a pair of rates for each of {rounds!r}")
+
+
+def _check_hits(record: Mapping[str, Any]) -> None:
+    tested = sum(record["test_size"])
+    for share, hits in (("accuracy", "hits"), ("baseline", "baseline_hits")):
+        if len(record[hits]) != tested:
+            raise RecordError(f"accuracy record: field {hits!r}: {len(record[hits])} answers to {tested} questions")
+        if abs(record[share] - record[hits].count("1") / tested) > 1e-9:
+            raise RecordError(f"accuracy record: field {share!r}: is not the share of right answers in {hits!r}")
+
+
+@functools.cache
+def _validator(kind: str) -> Draft202012Validator:
+    fields = STAMP | KINDS[kind].fields
+    properties = fields | KINDS[kind].later
+    return Draft202012Validator({"type": "object", "properties": properties, "required": list(fields)})

@@ -1,0 +1,232 @@
+"""The kinds of records: what makes each, and its fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from codesign.schema.parts import (
+    ALLOCATION,
+    AMOUNT,
+    COMPANY,
+    COUNT,
+    FLAG,
+    ISA,
+    KERNEL_KINDS,
+    MATRIX,
+    OBJECT,
+    POINT,
+    POSITIVE,
+    SHARE,
+    STORED,
+    TEXT,
+    WAS_NATIVE,
+    WHOLE,
+    Schema,
+    list_of,
+    one_of,
+    or_null,
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What makes records of one kind, and their fields beyond `STAMP`. Times are in the unit the name ends in.
+
+    Records made before the `later` fields existed lack them, and can be read all the same; what they would have said is
+    in `absent`, where that is known.
+    """
+
+    producer: str
+    fields: dict[str, Schema]
+    later: dict[str, Schema] = field(default_factory=dict)
+    absent: dict[str, Any] = field(default_factory=dict)
+
+
+KINDS: dict[str, Kind] = {
+    "machine": Kind(
+        "notebook 04_latency (or `codesign doctor`)",
+        {
+            "cpu": TEXT,
+            "vendor": TEXT,
+            "isa": list_of(TEXT),
+            "cores": POSITIVE,
+            "threads": POSITIVE,
+            "l1d_kib": AMOUNT,
+            "l2_kib": AMOUNT,
+            "l3_kib": AMOUNT,
+            "memory_gib": AMOUNT,
+        },
+    ),
+    "pattern": Kind(
+        "notebook 01_prune",
+        POINT
+        | {
+            "allocation": ALLOCATION,
+            "element_sparsity": SHARE,
+            "block_sparsity": SHARE,
+            "retained_l2": AMOUNT,
+            "matrices": list_of(MATRIX),
+        },
+        later={"stored_as": list_of(STORED)},
+    ),
+    "accuracy": Kind(
+        "notebook 08_accuracy",
+        POINT
+        | {
+            "recipe": TEXT,
+            "task": TEXT,
+            "task_digest": TEXT,
+            "labels": list_of(TEXT, minItems=2),
+            "train_size": list_of(COUNT, minItems=2),
+            "test_size": list_of(COUNT, minItems=2),
+            "allocation": ALLOCATION,
+            "settings": OBJECT,
+            "steps": COUNT,
+            "seconds": AMOUNT,
+            "device": TEXT,
+            "accuracy": SHARE,
+            "hits": {"type": "string", "pattern": "^[01]+$"},
+            "baseline": SHARE,
+            "baseline_hits": {"type": "string", "pattern": "^[01]+$"},
+            "majority": SHARE,
+            "cosine": {"type": "number", "minimum": -1, "maximum": 1},
+            "rank_correlation": {"type": "number", "minimum": -1, "maximum": 1},
+            "element_sparsity": SHARE,
+            "block_sparsity": SHARE,
+        },
+    ),
+    "compile": Kind(
+        "notebook 02_compile",
+        POINT
+        | {
+            "engine": TEXT,
+            "target": TEXT,
+            "artifact_bytes": COUNT,
+            "build_s": AMOUNT,
+            "bsr_linears": COUNT,
+            "dense_linears": COUNT,
+            "functions": COUNT,
+            "max_abs_err": AMOUNT,
+        },
+        later=ISA,
+        absent=WAS_NATIVE,
+    ),
+    "task": Kind(
+        "notebook 03_tune",
+        POINT
+        | {
+            "engine": TEXT,
+            "target": TEXT,
+            "task": TEXT,
+            "digest": TEXT,
+            "family_kind": one_of("bsr", "dense", "other", "stock"),
+            "weight": POSITIVE,
+            "m": or_null(POSITIVE),
+            "n": or_null(POSITIVE),
+            "k": or_null(POSITIVE),
+            "nnz_blocks": or_null(COUNT),
+            "trials": COUNT,
+            "best_ns": or_null(AMOUNT),
+            "decisions": or_null(OBJECT),
+        },
+        later=ISA,
+        absent=WAS_NATIVE,
+    ),
+    "tuning": Kind(
+        "notebook 03_tune",
+        POINT
+        | {
+            "engine": TEXT,
+            "target": TEXT,
+            "tasks": COUNT,
+            "trials": COUNT,
+            "seconds": AMOUNT,
+            "failed_trials": COUNT,
+            "curve": list_of(list_of(or_null(AMOUNT), minItems=3, maxItems=3)),
+        },
+        later=ISA,
+        absent=WAS_NATIVE,
+    ),
+    "latency": Kind(
+        "notebook 04_latency",
+        POINT
+        | {
+            "engine": TEXT,
+            "session_id": TEXT,
+            "samples_ns": list_of(AMOUNT),
+            "rounds": list_of(COUNT),
+            "warmup_ns": list_of(AMOUNT),
+            "solo_ns": list_of(AMOUNT),
+            "max_abs_err": or_null(AMOUNT),
+            "block_sparsity": SHARE,
+            "element_sparsity": SHARE,
+            "status": one_of("ok", "skipped", "failed"),
+            "reason": or_null({"type": "string"}),
+            "settings": OBJECT,
+            "control": or_null(TEXT),
+            "flagged": FLAG,
+            "flag_reason": or_null({"type": "string"}),
+        },
+        later={
+            "peak_rss_bytes": or_null(COUNT),
+            "disk_bytes": or_null(COUNT),
+            # turns and passes alone that do not count, because the machine was disturbed around them; `disturbed_share`
+            # is that of turns in the whole session
+            "disturbed_ns": list_of(AMOUNT),
+            "disturbed_rounds": list_of(COUNT),
+            "disturbed_solo_ns": list_of(AMOUNT),
+            "disturbed_share": SHARE,
+            "company": COMPANY,
+        }
+        | ISA,
+        absent=WAS_NATIVE,
+    ),
+    "protocol": Kind(
+        "notebook 04_latency",
+        POINT
+        | {
+            "engine": TEXT,
+            "session_id": TEXT,
+            "way": one_of("alone", "naive", "turns"),
+            "samples_ns": list_of(AMOUNT, minItems=1),
+            "rounds": list_of(COUNT),
+            "max_abs_err": AMOUNT,
+            "settings": OBJECT,
+        },
+        later=ISA,
+        absent=WAS_NATIVE,
+    ),
+    "profile": Kind(
+        "notebook 04_latency",
+        POINT
+        | ISA
+        | {
+            "engine": TEXT,
+            "target": TEXT,
+            "function": TEXT,
+            "function_kind": one_of(*KERNEL_KINDS, WHOLE),
+            "calls": POSITIVE,
+            "median_ns": AMOUNT,
+            "samples_ns": list_of(AMOUNT, minItems=1),
+            "max_abs_err": AMOUNT,
+        },
+    ),
+    "ceiling": Kind(
+        "`codesign doctor --measure`",
+        {
+            "level": one_of("registers", "L1", "L2", "L3", "DRAM", "between cores"),
+            "isa": TEXT,
+            "dtype": one_of("float32", "bfloat16", "int8"),
+            "target": TEXT,
+            "threads": POSITIVE,
+            "bytes": COUNT,
+            "unit": one_of("GFLOP/s", "Gop/s", "GB/s"),
+            "rate": or_null(AMOUNT),
+            "samples": list_of(AMOUNT),
+            "reason": or_null(TEXT),
+            "governor": or_null(TEXT),
+            "load_average": AMOUNT,
+        },
+    ),
+}

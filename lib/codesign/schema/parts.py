@@ -1,0 +1,115 @@
+"""The parts that the kinds of records are made of: JSON schemas of single fields, and the groups they share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SCHEMA_VERSION = 1
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string", "minLength": 1}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+POSITIVE: Schema = {"type": "integer", "minimum": 1}
+AMOUNT: Schema = {"type": "number", "minimum": 0}
+SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+FLAG: Schema = {"type": "boolean"}
+OBJECT: Schema = {"type": "object"}
+BLOCK: Schema = {"type": "string", "pattern": "^(dense|[1-9][0-9]*x[1-9][0-9]*)$"}
+
+
+def list_of(items: Schema, **limits: int) -> Schema:
+    return {"type": "array", "items": items, **limits}
+
+
+def one_of(*values: object) -> Schema:
+    return {"enum": list(values)}
+
+
+def or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+#: Fields that `stamp` fills in: who made the record, when, from which code.
+STAMP: dict[str, Schema] = {
+    "schema_version": one_of(SCHEMA_VERSION),
+    "kind": TEXT,
+    "run_id": TEXT,
+    "profile": TEXT,
+    "machine_id": TEXT,
+    "versions": OBJECT,
+    "commit": TEXT,
+    "code": TEXT,
+    "started_at": TEXT,
+}
+
+#: Fields that say which experiment point a record belongs to.
+POINT: dict[str, Schema] = {
+    "model": TEXT,
+    "seed": COUNT,
+    "scope": one_of("none", "attention", "ffn", "all"),
+    "pruner": TEXT,
+    "block": BLOCK,
+    "sparsity": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+    "batch": POSITIVE,
+    "seq": POSITIVE,
+    "threads": POSITIVE,
+    "dtype": one_of("float32", "bfloat16"),
+}
+
+#: What an encoder was compiled for: the machine's own instruction set, which it always was at first, or a named one.
+NATIVE = "native"
+ISAS = (NATIVE, "avx2", "avx512")
+ISA: dict[str, Schema] = {"isa": one_of(*ISAS)}
+WAS_NATIVE = {"isa": NATIVE}
+
+#: What a kernel of a compiled encoder is for, in the order in which a profile shows them; the linears come first.
+KERNEL_KINDS = (*("sparse linear", "dense linear"), "attention", "layer norm", "GELU", "embedding", "layout", "other")
+LINEARS = KERNEL_KINDS[:2]
+#: The inference as a whole, timed without looking at its kernels.
+WHOLE = "whole"
+
+ALLOCATION = one_of("uniform", "global", "row-balanced", "as-found")
+
+MATRIX: Schema = {
+    "type": "object",
+    "properties": {
+        "name": TEXT,
+        "shape": list_of(POSITIVE, minItems=2, maxItems=2),
+        "blocks": POSITIVE,
+        "nnz_blocks": COUNT,
+        "element_sparsity": SHARE,
+        "block_sparsity": SHARE,
+        "rows": {
+            "type": "object",
+            "properties": {"min": COUNT, "mean": AMOUNT, "max": COUNT, "cv": AMOUNT},
+            "required": ["min", "mean", "max", "cv"],
+        },
+        "distinct_patterns": COUNT,
+        "pattern_entropy": AMOUNT,
+    },
+    "required": ["name", "shape", "blocks", "nnz_blocks", "element_sparsity", "block_sparsity"],
+}
+
+STORED: Schema = {
+    "type": "object",
+    "properties": {
+        "block": BLOCK,
+        "block_sparsity": SHARE,
+        "fill_in": AMOUNT,
+        "distinct_patterns": COUNT,
+        "pattern_entropy": AMOUNT,
+    },
+    "required": ["block", "block_sparsity", "fill_in", "distinct_patterns", "pattern_entropy"],
+}
+
+#: Rates of the probe in GB/s: between cores, and the slowest L2; null where there is no such thing.
+RATES: Schema = list_of(or_null(AMOUNT), minItems=2, maxItems=2)
+
+#: What the probe saw: its best in the session, and the worse of the two looks around each turn in `rounds`, and around
+#: each in `disturbed_rounds`.
+COMPANY: Schema = {
+    "type": "object",
+    "properties": {"best": RATES, "turns": list_of(RATES), "disturbed": list_of(RATES)},
+    "required": ["best", "turns", "disturbed"],
+}

@@ -1,0 +1,80 @@
+"""What a trained model is worth: right answers, and faithfulness of its embeddings to another model's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from codesign.train.data import Data
+from codesign.train.model import Classifier
+
+#: Pairs of texts whose similarity is ranked.
+PAIRS = 2000
+_CHUNK = 64
+
+
+@torch.inference_mode()
+def outputs(model: Classifier, data: Data) -> tuple[Tensor, Tensor]:
+    """Run a model over all examples, without dropout.
+
+    Returns
+    -------
+    tuple[Tensor, Tensor]
+        Logits float32 [examples, labels] and embeddings float32 [examples, hidden], on the CPU.
+    """
+    model.eval()
+    device = model.head.weight.device
+    embeddings = torch.empty(len(data), model.head.in_features)
+    logits = torch.empty(len(data), model.head.out_features)
+    for rows, ids, mask in data.chunks(_CHUNK):
+        embedded = model.embed(ids.to(device), mask.to(device))
+        embeddings[rows], logits[rows] = embedded.cpu(), model.head(embedded).cpu()
+    return logits, embeddings
+
+
+def hits(logits: Tensor, labels: Tensor) -> str:
+    """Mark right answers: a text of ``1`` and ``0``, one character an example."""
+    return "".join("1" if right else "0" for right in (logits.argmax(1) == labels).tolist())
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How much of one model's geometry is left in another.
+
+    ``cosine`` is the mean cosine of the two embeddings of a text. ``rank_correlation`` is Spearman's, between the
+    cosines of `PAIRS` pairs of texts by one model and by the other.
+    """
+
+    cosine: float
+    rank_correlation: float
+
+
+def fidelity(embeddings: np.ndarray, reference: np.ndarray, seed: int = 0) -> Fidelity:
+    """Compare embeddings of the same texts by two models, float32 [texts, hidden]; at least three texts."""
+    a, b = (_normalised(each) for each in (embeddings, reference))
+    left, right = np.random.default_rng(seed).integers(len(a), size=(2, PAIRS))
+    left, right = (side[left != right] for side in (left, right))
+    similarities = ((each[left] * each[right]).sum(1) for each in (a, b))
+    return Fidelity(float(np.clip((a * b).sum(1).mean(), -1, 1)), spearman(*similarities))
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """Rank correlation: Pearson's of the ranks, equal values having the mean of their ranks; 0 for a constant."""
+    first, second = _ranks(a), _ranks(b)
+    if not (first.std() and second.std()):
+        return 0.0
+    return float(np.clip(np.corrcoef(first, second)[0, 1], -1, 1))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[place]
+
+
+def _normalised(rows: np.ndarray) -> np.ndarray:
+    rows = rows.astype(np.float64)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float64).tiny)

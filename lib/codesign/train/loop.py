@@ -1,0 +1,207 @@
+"""Fine-tuning: AdamW, a teacher, and pruning between the steps; interrupted at any step, it goes on from there.
+
+All that is random in a step follows from the seed and the number of the step, so that a resumed run needs no state of
+a random generator, and equals an uninterrupted one bit for bit on the same machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+from torch.optim import AdamW
+
+from codesign import machine
+from codesign.errors import InputError
+from codesign.prune.sparsifier import Sparsifier
+from codesign.train import progress_file
+from codesign.train.data import Data, Order
+from codesign.train.model import Classifier
+from codesign.train.recipe import Recipe
+
+#: Gradients are scaled down to this L2 norm at most.
+CLIP = 1.0
+#: Share of the steps over which the learning rate rises.
+WARM_UP = 0.1
+
+#: Called after every step: steps done, steps in all, the loss.
+Report = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Where the state of an unfinished run is kept, whose run it is, and how often it is written, in seconds."""
+
+    path: Path
+    identity: progress_file.Identity
+    every_s: float = 60.0
+
+
+def distillation_loss(logits: Tensor, labels: Tensor, teacher: Tensor | None, recipe: Recipe) -> Tensor:
+    """Cross entropy, and how far the student is from the teacher; without a teacher, the former alone.
+
+    Parameters
+    ----------
+    logits
+        float32 [batch, labels], of the student.
+    labels
+        int64 [batch].
+    teacher
+        float32 [batch, labels], logits of the teacher.
+    recipe
+        Has the temperature and the weight of the teacher.
+    """
+    told = functional.cross_entropy(logits, labels)
+    if teacher is None:
+        return told
+    student, target = (functional.log_softmax(each / recipe.temperature, dim=1) for each in (logits, teacher))
+    taught = functional.kl_div(student, target, reduction="batchmean", log_target=True)
+    return (1 - recipe.distillation) * told + recipe.distillation * recipe.temperature**2 * taught
+
+
+def fine_tune(
+    model: Classifier,
+    data: Data,
+    recipe: Recipe,
+    *,
+    steps: int,
+    seed: int,
+    saving: Saving,
+    sparsifier: Sparsifier | None = None,
+    teacher: Tensor | None = None,
+    report: Report = lambda done, steps, loss: None,
+) -> float:
+    """Train a model in place, holding the machine.
+
+    Parameters
+    ----------
+    model
+        On the device that it is to be trained on.
+    data
+        What it learns from.
+    recipe
+        Optimiser, loss and batch.
+    steps
+        Number of steps in all, those before an interruption included.
+    seed
+        Of the order of examples and of dropout.
+    saving
+        The state is written there now and then, and removed by nobody: the caller does that when its result is safe.
+    sparsifier
+        Prunes weights of this model.
+    teacher
+        float32 [examples, labels]: logits of the teacher for ``data``.
+    report
+        Told about every step.
+
+    Returns
+    -------
+    float
+        Seconds of training, those before an interruption included.
+
+    Raises
+    ------
+    InputError
+        If the state belongs to another run, or the loss is no longer finite.
+    """
+    optimiser = AdamW(_groups(model, recipe), lr=recipe.learning_rate)
+    done, before = 0, 0.0
+    with machine.exclusive("training"), _repeatable(model.head.weight.device):
+        if saving.path.exists():
+            state, numbers = progress_file.read(saving.path, saving.identity)
+            progress_file.restore(model, optimiser, state)
+            if sparsifier:
+                prefix = "sparsifier."
+                sparsifier.restore({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+            done, before = int(numbers["done"]), numbers["seconds"]
+        elif sparsifier:
+            sparsifier.start()
+        start = saved = time.monotonic()
+        order = Order(data.mask.sum(1), recipe.batch, seed)
+        while done < steps:
+            for group in optimiser.param_groups:
+                group["lr"] = group["peak"] * _rise_and_fall(done, steps)
+            torch.manual_seed(int(np.random.SeedSequence([seed, 0, done]).generate_state(1)[0]))
+            loss = _step(model, data, recipe, order.at(done), optimiser, sparsifier, teacher, done)
+            done += 1
+            if not np.isfinite(loss):
+                expected = f"one with which training converges (at step {done} the loss is {loss})"
+                raise InputError("learning_rate", recipe.learning_rate, expected)
+            if (now := time.monotonic()) - saved >= saving.every_s or done == steps:
+                state = progress_file.training_state(model, optimiser)
+                if sparsifier:
+                    state |= {f"sparsifier.{name}": value for name, value in sparsifier.state().items()}
+                progress_file.write(saving.path, state, saving.identity, done=done, seconds=before + now - start)
+                saved = now
+            report(done, steps, loss)
+        model.eval()
+        return before + time.monotonic() - start
+
+
+def _step(
+    model: Classifier,
+    data: Data,
+    recipe: Recipe,
+    rows: Tensor,
+    optimiser: AdamW,
+    sparsifier: Sparsifier | None,
+    teacher: Tensor | None,
+    done: int,
+) -> float:
+    """Take one step; return its loss."""
+    model.train()
+    device = model.head.weight.device
+    inputs = tuple(each.to(device) for each in data.rows(rows))
+    effective = sparsifier.effective(done) if sparsifier else {}
+    replaced = {f"{model.PREFIX}{name}.weight": value for name, value in effective.items()}
+    logits: Tensor = functional_call(model, replaced, inputs)
+    loss = distillation_loss(
+        logits, data.labels[rows].to(device), None if teacher is None else teacher[rows].to(device), recipe
+    )
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    if sparsifier:
+        sparsifier.observe(done, effective)
+    nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+    optimiser.step()
+    if sparsifier:
+        sparsifier.after_step(done + 1)
+    return float(loss.detach())
+
+
+def _groups(model: Classifier, recipe: Recipe) -> list[dict[str, object]]:
+    """Divide the parameters: matrices decay, the rest does not; the head learns faster."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        peak = recipe.learning_rate * (recipe.head_rate if name.startswith("head.") else 1.0)
+        decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((peak, decay), []).append(parameter)
+    return [{"params": params, "peak": peak, "weight_decay": decay} for (peak, decay), params in groups.items()]
+
+
+def _rise_and_fall(done: int, steps: int) -> float:
+    """Share of the peak learning rate in the step after ``done`` of ``steps``: linear warm-up and decay."""
+    rise = max(1, round(WARM_UP * steps))
+    return (done + 1) / rise if done < rise else (steps - done) / (steps - rise)
+
+
+@contextmanager
+def _repeatable(device: torch.device) -> Iterator[None]:
+    """Leave the caller's random generators alone; on a GPU, ask for kernels that repeat their results."""
+    gpu = device.type == "cuda"
+    was = torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(devices=[device] if gpu else []):
+        if gpu:
+            torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(was)

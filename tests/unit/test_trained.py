@@ -1,0 +1,155 @@
+"""Training as a step of the chain: what is done once, what is published, and for whom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from codesign.encoder import EncoderForward, load_checkpoint, prunable_linears
+from codesign.errors import InputError, MissingRecord
+from codesign.prune.allocation import kept_blocks
+from codesign.records import Results
+from codesign.study import timed, trained
+from codesign.study.chain import Study, open_study
+from codesign.study.points import Case, Point
+from codesign.study.pruned import files
+from codesign.study.trained import Run, ensure_trained, trained_sweep
+from codesign.train import Recipe
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    """A task of two labels that a word gives away, and few steps."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for name, count in (("train", 60), ("dev", 20)):
+        rows = [f"{name} film {n} is {'good' if n % 2 else 'bad'}\t{n % 2}" for n in range(count)]
+        (folder / f"{name}.tsv").write_text("\n".join(["sentence\tlabel", *rows]) + "\n")
+    return Recipe(task=str(folder), dense_steps=3, prune_steps=3, recover_steps=1, batch=8, seq=8)
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
+    return open_study("local", "smoke")
+
+
+def planned(recipe: Recipe, **changes: object) -> list[Run]:
+    settings = {
+        "model": "bert-tiny",
+        "seeds": [0],
+        "scope": "ffn",
+        "pruners": ["group-lasso"],
+        "blocks": ["dense", "32x1"],
+        "sparsities": [0.75],
+        "batch": 1,
+        "seq": 16,
+        "threads": 2,
+    }
+    return trained_sweep(recipe, **settings | changes)  # type: ignore[arg-type]
+
+
+def test_a_sweep_has_a_dense_run_of_each_seed_and_every_algorithm(recipe: Recipe) -> None:
+    runs = planned(recipe, seeds=[0, 1], pruners=["magnitude", "movement"], blocks=["dense", "4x1", "1x1"])
+    assert len(runs) == 2 * (1 + 2 * 2)
+    assert [run.point.block for run in runs[:5]] == ["dense", "4x1", "1x1", "4x1", "1x1"]
+    assert runs[0].pruning is None
+    assert runs[3].pruning is not None
+    assert runs[3].pruning.pruner == "movement"
+    assert {run.dense for run in runs if run.point.seed == 1} == {runs[5]}
+    assert str(runs[1]) == "bert-tiny ffn 4x1 75% magnitude cubic, seed 0"
+    assert len({run.point.weights_key() for run in runs[1:5]}) == 4
+    with pytest.raises(InputError, match="did you mean group-lasso"):
+        planned(recipe, pruners=["group_lasso"])
+
+
+def test_trained_models_are_points_of_the_chain(study: Study, recipe: Recipe) -> None:
+    dense_run, run = planned(recipe)
+    dense, pruned = ensure_trained(study, [dense_run, run])
+    assert (dense["pruner"], dense["block"], dense["block_sparsity"], dense["cosine"]) == ("none", "dense", 0, 1)
+    assert (dense["steps"], pruned["steps"]) == (3, 7)
+    assert pruned["pruner"] == run.point.pruner == f"group-lasso@{recipe.key}"
+    assert 0 < pruned["cosine"] < 1
+    assert len(pruned["hits"]) == 20
+    assert pruned["task"] == "films"
+    pattern = study.newest("pattern", run.point.fields())
+    for matrix in pattern["matrices"]:
+        assert matrix["nnz_blocks"] == kept_blocks(matrix["blocks"], 0.75)
+    assert pattern["block_sparsity"] == pruned["block_sparsity"] == pytest.approx(0.75, abs=0.01)
+    where = files(study, run.point)
+    model, extra = load_checkpoint(where.checkpoint)
+    assert extra == run.point.fields()
+    assert all((linear.weight == 0).any() for linear in prunable_linears(model, "ffn").values())
+    inputs = np.load(where.inputs)
+    with torch.inference_mode():
+        output = EncoderForward(model)(*(torch.from_numpy(inputs[name]) for name in ("input_ids", "attention_mask")))
+    assert np.abs(output.numpy() - np.load(where.expected)).max() < 1e-5
+    contender = timed.contender(study, Case("openvino", run.point))
+    assert contender.point["block_sparsity"] == pattern["block_sparsity"]
+
+
+def test_finished_runs_are_not_trained_again(
+    study: Study, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = planned(recipe)
+    first = ensure_trained(study, runs)
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr("codesign.train.run.fine_tune", refuse)
+    assert ensure_trained(study, runs) == first
+    for path in files(study, runs[1].point):
+        if path.is_file():
+            path.unlink()
+    capsys.readouterr()
+    _, again = ensure_trained(study, runs)
+    assert again["hits"] == first[1]["hits"], "published again from what was trained"
+    assert "training 1/1: bert-tiny ffn 32x1" in capsys.readouterr().err
+    other_load = [replace(run, point=replace(run.point, batch=2)) for run in runs]
+    ensure_trained(study, other_load)
+    assert files(study, other_load[1].point).complete
+
+
+def test_an_interrupted_sweep_goes_on(study: Study, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = planned(recipe)
+
+    def fail(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trained, "save_expected", fail)
+        with pytest.raises(KeyboardInterrupt):
+            ensure_trained(study, runs)
+    assert len(study.results.read("accuracy")) == 1, "the record is written last"
+    assert len(ensure_trained(study, runs)) == 2
+
+
+def test_reading_does_no_work_and_names_who_does(study: Study, recipe: Recipe, tmp_path: Path) -> None:
+    reading = replace(study, results=Results("reference", tmp_path / "nowhere"))
+    with pytest.raises(MissingRecord, match="08_accuracy makes it"):
+        ensure_trained(reading, planned(recipe))
+
+
+def test_progress_is_said_every_few_seconds_with_the_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 4.0, 10.0, 14.0, 20.0])
+    monkeypatch.setattr(trained.time, "monotonic", lambda: next(clock))
+    progress = trained._Progress("dense model")
+    for step in (51, 52, 53, 54, 55):
+        progress(step, 100, 0.5)
+    assert capsys.readouterr().err.splitlines() == [
+        "  dense model: step 53/100, loss 0.500, about 4 min left",
+        "  dense model: step 55/100, loss 0.500, about 4 min left",
+    ]
+
+
+def test_a_point_may_say_how_its_pruner_was_trained() -> None:
+    Point("minilm", 0, "all", "group-lasso@anything-1", "32x1", 0.8, 1, 128, 2)
+    with pytest.raises(InputError, match="did you mean group-lasso"):
+        Point("minilm", 0, "all", "group-laso@anything-1", "32x1", 0.8, 1, 128, 2)
