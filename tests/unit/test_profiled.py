@@ -17,7 +17,8 @@ from codesign.study.compiled import ensure_built
 from codesign.study.evidence import newest_profiles
 from codesign.study.numbers import numbers
 from codesign.study.points import Case, sweep
-from codesign.study.profiled import by_kind, ensure_profiled, kernels, outside_linears
+from codesign.study.profiled import ensure_profiled, kernels
+from codesign.study.profiles import by_kind, outside_linears
 from codesign.study.pruned import ensure_pruned
 from codesign.study.tuned import ensure_tuned
 

@@ -14,7 +14,7 @@ from codesign.records import code_digest
 from codesign.study.claims import NOT_MEASURED as NOT_MEASURED
 from codesign.study.claims import Verdict, amdahl_bound, attention_share, evaluate
 from codesign.study.evidence import DENSE, Evidence, Source, median_ms
-from codesign.study.profiled import by_kind, outside_linears
+from codesign.study.profiles import by_kind, outside_linears
 from codesign.study.swept import swept_numbers
 from codesign.study.ways import distortions, newest
 from codesign.study.ways import ratios as way_ratios

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from codesign.engines import Job
 from codesign.engines.client import Worker
 from codesign.records import Record
 from codesign.runtime import MANIFEST
-from codesign.schema import LINEARS, WHOLE
+from codesign.schema import WHOLE
 from codesign.study.chain import Study, track
 from codesign.study.compiled import artifact
 from codesign.study.points import Case
@@ -99,18 +99,3 @@ def kernels(runs: Sequence[dict[str, list[int]]], kinds: dict[str, str]) -> list
             row = {"function": name, "function_kind": kind, "calls": calls, "samples_ns": samples}
             rows.append({**row, "median_ns": statistics.median(samples)})
     return sorted(rows, key=lambda row: -row["median_ns"])
-
-
-def by_kind(records: Iterable[Record]) -> dict[str, float]:
-    """Nanoseconds an inference spends in each kind of kernel, from the records of one profile."""
-    found: dict[str, float] = {}
-    for record in records:
-        if record["function_kind"] != WHOLE:
-            found[record["function_kind"]] = found.get(record["function_kind"], 0.0) + record["median_ns"]
-    return found
-
-
-def outside_linears(records: Iterable[Record]) -> float:
-    """Share of the time in kernels that is spent outside the linears, from the records of one profile."""
-    found = by_kind(records)
-    return sum(ns for kind, ns in found.items() if kind not in LINEARS) / sum(found.values())

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from codesign.schema import KERNEL_KINDS, LINEARS, Record
 from codesign.study.evidence import newest_profiles
 from codesign.study.figures.drawing import BLUE, INK, ON_ORANGE, ORANGE, PAPER, SKY, Drawing, at_end, panel
-from codesign.study.profiled import by_kind, outside_linears
+from codesign.study.profiles import by_kind, outside_linears
 from codesign.study.words import SCOPE_LABELS, shape_order, three_digits
 
 #: Segment -> colour, and the colour of its label. All linears are one segment.
