@@ -81,6 +81,7 @@ def test_more_threads_than_cpus_are_refused(monkeypatch: pytest.MonkeyPatch, thr
 def test_thread_environment_always_tells_tvm() -> None:
     assert machine.thread_environment(3)["TVM_NUM_THREADS"] == "3"
     assert machine.thread_environment(3)["OMP_NUM_THREADS"] == "3"
+    assert 0 < int(machine.thread_environment(3)["TVM_THREAD_POOL_SPIN_COUNT"]) < 300_000  # TVM's own choice
 
 
 def test_one_process_waits_for_the_other_and_says_for_whom() -> None:

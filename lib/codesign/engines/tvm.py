@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,4 +37,4 @@ class TVM(Engine):
         return _Loaded(load(job.require_artifact(), threads=job.threads), *job.load_inputs())
 
     def settings(self, job: Job) -> dict[str, object]:
-        return {"num_threads": job.threads}
+        return {"num_threads": job.threads, "spin_count": os.environ.get("TVM_THREAD_POOL_SPIN_COUNT")}
