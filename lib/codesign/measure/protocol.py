@@ -108,9 +108,7 @@ class Protocol:
 PROTOCOLS = {
     "smoke": Protocol(rounds=8, calls=20, turn_s=0.1, engine_s=1.5, wait_s=3),
     "verify": Protocol(rounds=8, calls=6, turn_s=0.5, engine_s=12, alone_s=0.5, alone_passes=3, attempts=3, wait_s=60),
-    "report": Protocol(
-        rounds=12, calls=6, turn_s=0.5, engine_s=15, alone_s=0.5, alone_passes=4, attempts=5, wait_s=240
-    ),
+    "report": Protocol(rounds=12, calls=6, turn_s=0.5, engine_s=12, alone_s=0.5, alone_passes=3, attempts=2, wait_s=60),
     "paper": Protocol(
         rounds=30, calls=10, turn_s=1.0, engine_s=60, alone_s=1.0, alone_passes=5, attempts=5, wait_s=1200
     ),
