@@ -14,6 +14,9 @@ from codesign.study.swept import LOADS
 
 Shapes = Mapping[str, Mapping[int, Gain]]
 
+#: Said in place of a figure.
+NOTHING = "No other batch, sequence length or number of threads has been measured."
+
 
 def loads(found: Mapping[str, Shapes]) -> Drawing:
     """Draw one panel a factor: gain over the best dense engine against its values, with 95% intervals.
@@ -32,7 +35,7 @@ def loads(found: Mapping[str, Shapes]) -> Drawing:
         for block, values in shapes.items()
         for value, gain in values.items()
     )
-    alt = f"Times faster than the best dense engine: {listing}." if found else "No other load has been measured."
+    alt = f"Times faster than the best dense engine: {listing}." if found else NOTHING
     caption = (
         "How many times faster than the best dense float32 engine of the session, when one factor of the load changes. "
         f"{HEADLINE} is highlighted; lines through the points are 95% intervals. Above the orange line, sparse wins."
