@@ -191,8 +191,8 @@ class Stream(Operator):
             tile = Registers(1, self.vectors, self.lanes)
             tile.fill(f32(0.0))
             with T.serial(0, loops[0]), T.serial(0, loops[1]) as t:
-                tile.each(lambda s, _, m, __: T.buffer_store(tile.buffer, tile.buffer[s] + x[p, t, m], [s]))
-            tile.store(lambda value, _, m: T.buffer_store(y, value, [p, m]))
+                tile.each(lambda at: tile.__setitem__(at, tile[at] + x[p, t, at.column]))
+            tile.each(lambda at: T.buffer_store(y, tile[at], [p, at.column]))
         return finish()
 
 

@@ -1,14 +1,16 @@
 """Rewrite an encoder to feature-major operators: linears (sparse or dense), attention, layer norm.
 
 The graph is walked once, in order. Each value is either an ordinary Relax variable or one that lives feature-major,
-``[features, tokens]``, with names for its logical axes. Splitting features into heads and permuting axes then costs
-nothing: only the names move. Linears stay *pending* until something needs their result, so that a bias, a GELU or a
-residual that follows becomes their epilogue. Whatever the walk does not know is left to TVM, on token-major values.
+in slabs of ``[features, tokens]``, with names for its logical axes. Splitting features into heads and permuting axes
+then costs nothing: only the names move. Linears stay *pending* until something needs their result, so that a bias, a
+GELU or a residual that follows becomes their epilogue. Whatever the walk does not know is left to TVM, on token-major
+values.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from codesign.bsr import MIN_BLOCK_SPARSITY, BSRMatrix
 from codesign.compiler.operators import Linear, Operator, ToFeatureMajor, ToTokenMajor, pack
 from codesign.compiler.operators.linear import DENSE_ROWS
 from codesign.compiler.rules import RULES
+from codesign.compiler.slabs import Slabs, slabs_for
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import relax, tvm
 from codesign.compiler.values import HIDDEN, FeatureMajor, Pending, Weight, shape_of
@@ -117,8 +120,8 @@ class Rewriter:
 
     def to_token_major(self, value: FeatureMajor) -> relax.Expr:
         store = self.store(value)
-        features = int(store.ty.shape[0])
-        operator = ToTokenMajor(self.batch, self.seq, self.padded, features)
+        features = int(store.ty.shape[1])
+        operator = ToTokenMajor(self.batch, self.seq, self.slabs.padded, features, self.slabs.slab)
         result = self.call(operator, [store])
         if value.axes == HIDDEN:
             return result
@@ -127,13 +130,14 @@ class Rewriter:
         return self.builder.emit(relax.op.permute_dims(split, ["bshd".index(axis) for axis in value.axes]))
 
     def feature_major(self, value: Any) -> relax.Expr | None:
-        """Return the stored form ``[features, tokens]`` of a value of logical shape [batch, seq, features]."""
+        """Return the stored form, in slabs, of a value of logical shape [batch, seq, features]."""
         if isinstance(value, FeatureMajor):
             return self.store(value) if value.axes == HIDDEN else None
         if not isinstance(value, relax.Var) or shape_of(value)[:-1] != (self.batch, self.seq):
             return None
         if value not in self.converted:
-            operator = ToFeatureMajor(self.batch, self.seq, self.padded, shape_of(value)[-1])
+            features = shape_of(value)[-1]
+            operator = ToFeatureMajor(self.batch, self.seq, self.slabs.padded, features, self.slabs.slab)
             self.converted[value] = self.call(operator, [value])
         return self.converted[value]
 
@@ -145,10 +149,15 @@ class Rewriter:
             self.converted[value.store] = self.emit_linear(value.store)
         return self.converted[value.store]
 
+    @cached_property
+    def slabs(self) -> Slabs:
+        """How activations are laid out."""
+        return slabs_for(self.batch, self.seq, self.spec)
+
     @property
-    def padded(self) -> int:
-        """Columns of one sequence: whole vectors."""
-        return -(-self.seq // self.spec.lanes) * self.spec.lanes
+    def tokens(self) -> int:
+        """Columns of the activations, padding included."""
+        return self.batch * self.slabs.padded
 
     # -- operators ----------------------------------------------------------------------------------------------
 
@@ -167,16 +176,18 @@ class Rewriter:
         operator = Linear(
             outputs=weight.shape[0],
             inputs=weight.shape[1],
-            tokens=self.batch * self.padded,
+            tokens=self.tokens,
             rows=matrix.block.rows,
             cols=matrix.block.cols,
             nnz=matrix.nnz_blocks,
-            shares=self.spec.threads,
+            shares=self.slabs.row_shares,
             epilogue=epilogue,
+            slab=self.slabs.slab,
+            token_shares=self.slabs.token_shares,
         )
         self.stored[path] = operator
         names = ("data", "indices", "indptr", "bounds")
-        packed = pack(matrix, self.spec.threads).arrays()
+        packed = pack(matrix, self.slabs.row_shares).arrays()
         arrays = [self.param(f"{path}.{name}", array) for name, array in zip(names, packed, strict=True)]
         if pending.bias is None:
             bias = self.param(f"{path}.no_bias", np.zeros(weight.shape[0], np.float32))

@@ -73,8 +73,8 @@ def _layer_norm(rewriter: Rewriter, call: relax.Call, x: Any, gamma: Any, beta: 
     store = rewriter.feature_major(x) if [int(axis) for axis in call.attrs.axes] == [-1] else None
     if store is None:
         return None
-    features = int(store.ty.shape[0])
-    operator = LayerNorm(features, rewriter.batch * rewriter.padded, float(call.attrs.epsilon))
+    features = int(store.ty.shape[1])
+    operator = LayerNorm(features, rewriter.tokens, float(call.attrs.epsilon), rewriter.slabs.slab)
     result = rewriter.call(operator, [store, rewriter.weight(gamma.name), rewriter.weight(beta.name)])
     return FeatureMajor(result, HIDDEN, (rewriter.batch, rewriter.seq, features))
 
@@ -85,7 +85,9 @@ def _attention(rewriter: Rewriter, call: relax.Call, query: Any, key: Any, value
         return None
     if shape_of(bias) != (rewriter.batch, 1, 1, rewriter.seq) or call.attrs.scale is not None:
         return None
-    operator = Attention(rewriter.batch, rewriter.seq, rewriter.padded, query.shape[2], query.shape[3])
+    slabs = rewriter.slabs
+    sizes = rewriter.batch, rewriter.seq, slabs.padded, query.shape[2], query.shape[3]
+    operator = Attention(*sizes, slabs.slab)
     if bias not in rewriter.converted:  # every layer uses the same mask
         flat = relax.op.reshape(bias, (rewriter.batch, rewriter.seq))
         rewriter.converted[bias] = rewriter.builder.emit(flat)

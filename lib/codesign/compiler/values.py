@@ -30,7 +30,7 @@ class Pending:
 
 @dataclass(frozen=True, eq=False)
 class FeatureMajor:
-    """A value stored as ``[features, batch * seq_padded]``; ``axes`` names its logical dimensions in order."""
+    """A value stored as ``[slabs, features, tokens of a slab]``; ``axes`` names its logical dimensions in order."""
 
     store: relax.Expr | Pending
     axes: tuple[str, ...]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from codesign.compiler.operators.base import Argument, Operator
+from codesign.compiler.operators.base import Argument, Operator, activations, as_matrix, as_slabs
 from codesign.compiler.tvm_compat import T, tirx
 
 #: Bias of a padded key: as masked keys in the exported encoder.
@@ -26,6 +26,8 @@ class Attention(Operator):
         Columns a sequence takes in the activations.
     heads, head_dim
         Heads and features of a head; ``heads * head_dim`` rows of the activations.
+    slab
+        Tokens in a slab of the activations, a divisor of ``seq_padded``; 0 for a slab a sequence.
     """
 
     batch: int
@@ -33,7 +35,16 @@ class Attention(Operator):
     seq_padded: int
     heads: int
     head_dim: int
+    slab: int = 0
     kind: ClassVar[str] = "attention"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slab", self.slab or self.seq_padded)
+
+    @property
+    def slabs(self) -> int:
+        """Slabs of a sequence."""
+        return self.seq_padded // self.slab
 
     @property
     def tokens(self) -> int:
@@ -50,14 +61,9 @@ class Attention(Operator):
         return 4 * self.batch * self.heads * self.seq * self.seq * self.head_dim
 
     def arguments(self) -> list[Argument]:
-        activations = (self.heads * self.head_dim, self.tokens)
-        return [
-            Argument("query", activations),
-            Argument("key", activations),
-            Argument("value", activations),
-            Argument("bias", (self.batch, self.seq)),
-            Argument("y", activations),
-        ]
+        sizes = self.heads * self.head_dim, self.tokens, self.slab
+        heads = [activations(name, *sizes) for name in ("query", "key", "value")]
+        return [*heads, Argument("bias", (self.batch, self.seq)), activations("y", *sizes)]
 
     def key_bias(self, bias: Any, b: Any, j: Any) -> Any:
         """Additive bias of key ``j``, which may lie in the padding."""
@@ -71,14 +77,14 @@ class Attention(Operator):
         scores = T.alloc_buffer((self.seq_padded,), "float32")
         state = T.alloc_buffer((2,), "float32")
         with T.serial(0, self.batch) as b, T.serial(0, self.heads) as h, T.serial(0, self.seq_padded) as i:
-            m = b * self.seq_padded + i
+            mine, m = b * self.slabs + i // self.slab, i % self.slab
             T.buffer_store(state, tirx.const(MASKED, "float32"), [0])
             T.buffer_store(state, zero, [1])
             with T.serial(0, self.seq_padded) as j:
                 T.buffer_store(scores, zero, [j])
                 with T.serial(0, self.head_dim) as d:
                     f = h * self.head_dim + d
-                    T.buffer_store(scores, scores[j] + query[f, m] * key[f, b * self.seq_padded + j], [j])
+                    T.buffer_store(scores, scores[j] + query[mine, f, m] * self.token(key, b, f, j), [j])
                 biased = scores[j] * tirx.const(self.scale, "float32") + self.key_bias(bias, b, j)
                 T.buffer_store(scores, biased, [j])
                 T.buffer_store(state, tirx.max(state[0], scores[j]), [0])
@@ -87,13 +93,18 @@ class Attention(Operator):
                 T.buffer_store(state, state[1] + scores[j], [1])
             with T.serial(0, self.head_dim) as d:
                 f = h * self.head_dim + d
-                T.buffer_store(y, zero, [f, m])
+                T.buffer_store(y, zero, [mine, f, m])
                 with T.serial(0, self.seq_padded) as j:
-                    T.buffer_store(y, y[f, m] + scores[j] * value[f, b * self.seq_padded + j], [f, m])
-                T.buffer_store(y, y[f, m] / state[1], [f, m])
+                    T.buffer_store(y, y[mine, f, m] + scores[j] * self.token(value, b, f, j), [mine, f, m])
+                T.buffer_store(y, y[mine, f, m] / state[1], [mine, f, m])
+
+    def token(self, buffer: Any, b: Any, f: Any, j: Any) -> Any:
+        """Feature ``f`` of token ``j`` of sequence ``b``."""
+        return buffer[b * self.slabs + j // self.slab, f, j % self.slab]
 
     def oracle(self, *inputs: np.ndarray) -> np.ndarray:
-        query, key, value, bias = (a.astype(np.float64) for a in inputs)
+        *heads, bias = inputs
+        query, key, value = (as_matrix(a).astype(np.float64) for a in heads)
         shape = (self.heads, self.head_dim, self.batch, self.seq_padded)
         query, key, value = (a.reshape(shape) for a in (query, key, value))
         scores = np.einsum("hdbi,hdbj->bhij", query, key) * self.scale
@@ -101,4 +112,5 @@ class Attention(Operator):
         scores[..., self.seq :] = -np.inf
         weights = np.exp(scores - scores.max(-1, keepdims=True))
         weights /= weights.sum(-1, keepdims=True)
-        return np.einsum("bhij,hdbj->hdbi", weights, value).reshape(self.heads * self.head_dim, self.tokens)
+        y = np.einsum("bhij,hdbj->hdbi", weights, value)
+        return as_slabs(y.reshape(self.heads * self.head_dim, self.tokens), self.slab)

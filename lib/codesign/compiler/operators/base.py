@@ -30,6 +30,21 @@ class Argument:
     dtype: str = "float32"
 
 
+def activations(name: str, features: int, tokens: int, slab: int) -> Argument:
+    """Activations as every operator of the encoder stores them: ``[slabs, features, tokens of a slab]``."""
+    return Argument(name, (tokens // slab, features, slab))
+
+
+def as_matrix(array: np.ndarray) -> np.ndarray:
+    """Activations in slabs as one matrix ``[features, tokens]``."""
+    return array.transpose(1, 0, 2).reshape(array.shape[1], -1)
+
+
+def as_slabs(matrix: np.ndarray, slab: int) -> np.ndarray:
+    """A matrix ``[features, tokens]`` as activations in slabs."""
+    return np.ascontiguousarray(matrix.reshape(len(matrix), -1, slab).transpose(1, 0, 2))
+
+
 @dataclass(frozen=True)
 class Operator:
     """Base of all operators: a frozen dataclass of sizes, so that equal operators are one tuning task."""

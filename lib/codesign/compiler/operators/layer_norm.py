@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from codesign.compiler.operators.base import Argument, Operator
+from codesign.compiler.operators.base import Argument, Operator, activations, as_matrix, as_slabs
 from codesign.compiler.tvm_compat import T, tirx
 
 
@@ -21,39 +21,41 @@ class LayerNorm(Operator):
         Shape of the activations.
     epsilon
         Added to the variance.
+    slab
+        Tokens in a slab of the activations; 0 for all in one.
     """
 
     features: int
     tokens: int
     epsilon: float
+    slab: int = 0
     kind: ClassVar[str] = "layer_norm"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slab", self.slab or self.tokens)
+
     def arguments(self) -> list[Argument]:
-        activations = (self.features, self.tokens)
-        vector = (self.features,)
-        return [
-            Argument("x", activations),
-            Argument("gamma", vector),
-            Argument("beta", vector),
-            Argument("y", activations),
-        ]
+        sizes = self.features, self.tokens, self.slab
+        vectors = [Argument(name, (self.features,)) for name in ("gamma", "beta")]
+        return [activations("x", *sizes), *vectors, activations("y", *sizes)]
 
     def body(self, *buffers: Any) -> None:
         x, gamma, beta, y = buffers
         zero, share = tirx.const(0.0, "float32"), tirx.const(1.0 / self.features, "float32")
         state = T.alloc_buffer((2,), "float32")
-        with T.serial(0, self.tokens) as m:
+        with T.serial(0, self.tokens // self.slab) as s, T.serial(0, self.slab) as m:
             T.buffer_store(state, zero, [0])
             T.buffer_store(state, zero, [1])
             with T.serial(0, self.features) as f:
-                T.buffer_store(state, state[0] + x[f, m] * share, [0])
+                T.buffer_store(state, state[0] + x[s, f, m] * share, [0])
             with T.serial(0, self.features) as f:
-                T.buffer_store(state, state[1] + (x[f, m] - state[0]) * (x[f, m] - state[0]) * share, [1])
+                T.buffer_store(state, state[1] + (x[s, f, m] - state[0]) * (x[s, f, m] - state[0]) * share, [1])
             with T.serial(0, self.features) as f:
-                normal = (x[f, m] - state[0]) / tirx.sqrt(state[1] + tirx.const(self.epsilon, "float32"))
-                T.buffer_store(y, normal * gamma[f] + beta[f], [f, m])
+                normal = (x[s, f, m] - state[0]) / tirx.sqrt(state[1] + tirx.const(self.epsilon, "float32"))
+                T.buffer_store(y, normal * gamma[f] + beta[f], [s, f, m])
 
     def oracle(self, *inputs: np.ndarray) -> np.ndarray:
-        x, gamma, beta = (a.astype(np.float64) for a in inputs)
+        x, gamma, beta = (a.astype(np.float64) for a in (as_matrix(inputs[0]), *inputs[1:]))
         centred = x - x.mean(0)
-        return centred / np.sqrt((centred**2).mean(0) + self.epsilon) * gamma[:, None] + beta[:, None]
+        y = centred / np.sqrt((centred**2).mean(0) + self.epsilon) * gamma[:, None] + beta[:, None]
+        return as_slabs(y, self.slab)

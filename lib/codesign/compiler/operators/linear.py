@@ -1,4 +1,7 @@
-"""Linear layer with a block-sparse (or dense) weight: ``Y[out, tokens] = W @ X[in, tokens]`` plus epilogue."""
+"""Linear layer with a block-sparse (or dense) weight: ``Y[out, tokens] = W @ X[in, tokens]`` plus epilogue.
+
+Activations lie in slabs of tokens, ``[slabs, features, tokens of a slab]`` (`codesign.compiler.slabs`).
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ import numpy as np
 from codesign.blocks import BlockShape
 from codesign.bsr import BSRMatrix
 from codesign.compiler import scalar
-from codesign.compiler.operators.base import Argument, Operator
+from codesign.compiler.operators.base import Argument, Operator, activations, as_matrix, as_slabs
 from codesign.compiler.tvm_compat import T, tirx
 from codesign.errors import InputError
 
 #: What may follow the product inside the kernel, before the result leaves the registers.
 EPILOGUES = ("bias", "bias_gelu", "bias_residual")
-#: Rows of a panel of a dense weight: divisible by every row tile that fits the registers.
-DENSE_ROWS = 48
+#: Rows of a panel of a dense weight: a register tile, so that the weight is read once, in the order it is stored.
+DENSE_ROWS = 12
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class Linear(Operator):
         Threads that the block-rows are divided among, by non-zeros: share ``p`` is ``bounds[p]:bounds[p + 1]``.
     epilogue
         One of `EPILOGUES`.
+    slab
+        Tokens in a slab of the activations; 0 for all in one.
+    token_shares
+        Threads that the slabs are divided among; with ``shares`` it multiplies to the threads in use.
     """
 
     outputs: int
@@ -52,9 +59,15 @@ class Linear(Operator):
     nnz: int
     shares: int
     epilogue: str
+    slab: int = 0
+    token_shares: int = 1
     kind: ClassVar[str] = "linear"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "slab", self.slab or self.tokens)
+        if self.tokens % self.slab or self.tokens // self.slab % self.token_shares:
+            expected = f"a divisor of {self.tokens} tokens that gives {self.token_shares} threads equal slabs"
+            raise InputError("slab", self.slab, expected, self.tokens // self.token_shares)
         if self.epilogue not in EPILOGUES:
             raise InputError("epilogue", self.epilogue, f"one of {', '.join(EPILOGUES)}", "bias")
 
@@ -73,28 +86,33 @@ class Linear(Operator):
         return 2 * self.tokens * self.nnz * self.rows * self.cols
 
     def arguments(self) -> list[Argument]:
-        residual = [Argument("residual", (self.outputs, self.tokens))] if self.epilogue == "bias_residual" else []
+        residual = [self._outputs("residual")] if self.epilogue == "bias_residual" else []
         return [
-            Argument("x", (self.inputs, self.tokens)),
+            activations("x", self.inputs, self.tokens, self.slab),
             Argument("data", (max(self.nnz, 1), self.cols, self.rows)),
             Argument("indices", (max(self.nnz, 1),), "int32"),
             Argument("indptr", (self.block_rows + 1,), "int32"),
             Argument("bounds", (self.shares + 1,), "int32"),
             Argument("bias", (self.outputs,)),
             *residual,
-            Argument("y", (self.outputs, self.tokens)),
+            self._outputs("y"),
         ]
+
+    def _outputs(self, name: str) -> Argument:
+        return activations(name, self.outputs, self.tokens, self.slab)
 
     def body(self, *buffers: Any) -> None:
         x, data, indices, indptr, _, bias, *residual, y = buffers
-        with T.serial(0, self.outputs) as n, T.serial(0, self.tokens) as m:
-            T.buffer_store(y, tirx.const(0.0, "float32"), [n, m])
+        loops = T.serial(0, self.tokens // self.slab), T.serial(0, self.outputs), T.serial(0, self.slab)
+        with loops[0] as s, loops[1] as n, loops[2] as m:
+            T.buffer_store(y, tirx.const(0.0, "float32"), [s, n, m])
             row = n // self.rows
             with T.serial(0, indptr[row + 1] - indptr[row]) as j, T.serial(0, self.cols) as c:
                 block = indptr[row] + j
-                product = data[block, c, n % self.rows] * x[self.column(indices[block], c), m]
-                T.buffer_store(y, y[n, m] + product, [n, m])
-            T.buffer_store(y, self.finish(y[n, m], bias[n], residual[0][n, m] if residual else None), [n, m])
+                product = data[block, c, n % self.rows] * x[s, self.column(indices[block], c), m]
+                T.buffer_store(y, y[s, n, m] + product, [s, n, m])
+            value = self.finish(y[s, n, m], bias[n], residual[0][s, n, m] if residual else None)
+            T.buffer_store(y, value, [s, n, m])
 
     def column(self, block_column: Any, c: Any) -> Any:
         """Input feature of column ``c`` of a block; the padding of an edge block reads a real column times zero."""
@@ -115,10 +133,10 @@ class Linear(Operator):
         block_row = np.repeat(np.arange(self.block_rows), np.diff(indptr))
         blocks[block_row, indices[: self.nnz]] = data[: self.nnz]
         weight = blocks.transpose(0, 3, 1, 2).reshape(grid[0] * self.rows, -1)[: self.outputs, : self.inputs]
-        y = weight @ x.astype(np.float64) + bias[:, None]
+        y = weight @ as_matrix(x).astype(np.float64) + bias[:, None]
         if self.epilogue == "bias_gelu":
-            return y * 0.5 * (1.0 + np.vectorize(math.erf)(y / np.sqrt(2.0)))
-        return y + residual[0] if residual else y
+            y = y * 0.5 * (1.0 + np.vectorize(math.erf)(y / np.sqrt(2.0)))
+        return as_slabs(y, self.slab) + (residual[0] if residual else 0.0)
 
     def example_inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
         x, *_, bias = super().example_inputs(rng)[:6]
@@ -128,7 +146,7 @@ class Linear(Operator):
         mask = np.kron(stored, np.ones((self.rows, self.cols), np.float32))[: self.outputs, : self.inputs]
         weight = mask * rng.standard_normal(mask.shape, np.float32)
         packed = pack(BSRMatrix.from_dense(weight, BlockShape(self.rows, self.cols)), self.shares)
-        residual = [rng.standard_normal((self.outputs, self.tokens)).astype(np.float32)]
+        residual = [rng.standard_normal(self._outputs("residual").shape).astype(np.float32)]
         return [x, *packed.arrays(), bias, *(residual if self.epilogue == "bias_residual" else [])]
 
 

@@ -5,6 +5,7 @@ Scores are kept as [keys, queries], so that the softmax runs down the rows with 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from codesign.compiler import scalar
@@ -12,7 +13,7 @@ from codesign.compiler.operators import Attention
 from codesign.compiler.operators.attention import MASKED
 from codesign.compiler.operators.base import primfunc
 from codesign.compiler.schedules.base import Decisions, Family, Space
-from codesign.compiler.schedules.emit import Registers, f32, fits, serial_unrolled
+from codesign.compiler.schedules.emit import At, Registers, f32, fits, serial_unrolled
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import T, tirx
 
@@ -24,15 +25,13 @@ class AttentionTile(Family):
     operators: ClassVar[tuple[type, ...]] = (Attention,)
 
     def space(self, operator: Attention, spec: TargetSpec) -> Space | str:
-        if operator.seq_padded % spec.lanes:
-            return f"{operator.seq_padded} columns a sequence are not whole vectors of {spec.lanes}"
-        return Space({"vectors": (2, 1, 4), "rows": (8, 4, 2, 1)})
+        if operator.slab % spec.lanes:
+            return f"{operator.slab} token columns are not whole vectors of {spec.lanes}"
+        return Space({"vectors": (2, 1, 4, 3), "rows": (8, 4, 6, 2, 12, 1)})
 
     def valid(self, operator: Attention, spec: TargetSpec, decisions: Decisions) -> bool:
         rows, vectors = decisions["rows"], decisions["vectors"]
-        divides = (
-            operator.seq_padded % (vectors * spec.lanes) == operator.head_dim % rows == operator.seq_padded % rows == 0
-        )
+        divides = operator.slab % (vectors * spec.lanes) == operator.head_dim % rows == operator.slab % rows == 0
         return divides and fits(rows, vectors, spec.registers)
 
     def generate(self, operator: Attention, spec: TargetSpec, decisions: Decisions) -> tirx.PrimFunc:
@@ -46,41 +45,46 @@ class AttentionTile(Family):
             tile = Registers(rows, vectors, spec.lanes)
             running = Registers(1, vectors, spec.lanes)
             with T.serial(0, tirx.max(tirx.min(share, units - p * share), 0)) as u:
+                # heads innermost: a thread keeps its queries, as it does in the kernels before and after
                 unit = p * share + u
-                head = unit // tiles
-                at = _At(head // operator.heads, head % operator.heads * operator.head_dim, unit % tiles * columns)
+                tile_of, head = unit // operator.heads, unit % operator.heads
+                at = _Unit(operator, tile_of // tiles, head * operator.head_dim, tile_of % tiles * columns)
                 _scores(operator, buffers, scores, tile, at)
                 _softmax(operator, scores, running)
                 _context(operator, buffers, scores, tile, running, at)
         return finish()
 
 
-class _At:
-    """Where a unit of work lies: its batch, the first feature of its head, its first query."""
+class _Unit:
+    """Where a unit of work lies: its batch, the first feature of its head, its first query and the slab of that."""
 
-    def __init__(self, batch: Any, feature: Any, query: Any) -> None:
-        self.batch, self.feature, self.query = batch, feature, query
+    def __init__(self, operator: Attention, batch: Any, feature: Any, query: Any) -> None:
+        self.batch, self.feature = batch, feature
+        self.first_slab = batch * operator.slabs
+        self.slab, self.query = self.first_slab + query // operator.slab, query % operator.slab
 
 
-def _scores(operator: Attention, buffers: list[Any], scores: Any, tile: Registers, at: _At) -> None:
+def _scores(operator: Attention, buffers: list[Any], scores: Any, tile: Registers, at: _Unit) -> None:
     query, key, _, bias, _ = buffers
-    base = at.batch * operator.seq_padded
-    with T.serial(0, operator.seq_padded // tile.rows) as keys:
+    in_slab = operator.slab // tile.rows
+    with T.serial(0, operator.slabs) as s, T.serial(0, in_slab) as keys:
         tile.fill(f32(0.0))
 
         def step(d: Any) -> None:
             feature = at.feature + d
             tile.multiply_add(
-                lambda r: key[feature, base + keys * tile.rows + r], lambda m: query[feature, base + at.query + m]
+                lambda r: key[at.first_slab + s, feature, keys * tile.rows + r],
+                lambda m: query[at.slab, feature, at.query + m],
             )
 
         serial_unrolled(operator.head_dim, 4, step)
 
-        def write(total: Any, r: Any, m: Any) -> None:
-            j = keys * tile.rows + r
-            T.buffer_store(scores, total * f32(operator.scale) + operator.key_bias(bias, at.batch, j), [j, m])
+        def write(cell: At) -> None:
+            j = s * operator.slab + keys * tile.rows + cell.row
+            value = tile[cell] * f32(operator.scale) + operator.key_bias(bias, at.batch, j)
+            T.buffer_store(scores, value, [j, cell.column])
 
-        tile.store(write)
+        tile.each(write)
 
 
 def _softmax(operator: Attention, scores: Any, running: Registers) -> None:
@@ -88,22 +92,35 @@ def _softmax(operator: Attention, scores: Any, running: Registers) -> None:
     top = Registers(1, running.vectors, running.lanes)
     top.fill(f32(MASKED))
     with T.serial(0, operator.seq_padded) as j:
-        top.each(lambda s, _, m, __: T.buffer_store(top.buffer, tirx.max(top.buffer[s], scores[j, m]), [s]))
+        top.each(lambda cell: top.__setitem__(cell, tirx.max(top[cell], scores[j, cell.column])))
     running.fill(f32(0.0))
     with T.serial(0, operator.seq_padded) as j:
-        running.each(lambda s, _, m, __: T.buffer_store(scores, scalar.exp(scores[j, m] - top.buffer[s]), [j, m]))
-        running.each(lambda s, _, m, __: T.buffer_store(running.buffer, running.buffer[s] + scores[j, m], [s]))
+
+        def exponential(cell: At) -> None:
+            T.buffer_store(scores, scalar.exp(scores[j, cell.column] - top[cell]), [j, cell.column])
+
+        running.each(exponential)
+        running.each(lambda cell: running.__setitem__(cell, running[cell] + scores[j, cell.column]))
 
 
-def _context(operator: Attention, buffers: list[Any], scores: Any, tile: Registers, total: Registers, at: _At) -> None:
+def _context(
+    operator: Attention, buffers: list[Any], scores: Any, tile: Registers, total: Registers, at: _Unit
+) -> None:
     *_, value, _, y = buffers
-    base = at.batch * operator.seq_padded
     with T.serial(0, operator.head_dim // tile.rows) as features:
         tile.fill(f32(0.0))
         first = at.feature + features * tile.rows
-        serial_unrolled(
-            operator.seq_padded,
-            4,
-            lambda j: tile.multiply_add(lambda r: value[first + r, base + j], lambda m: scores[j, m]),
-        )
-        tile.store(lambda v, r, m: T.buffer_store(y, v / total.buffer[m], [first + r, base + at.query + m]))
+        with T.serial(0, operator.slabs) as s:
+            serial_unrolled(
+                operator.slab,
+                4,
+                lambda j: tile.multiply_add(
+                    lambda r: value[at.first_slab + s, first + r, j], lambda m: scores[s * operator.slab + j, m]
+                ),
+            )
+
+        def write(cell: At, first: Any = first) -> None:
+            value = tile[cell] / total[replace(cell, row=0)]
+            T.buffer_store(y, value, [at.slab, first + cell.row, at.query + cell.column])
+
+        tile.each(write)

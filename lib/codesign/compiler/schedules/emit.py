@@ -1,8 +1,9 @@
-"""Loops that several families share: vector registers as a flat local buffer, and the outer-product step."""
+"""What several families share: tiles of vector registers, and the outer-product step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from codesign.compiler.tvm_compat import T, tirx
@@ -16,35 +17,64 @@ def f32(value: float) -> Expr:
     return tirx.const(value, "float32")
 
 
-class Registers:
-    """An accumulator tile of ``rows x vectors`` vector registers of ``lanes`` float32.
+@dataclass(frozen=True)
+class At:
+    """A place in a register tile: its row, its vector, and a lane of that. ``column`` counts the elements of a row."""
 
-    LLVM promotes a local buffer to registers once every index is a constant, which unrolling both loops ensures.
+    row: int
+    vector: int
+    lane: Expr
+    column: Expr
+
+
+class Registers:
+    """A tile of ``rows x vectors`` vector registers of ``lanes`` float32.
+
+    Every register is a buffer of its own, and of the global scope: TVM puts those under 1 KiB on the stack, where LLVM
+    keeps them in registers. Larger ones, and those of the local scope, it takes from the heap; LLVM then writes the
+    tile back to memory in every other kernel.
     """
 
     def __init__(self, rows: int, vectors: int, lanes: int) -> None:
         self.rows, self.vectors, self.lanes = rows, vectors, lanes
-        self.buffer = T.alloc_buffer((rows * vectors * lanes,), "float32", scope="local")
+        self._registers = [[T.alloc_buffer((lanes,), "float32") for _ in range(vectors)] for _ in range(rows)]
 
-    def each(self, emit: Callable[[Any, Any, Any, Any], None]) -> None:
-        """Call ``emit(slot, row, column, vector)`` in unrolled and vectorised loops; ``column`` counts elements."""
-        with T.unroll(0, self.vectors) as t, T.unroll(0, self.rows) as r, T.vectorized(0, self.lanes) as v:
-            emit((r * self.vectors + t) * self.lanes + v, r, t * self.lanes + v, t)
+    def __getitem__(self, at: At) -> Expr:
+        return self._registers[at.row][at.vector][at.lane]
+
+    def __setitem__(self, at: At, value: Expr) -> None:
+        T.buffer_store(self._registers[at.row][at.vector], value, [at.lane])
+
+    def each(self, emit: Callable[[At], None], rows: range | None = None) -> None:
+        """Call ``emit`` once for every register (of some rows), inside a loop over its lanes."""
+        for vector in range(self.vectors):
+            for row in rows or range(self.rows):
+                with T.vectorized(0, self.lanes) as lane:
+                    emit(At(row, vector, lane, vector * self.lanes + lane))
 
     def fill(self, value: Expr) -> None:
         """Set every element."""
-        self.each(lambda slot, *_: T.buffer_store(self.buffer, value, [slot]))
+        self.each(lambda at: self.__setitem__(at, value))
 
-    def multiply_add(self, scalars: Callable[[Any], Expr], vectors: Callable[[Any], Expr]) -> None:
-        """One outer product: ``tile[r, c] += scalars(r) * vectors(c)``."""
-        self.each(
-            lambda slot, r, c, _: T.buffer_store(self.buffer, self.buffer[slot] + scalars(r) * vectors(c), [slot])
-        )
+    def multiply_add(
+        self, scalars: Callable[[int], Expr], vectors: Callable[[Expr], Expr], rows: range | None = None
+    ) -> None:
+        """One outer product: ``tile[r, c] += scalars(r) * vectors(c)``, r counting from the first of ``rows``."""
+        first = rows[0] if rows else 0
 
-    def store(self, write: Callable[[Expr, Any, Any], None]) -> None:
-        """Call ``write(value, row, column)`` for every element, row by row."""
-        with T.unroll(0, self.rows) as r, T.unroll(0, self.vectors) as t, T.vectorized(0, self.lanes) as v:
-            write(self.buffer[(r * self.vectors + t) * self.lanes + v], r, t * self.lanes + v)
+        def step(at: At) -> None:
+            self[at] = self[at] + scalars(at.row - first) * vectors(at.column)
+
+        self.each(step, rows)
+
+    def fold(self, rows: int) -> None:
+        """Add up every ``rows`` rows, into the first ones."""
+        for first in range(rows, self.rows, rows):
+
+            def add(at: At, first: int = first) -> None:
+                self[at] = self[at] + self[replace(at, row=first + at.row)]
+
+            self.each(add, range(rows))
 
 
 def fits(rows: int, vectors: int, registers: int) -> bool:

@@ -36,10 +36,10 @@ class LayoutTile(Family):
 
 
 def _move(operator: ToFeatureMajor | ToTokenMajor, x: Any, y: Any, b: Any, s: Any, f: Any) -> None:
-    column = b * operator.seq_padded + s
+    slab, column = operator.slab_of(b, s), s % operator.slab
     if isinstance(operator, ToFeatureMajor):
         value = x[b, tirx.min(s, operator.seq - 1), f]
-        T.buffer_store(y, tirx.if_then_else(s < operator.seq, value, f32(0.0)), [f, column])
+        T.buffer_store(y, tirx.if_then_else(s < operator.seq, value, f32(0.0)), [slab, f, column])
     else:
         with T.If(s < operator.seq), T.Then():
-            T.buffer_store(y, x[f, column], [b, s, f])
+            T.buffer_store(y, x[slab, f, column], [b, s, f])

@@ -1,0 +1,52 @@
+"""The walk that all families of `Linear` share: which thread does what, in which order, and what it fetches ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from codesign.compiler.operators import Linear
+from codesign.compiler.schedules.emit import LINE, prefetch
+from codesign.compiler.tvm_compat import T, tirx
+
+#: Slabs that may share a walk over the weights; more do not fit an L2 cache with the activations of 3072 features.
+_GROUPS = (1, 2, 4, 8)
+
+
+def group_options(operator: Linear) -> tuple[int, ...]:
+    """How many slabs may share a walk: divisors of a thread's slabs."""
+    mine = operator.tokens // operator.slab // operator.token_shares
+    return tuple(group for group in _GROUPS if mine % group == 0)
+
+
+class Walk:
+    """Threads divide the slabs, and the block-rows by non-zeros; each walks its block-rows for a group of its slabs."""
+
+    def __init__(self, operator: Linear, buffers: list[Any], group: int) -> None:
+        self.operator, self.buffers, self.group = operator, buffers, group
+        self.threads = operator.shares * operator.token_shares
+
+    @contextmanager
+    def block_rows(self, thread: Any) -> Iterator[tuple[Any, Any]]:
+        """Loop over a thread's work: gives a block-row and the first slab of the group it is computed for."""
+        operator, bounds = self.operator, self.buffers[4]
+        share = thread // operator.token_shares
+        mine = operator.tokens // operator.slab // operator.token_shares
+        with (
+            T.serial(0, mine // self.group) as part,
+            T.serial(0, bounds[share + 1] - bounds[share]) as i,
+        ):
+            yield bounds[share] + i, thread % operator.token_shares * mine + part * self.group
+
+    def prefetch(self, row: Any, share: Any, shares: int) -> None:
+        """Prefetch one of ``shares`` parts of the weights of block-row ``row``, if there is such a row."""
+        _, data, _, indptr, *_ = self.buffers
+        area = self.operator.rows * self.operator.cols
+        row = tirx.min(row, self.operator.block_rows - 1)
+        lines = ((indptr[row + 1] - indptr[row]) * area + LINE - 1) // LINE
+        part = (lines + shares - 1) // shares
+        with T.serial(0, part) as line:
+            element = (share * part + line) * LINE
+            block = tirx.min(indptr[row] + element // area, max(self.operator.nnz, 1) - 1)
+            prefetch(data[block, element % area // self.operator.rows, element % self.operator.rows])
