@@ -12,7 +12,7 @@ from codesign.study.chain import Study, say
 def ensure_ceilings(study: Study) -> list[Record]:
     """Return the newest `ceiling` record of each kind; on this machine they are measured first where there is none."""
     found = ceilings_of(study.results, study.machine_id)
-    if study.local and not any(record["code"] == code_digest() for record in found):
+    if study.local and not any(record["code"] == code_digest("ceiling") for record in found):
         return measure_ceilings(study)
     return found or [study.results.one("ceiling", machine_id=study.machine_id)]  # which says what makes them
 
