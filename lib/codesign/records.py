@@ -1,7 +1,8 @@
 """Results: JSON Lines, one record a line. This module alone reads and writes them.
 
-A record is a flat JSON object. Its ``kind`` decides which file it lives in (``<root>/<mode>/<kind>.jsonl``) and which
-fields it must have (`codesign.schema`). Files are only ever appended to, one whole line at a time.
+A record is a flat JSON object. Its ``kind`` decides which file it lives in (``<root>/<mode>/<kind>.jsonl``, or
+``<root>/elsewhere/<name>/<kind>.jsonl``) and which fields it must have (`codesign.schema`). Files are only ever
+appended to, one whole line at a time.
 """
 
 from __future__ import annotations
@@ -40,19 +41,25 @@ class Results:
         ``"reference"`` or ``"local"``.
     root
         Folder that holds both modes; the book's by default.
+    elsewhere
+        Name of another machine whose results are committed, too: theirs lie in ``elsewhere/<name>``.
     """
 
     mode: Literal["reference", "local"]
     root: Path | None = None
+    elsewhere: str | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in ("reference", "local"):
             raise InputError("results", self.mode, "'reference' or 'local'")
+        if self.elsewhere is not None and self.mode == "local":
+            raise InputError("elsewhere", self.elsewhere, "None for local results, which are of this machine")
 
     @property
     def directory(self) -> Path:
-        """Folder of this mode."""
-        return (self.root or RESULTS_ROOT) / self.mode
+        """Folder of these results."""
+        root = self.root or RESULTS_ROOT
+        return root / self.mode if self.elsewhere is None else root / "elsewhere" / self.elsewhere
 
     def path(self, kind: str) -> Path:
         """File that holds records of ``kind``; it need not exist yet."""

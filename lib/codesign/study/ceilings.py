@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from codesign import machine
@@ -32,5 +33,9 @@ def measure_ceilings(study: Study) -> list[Record]:
 
 def ceilings_of(results: Results, machine_id: str) -> list[Record]:
     """Return the newest record of each ceiling of a machine."""
-    records = results.read("ceiling", machine_id=machine_id)
+    return newest_ceilings(results.read("ceiling", machine_id=machine_id))
+
+
+def newest_ceilings(records: Iterable[Record]) -> list[Record]:
+    """Return the newest record of each ceiling among those of one machine."""
     return list({(r["threads"], r["level"], r["isa"], r["dtype"]): r for r in records}.values())
