@@ -81,6 +81,17 @@ def test_modes_and_targets_have_their_own_files(tmp_path: Path) -> None:
     assert Results("local").path("latency") == records.RESULTS_ROOT / "local" / "latency.jsonl"
 
 
+def test_other_machines_have_their_own_folder(tmp_path: Path) -> None:
+    there = Results("reference", tmp_path, elsewhere="somebody")
+    there.append(latency())
+    assert there.path("latency") == tmp_path / "elsewhere" / "somebody" / "latency.jsonl"
+    assert there.tuning("znver5-2t") == tmp_path / "elsewhere" / "somebody" / "tuning" / "znver5-2t"
+    assert len(there.read("latency")) == 1
+    assert Results("reference", tmp_path).read("latency") == []
+    with pytest.raises(InputError, match="elsewhere='somebody'"):
+        Results("local", tmp_path, elsewhere="somebody")
+
+
 def test_one_returns_the_newest(results: Results) -> None:
     results.append(latency(run_id="new", started_at="2026-11-24T00:00:00+00:00"))
     results.append(latency(run_id="old", started_at="2026-11-23T00:00:00+00:00"))

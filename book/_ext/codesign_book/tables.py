@@ -121,7 +121,8 @@ def table(
     group += nodes.thead("", row(head, numeric_from))
     heads = head if stacks else ()
     group += nodes.tbody("", *(row(cells, numeric_from, heads) for cells in rows))
-    return nodes.table("", group, classes=["from-records", *(["stacks"] if stacks else [])])
+    classes = ["from-records", *(["colwidths-given"] if widths else []), *(["stacks"] if stacks else [])]
+    return nodes.table("", group, classes=classes)
 
 
 def row(cells: Sequence[Cell], numeric_from: int | None, heads: Sequence[str] = ()) -> nodes.row:
@@ -130,7 +131,7 @@ def row(cells: Sequence[Cell], numeric_from: int | None, heads: Sequence[str] = 
     for i, cell in enumerate(cells):
         content = [nodes.Text(cell) if isinstance(cell, str) else cell]
         if i and heads:
-            content.insert(0, nodes.inline("", f"{heads[i]}: ", classes=["head"]))
+            content.insert(0, nodes.inline("", f"{heads[i]}: ", classes=["column-name"]))
         classes = ["number"] if numeric_from is not None and i >= numeric_from else []
         entries.append(nodes.entry("", nodes.paragraph("", "", *content), classes=classes))
     return nodes.row("", *entries)
