@@ -41,7 +41,7 @@ def stamp(kind: str, **changes: Any) -> Record:
     end = {
         "versions": versions,
         "commit": "0123456789abcdef",
-        "code": code_digest(),
+        "code": code_digest(kind),
         "started_at": "2026-01-02T03:04:05",
     }
     return start | end | changes

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from codesign import doctor, machine
 from codesign.blocks import DENSE
@@ -91,7 +92,12 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument(f"--{name}", default=str(value), help=f"default: {value}")
         added.add_argument("--isa", default="native", help="native (default), avx2 or avx512: what to compile for")
         added.add_argument("--trials", default="64", help="schedules tried for a task at most")
-    bench.add_argument("--json", metavar="FILE", help="write the rows as JSON, too; - for standard output, instead")
+
+    judge = command("claims", _claims)
+    judge.add_argument("--results", default="reference", help="reference (default) or local")
+
+    for added in (bench, judge):
+        added.add_argument("--json", metavar="FILE", help="write the rows as JSON, too; - for standard output, instead")
 
     command("headline", _headline)
     look = command("doctor", _doctor)
@@ -161,16 +167,36 @@ def _bench(options: argparse.Namespace) -> None:
 
     engines = {"engines": tuple(options.engines.split(","))} if options.engines else {}
     request = _request(options, blocks=options.blocks, **engines)
-    if options.json not in (None, "-") and not Path(options.json).resolve().parent.is_dir():
-        raise InputError("json", options.json, "a file in a folder that exists, or -")
+    _check_json(options.json)
     plan = bench.plan(request)
     study = open_study("local", BENCH)
     records = bench.run(study, plan.points, request.engines, request.trials_per_task, request.isa)
-    if options.json != "-":
-        Console().print(bench.table(plan.points, bench.rows(records)))
-    if options.json is not None:
-        text = json.dumps(bench.document(plan, records, request.isa), indent=1, allow_nan=False) + "\n"
-        sys.stdout.write(text) if options.json == "-" else Path(options.json).write_text(text)
+    _show(options.json, bench.table(plan.points, bench.rows(records)), bench.document(plan, records, request.isa))
+
+
+def _claims(options: argparse.Namespace) -> None:
+    """Print the verdict on every claim, for each machine whose records are here."""
+    from codesign.study import machines
+    from codesign.study.parameters import check
+
+    _check_json(options.json)
+    found = machines.machines(places.results(check("results", options.results)))
+    _show(options.json, machines.table(found), machines.rows(found))
+
+
+def _check_json(name: str | None) -> None:
+    """Refuse a file that cannot be written, before any work."""
+    if name not in (None, "-") and not Path(str(name)).resolve().parent.is_dir():
+        raise InputError("json", name, "a file in a folder that exists, or -")
+
+
+def _show(name: str | None, table: Table, document: Any) -> None:
+    """Print a table, and write the same as JSON where that was asked for; to standard output it comes instead."""
+    if name != "-":
+        Console().print(table)
+    if name is not None:
+        text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+        sys.stdout.write(text) if name == "-" else Path(name).write_text(text)
 
 
 def _compile(options: argparse.Namespace) -> None:

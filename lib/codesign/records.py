@@ -1,14 +1,14 @@
 """Results: JSON Lines, one record a line. This module alone reads and writes them.
 
-A record is a flat JSON object. Its ``kind`` decides which file it lives in (``<root>/<mode>/<kind>.jsonl``) and which
-fields it must have (`codesign.schema`). Files are only ever appended to, one whole line at a time.
+A record is a flat JSON object. Its ``kind`` decides which file it lives in (``<root>/<mode>/<kind>.jsonl``, or
+``<root>/elsewhere/<name>/<kind>.jsonl``) and which fields it must have (`codesign.schema`). Files are only ever
+appended to, one whole line at a time.
 """
 
 from __future__ import annotations
 
 import fcntl
 import functools
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -23,6 +23,7 @@ from typing import Any, Literal, NoReturn
 
 from codesign.errors import InputError, MissingRecord, RecordError
 from codesign.schema import KINDS, SCHEMA_VERSION, STAMP, Record, validate
+from codesign.sources import code_digest
 
 __all__ = ["KINDS", "Record", "Results", "code_digest", "commit", "new_run_id", "stamp", "validate"]
 
@@ -40,19 +41,25 @@ class Results:
         ``"reference"`` or ``"local"``.
     root
         Folder that holds both modes; the book's by default.
+    elsewhere
+        Name of another machine whose results are committed, too: theirs lie in ``elsewhere/<name>``.
     """
 
     mode: Literal["reference", "local"]
     root: Path | None = None
+    elsewhere: str | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in ("reference", "local"):
             raise InputError("results", self.mode, "'reference' or 'local'")
+        if self.elsewhere is not None and self.mode == "local":
+            raise InputError("elsewhere", self.elsewhere, "None for local results, which are of this machine")
 
     @property
     def directory(self) -> Path:
-        """Folder of this mode."""
-        return (self.root or RESULTS_ROOT) / self.mode
+        """Folder of these results."""
+        root = self.root or RESULTS_ROOT
+        return root / self.mode if self.elsewhere is None else root / "elsewhere" / self.elsewhere
 
     def path(self, kind: str) -> Path:
         """File that holds records of ``kind``; it need not exist yet."""
@@ -166,7 +173,7 @@ def stamp(kind: str, *, profile: str, run_id: str, machine_id: str) -> Record:
         "machine_id": machine_id,
         "versions": versions | {name: importlib.metadata.version(name) for name in VERSIONED},
         "commit": commit(),
-        "code": code_digest(),
+        "code": code_digest(kind),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -189,24 +196,3 @@ def commit() -> str:
 def _git(*arguments: str) -> str:
     command = ["git", *arguments]
     return subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout.strip()
-
-
-#: Sources that start work or present results, without taking part in making them.
-PRESENTATION = (
-    *("cli.py", "doctor.py", "pipeline.py"),
-    *(f"study/{name}" for name in ("accuracy", "bench", "claims", "crossover", "evidence", "example", "figures")),
-    *(f"study/{name}" for name in ("ledger", "lint", "numbers", "packaged", "parameters", "profiles", "swept")),
-    *(f"study/{name}" for name in ("tables", "timings", "ways", "words")),
-)
-
-
-@functools.cache
-def code_digest() -> str:
-    """Digest of the package's sources, leaving out `PRESENTATION`: 12 hex digits, the same in every clone."""
-    package = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        name = path.relative_to(package).as_posix()
-        if not name.startswith(PRESENTATION):
-            digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]

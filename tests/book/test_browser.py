@@ -24,7 +24,10 @@ async function look(page) {
   const inside = frame.contentDocument;
   const broken = [...inside.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src);
   const flat = [...inside.querySelectorAll("figure.drawing svg")].filter(s => s.getBoundingClientRect().height < 20);
-  report[page] = {scroll: inside.documentElement.scrollWidth, broken, flat: flat.length};
+  const stacked = [...inside.querySelectorAll("table.stacks")].map(t => t.parentElement);
+  const hidden = stacked.filter(box => box.scrollWidth > box.clientWidth + 1);
+  report[page] = {scroll: inside.documentElement.scrollWidth, broken, flat: flat.length,
+    stacked: stacked.length, hidden: hidden.length};
   frame.remove();
 }
 (async () => { for (const page of pages) await look(page);
@@ -80,6 +83,11 @@ def visit(site: str, chromium: str, tmp_path_factory: pytest.TempPathFactory) ->
 def test_no_page_scrolls_sideways_on_a_phone(visit: tuple[dict, str]) -> None:
     wide = {page: seen["scroll"] for page, seen in visit[0].items() if seen["scroll"] > PHONE}
     assert not wide
+
+
+def test_tables_that_stack_hide_nothing_on_a_phone(visit: tuple[dict, str]) -> None:
+    assert sum(seen["stacked"] for seen in visit[0].values()) >= 3  # claims twice, and machines
+    assert not {page: seen for page, seen in visit[0].items() if seen["hidden"]}
 
 
 def test_images_and_figures_are_visible(visit: tuple[dict, str]) -> None:

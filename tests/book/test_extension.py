@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from synthetic import MILLISECONDS, everything, latency, machine
+from bs4 import BeautifulSoup
+from synthetic import MILLISECONDS, everything, latency, machine, session
 
 from codesign.records import Results
 from codesign.study.places import BOOK
@@ -55,6 +56,10 @@ def build(tmp_path: Path) -> Build:
         return done.returncode, done.stderr, page.read_text() if page.exists() else ""
 
     return run
+
+
+def soup(page: str) -> BeautifulSoup:
+    return BeautifulSoup(page, "html.parser")
 
 
 def test_a_whole_page_builds(build: Build) -> None:
@@ -106,6 +111,37 @@ def test_a_changed_verdict_stands_above_the_paragraph(build: Build) -> None:
     assert code == 0
     assert "paper-1a was not supported; the records shown here say: supported" in page
     assert page.index("another verdict") < page.index("The words.")
+
+
+def test_every_machine_has_a_column_and_the_text_is_about_the_first(build: Build, tmp_path: Path) -> None:
+    slower = MILLISECONDS | {("tvm-bsr", "all", "32x1"): 100.0}
+    there = Results("reference", tmp_path / "results", "there")
+    for record in [machine(machine_id="two", cpu="Other CPU"), *session(slower, machine_id="two")]:
+        there.append(record)
+    tables = "```{claims}\n```\n\n```{machines}\n```\n\n```{drawing} machines\n```\n"
+    text = "{num}`claim.credit-dense-all.verdict`\n\n" + tables
+    code, log, page = build(text, everything())
+    assert (code, log) == (0, "")
+    rows = [[cell.get_text(" ", strip=True) for cell in row.select("th, td")] for row in soup(page).select("tr")]
+    assert rows[0] == ["claim", "statement", "Test (AVX2)", "Other (AVX2)"]
+    said = {cells[0]: cells[2:] for cells in rows}
+    assert said["credit-dense-all"][0].startswith("Test (AVX2): supported")
+    assert said["credit-dense-all"][1].startswith("Other (AVX2): not supported")
+    assert said["paper-3"][1] == "Other (AVX2): not measured"
+    assert soup(page).select_one("p .verdict").get_text() == "supported"
+    assert len(soup(page).select("figure.drawing svg")) == 2
+
+
+def test_locally_the_reference_stands_beside(build: Build, tmp_path: Path) -> None:
+    reference = Results("reference", tmp_path / "results")
+    for record in everything():
+        reference.append(record)
+    code, log, page = build("```{claims}\n:check:\n```\n", [machine()], mode="local")
+    assert (code, log) == (0, "")
+    head, first, *_ = soup(page).select("tr")
+    assert [cell.get_text() for cell in head.select("th")] == ["claim", "command", "takes", "here", "Test (AVX2)"]
+    verdicts = [cell.get_text() for cell in first.select(".verdict")]
+    assert verdicts == ["not measured here", "not supported"]
 
 
 def test_prose_waits_for_the_numbers_it_needs(build: Build) -> None:

@@ -84,7 +84,7 @@ def test_records_of_another_profile_machine_or_code_do_not_count(
 ) -> None:
     pruned.ensure_pruned(study, POINTS[:1])
     if differs == "code":
-        monkeypatch.setattr(chain, "code_digest", lambda: "another")
+        monkeypatch.setattr(chain, "code_digest", lambda kind: "another")
     else:
         study = replace(study, **{differs: "another"})
     assert not study.found("pattern", POINTS[0].fields())

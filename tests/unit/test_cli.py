@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.console import Console
 from codesign import cli, doctor, pipeline
 from codesign.errors import MissingRecord
 from codesign.records import REPOSITORY
+from codesign.study.claims import CLAIMS
 
 
 @pytest.fixture
@@ -66,6 +68,26 @@ def test_run_takes_a_profile_and_lets_pairs_override_it(ran: list[object]) -> No
     assert name == "03_tune"
     assert values["model"] == "bert-tiny"
     assert (values["profile"], values["results"], values["seq"]) == ("smoke", "local", 64)
+
+
+def test_claims_are_printed_and_given_to_programs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    assert cli.main(["claims", "--json", "-"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["id"] for row in rows} == {claim.id for claim in CLAIMS}
+    assert {"id", "statement", "verdict", "effect", "interval", "machine"} <= rows[0].keys()
+    assert all(row["interval"][0] <= row["effect"] <= row["interval"][1] for row in rows if row["effect"] is not None)
+    assert cli.main(["claims", "--results", "local", "--json", str(tmp_path / "claims.json")]) == 0
+    printed = capsys.readouterr().out
+    assert all(claim.id in printed for claim in CLAIMS)
+    assert "not measured here" in printed
+    local = json.loads((tmp_path / "claims.json").read_text())
+    assert [row for row in local if row["machine"] != "here"] == rows
+    assert cli.main(["claims", "--results", "elsewhere"]) == 2
+    assert cli.main(["claims", "--json", str(tmp_path / "nowhere" / "claims.json")]) == 2
 
 
 def test_a_pair_without_a_value_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,6 +64,16 @@ def test_noise_makes_an_interval_around_it() -> None:
     assert found.start.high > 0.75 - 0.02
 
 
+@given(st.floats(1, 1.1))
+@settings(max_examples=10, deadline=None)
+def test_processes_that_differ_make_an_interval_of_what_has_no_noise(spread: float) -> None:
+    (found,) = crossovers([r | {"process_spread": spread} for r in swept(0.75)])
+    assert found.start.value == pytest.approx(0.75)
+    # the sparse time falls by twice the dense one: where it meets one over the spread, and the spread
+    assert found.start.high == pytest.approx(0.75 + (1 - 1 / spread) / 2, abs=1e-9)
+    assert found.start.low == pytest.approx(0.75 + (1 - spread) / 2, abs=1e-9)
+
+
 relative = st.lists(st.floats(0.05, 3), min_size=1, max_size=6)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from synthetic import Memory, everything, latency, pattern, point, session, task
+from synthetic import Memory, everything, latency, machine, pattern, point, session, task
 
 from codesign.study.claims import evaluate
 from codesign.study.evidence import Evidence, key_of
@@ -58,6 +58,27 @@ def test_what_we_compiled_for_another_instruction_set_belongs_to_another_point()
         assert evidence.records("pattern")
         swept = around(given_pruned(source.read("latency")), point("all", "32x1") | {"isa": isa})
         assert {record["session_id"] for record in swept if record["engine"] == "tvm-bsr"} == {name}
+
+
+def test_records_of_another_machine_are_no_evidence() -> None:
+    """Neither in a comparison nor in a sweep; what pruning left of the weights is the same everywhere."""
+    here, there = session(), session(machine_id="two", session_id="there")
+    swept = [latency("openvino", "all", "32x1", 9.0, batch=4, session_id="batch", machine_id="two")]
+    swept.append(latency("tvm-bsr", "all", "32x1", 3.0, batch=4, session_id="batch", machine_id="two"))
+    kept = pattern("all", "32x1", 0.6) | {"machine_id": "two"}
+    evidence = Evidence(Memory([machine(machine_id="two", cpu="Other CPU"), machine(), kept, *swept, *there, *here]))
+    assert evidence.machine_id == evidence.machine["machine_id"] == "one"  # that was timed last
+    assert {record["machine_id"] for record in evidence.records("latency")} == {"one"}
+    assert {record["machine_id"] for record in evidence.latencies.values()} == {"one"}
+    assert len(evidence.records("pattern")) == 1
+    assert not any(key.startswith("sweep.") for key in numbers(evidence.results))
+    alone = Evidence(Memory([*here, machine()]))
+    assert [v.effect for v in evaluate(evidence)] == [v.effect for v in evaluate(alone)]
+
+
+def test_without_any_record_there_is_no_machine() -> None:
+    assert Evidence(Memory([])).machine_id is None
+    assert Evidence(Memory([])).records("latency") == []
 
 
 def test_tasks_of_a_dense_encoder_are_found_whatever_weights_it_was_compiled_from() -> None:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from synthetic import accuracy, compared, latency, pattern, point, profile, session, task, tuning
+from synthetic import MILLISECONDS, Memory, accuracy, compared, latency, pattern, point, profile, session, task, tuning
 
 from codesign.study import figures, places
 from codesign.study.crossover import crossovers
+from codesign.study.described import relative_times
 from codesign.study.evidence import Evidence
 from codesign.study.figures.labels import spread
 from codesign.study.figures.tuning_curves import shares
@@ -31,11 +32,16 @@ SWEPT = [
 CENTRE = point("all", "32x1")
 COMPARED = compared()
 
+MACHINES = {"one": MILLISECONDS, "two": {k: v for k, v in MILLISECONDS.items() if k[2] != "4x1"}, "none": {}}
+
 JUDGED = [accuracy("none", "dense", 0.9), accuracy("all", "4x1", 0.85), accuracy("all", "32x1", 0.8)]
 
 DRAWINGS = {
     "pareto": figures.pareto(JUDGED, session()),
     "latency_bars": figures.latency_bars(session()),
+    "machines": figures.machines(
+        {name: relative_times(Evidence(Memory(session(times))), "all") for name, times in MACHINES.items()}
+    ),
     "masks": figures.masks({"4x1": np.eye(8), "32x1": np.ones((8, 8))}, crop=8),
     "operator_profile": figures.operator_profile(
         [
@@ -104,6 +110,15 @@ def test_the_frontier_leaves_out_what_is_beaten_both_ways() -> None:
 @pytest.mark.parametrize("name", ["latency_bars", "retained_norm", "task_map", "tuning_curves"])
 def test_without_records_there_is_nothing_to_see(name: str) -> None:
     assert getattr(figures, name)([]).panels == []
+
+
+def test_a_machine_lacks_what_it_did_not_measure() -> None:
+    alt = DRAWINGS["machines"].alt
+    assert "one: 4x1 0.60, 32x1 0.40. two: 32x1 0.40." in alt
+    assert "none" not in alt
+    assert len(DRAWINGS["machines"].panels) == 2
+    assert "not measured" in DRAWINGS["machines"]._repr_html_()
+    assert figures.machines({"none": {}}).panels == []
 
 
 def test_latencies_are_named_in_words_and_failures_left_out() -> None:

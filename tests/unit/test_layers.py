@@ -9,7 +9,7 @@ import codesign
 
 PACKAGE = Path(codesign.__file__).parent
 ROOMS = [
-    *("errors", "blocks", "schema", "records"),
+    *("errors", "blocks", "schema", "sources", "records"),
     *("encoder", "corpus", "prune", "bsr", "machine", "train"),
     *("compiler", "engines", "measure", "study", "doctor", "pipeline", "cli"),
 ]

@@ -4,10 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from codesign.errors import InputError
 from codesign.measure import median, ratio
-from codesign.measure.ratios import doubts
+from codesign.measure.ratios import doubts, process_spread, ratio_draws, spread_between
 
 POINT = {
     **{"model": "bert-tiny", "seed": 0, "scope": "none", "pruner": "none", "block": "dense", "sparsity": 0.0},
@@ -121,7 +123,71 @@ def test_a_good_session_is_not_doubted() -> None:
 
 
 def test_a_session_is_doubted_for_its_control_and_for_a_shift_against_alone() -> None:
-    assert doubts(session(control=1.05)) == ["A/A control: torch-eager / itself in [0.952, 0.952]"]
+    assert doubts(session(control=1.2)) == ["A/A control: torch-eager / itself in [0.833, 0.833]"]
+    assert doubts(session(control=0.85)) == ["A/A control: torch-eager / itself in [1.176, 1.176]"]
     assert doubts(session(solo=80.0)) == ["torch-eager none dense: +26% against alone"]
     assert doubts(session(solo=120.0)) == ["torch-eager none dense: -16% against alone"]
     assert doubts(session(status="failed")) == ["no A/A control"]
+
+
+@given(st.floats(0.5, 2))
+@settings(max_examples=50, deadline=None)
+def test_two_processes_may_differ_by_a_tenth_in_either_direction(control: float) -> None:
+    beyond = not 1 / 1.1 <= control <= 1.1
+    assert bool(doubts(session(control=control))) == beyond
+    swapped = [r | {"control": None if r["control"] else "A/A"} for r in session(control=control)]
+    assert process_spread(swapped) == pytest.approx(process_spread(session(control=control)))
+    assert process_spread(session(control=control)) == pytest.approx(max(control, 1 / control))
+
+
+def test_a_control_whose_interval_reaches_into_what_is_allowed_raises_no_doubt() -> None:
+    restless = [record([[100.0] * 2, [100.0] * 2]), record([[105.0] * 2, [140.0] * 2], control="A/A", solo=[120.0])]
+    assert process_spread(restless) == pytest.approx(1.225)
+    assert not any("A/A" in doubt for doubt in doubts(restless))
+
+
+def test_a_recorded_spread_does_not_excuse_the_control_it_came_from() -> None:
+    spread = [r | {"process_spread": 1.2} for r in session(control=1.2)]
+    assert doubts(spread) == doubts(session(control=1.2))
+    assert process_spread(spread) == pytest.approx(1.2)
+
+
+def test_without_a_control_nothing_is_known_of_the_spread() -> None:
+    assert process_spread(session(status="failed")) == 1
+
+
+factors = st.floats(1, 2)
+
+
+@given(factors, factors, st.integers(0, 99))
+@settings(max_examples=50, deadline=None)
+def test_a_ratio_is_widened_by_the_spread_and_by_nothing_else(one: float, other: float, seed: int) -> None:
+    a, b = (record(turns) for turns in np.random.default_rng(seed).lognormal(0, 0.1, size=(2, 6, 3)))
+    plain = ratio(a, b)
+    wide = ratio(a | {"process_spread": one}, b | {"process_spread": other})
+    spread = max(one, other)
+    assert wide.value == plain.value
+    assert (wide.low, wide.high) == pytest.approx((plain.low / spread, plain.high * spread))
+    swapped = ratio(b | {"process_spread": other}, a | {"process_spread": one})
+    assert (1 / swapped.high, 1 / swapped.low) == pytest.approx((wide.low, wide.high), rel=0.02)
+    assert median(a | {"process_spread": one}) == median(a)  # an absolute time is that of one process
+    assert (ratio_draws(a | {"process_spread": one}, b) == ratio_draws(a, b)).all()
+
+
+@given(factors, factors)
+@settings(max_examples=25, deadline=None)
+def test_each_session_adds_its_own_spread(one: float, other: float) -> None:
+    a = record([[300] * 3] * 5) | {"process_spread": one}
+    b = record([[400] * 3] * 5, session="t") | {"process_spread": other}
+    via = (
+        record([[100] * 3] * 5, engine="openvino") | {"process_spread": one},
+        record([[200] * 3] * 5, engine="openvino", session="t") | {"process_spread": other},
+    )
+    result = ratio(a, b, via=via)
+    assert (result.low, result.high) == pytest.approx((1.5 / (one * other), 1.5 * one * other))
+    assert spread_between(via[0], b, via=via) == other  # the reference is no other process than itself
+
+
+def test_a_process_equals_itself_whatever_the_spread() -> None:
+    a = record([[300, 301]] * 5) | {"process_spread": 1.5}
+    assert (ratio(a, a).low, ratio(a, a).high) == (1, 1)

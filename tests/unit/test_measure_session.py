@@ -18,6 +18,7 @@ from codesign.errors import InputError
 from codesign.measure import Contender, Protocol, run_session, session
 from codesign.measure.company import Look
 from codesign.measure.entrant import Entrant
+from codesign.measure.ratios import process_spread
 from codesign.records import Results
 
 QUICK = Protocol(rounds=2, calls=2, turn_s=0.1, engine_s=1.0)
@@ -100,6 +101,8 @@ def test_a_session_from_end_to_end(tiny, results, tmp_path, monkeypatch) -> None
         ("tvm-bsr", "skipped", None),
         ("torch-eager", "ok", "A/A"),
     ]
+    spread = round(process_spread(records), 4)
+    assert spread >= 1
     for record in records:
         assert record["session_id"] == records[0]["session_id"]
         assert record["machine_id"] == machine.describe().machine_id
@@ -112,6 +115,7 @@ def test_a_session_from_end_to_end(tiny, results, tmp_path, monkeypatch) -> None
             assert record["company"] == {"best": [None, 100.0], "turns": [[None, 100.0]] * 2, "disturbed": []}
             assert record["disturbed_ns"] == record["disturbed_rounds"] == record["disturbed_solo_ns"] == []
             assert record["disturbed_share"] == 0.0
+            assert record["process_spread"] == spread
             assert record["settings"]["cpus"] == machine.cpus(1)
             assert record["settings"]["max_abs_err_allowed"] == 0.01
             assert record["peak_rss_bytes"] > record["disk_bytes"] > 0

@@ -58,6 +58,7 @@ def test_a_record_from_before_a_field_reads_as_what_it_was(results: Results) -> 
     results.append(old)
     results.append(latency(isa="avx2"))
     assert [record["isa"] for record in results.read("latency")] == ["native", "avx2"]
+    assert [record["process_spread"] for record in results.read("latency")] == [1.0, 1.0]
     assert len(results.read("latency", isa="native")) == len(results.read("latency", isa="avx2")) == 1
     with pytest.raises(RecordError, match="isa"):
         results.append(latency(isa="avx3"))
@@ -67,7 +68,9 @@ def test_what_is_written_is_read_back(results: Results) -> None:
     results.append(latency(engine="openvino"))
     results.append(latency())
     assert [record["engine"] for record in results.read("latency")] == ["openvino", "torch-eager"]
-    assert results.read("latency", engine="openvino", block="32x1") == [latency(engine="openvino", isa="native")]
+    assert results.read("latency", engine="openvino", block="32x1") == [
+        latency(engine="openvino", isa="native", process_spread=1.0)
+    ]
     assert results.path("latency").read_text().startswith('{"schema_version": 1, "kind": "latency"')
 
 
@@ -76,6 +79,17 @@ def test_modes_and_targets_have_their_own_files(tmp_path: Path) -> None:
     assert Results("reference", tmp_path).read("latency") == []
     assert Results("reference", tmp_path).tuning("znver5-2t") == tmp_path / "reference" / "tuning" / "znver5-2t"
     assert Results("local").path("latency") == records.RESULTS_ROOT / "local" / "latency.jsonl"
+
+
+def test_other_machines_have_their_own_folder(tmp_path: Path) -> None:
+    there = Results("reference", tmp_path, elsewhere="somebody")
+    there.append(latency())
+    assert there.path("latency") == tmp_path / "elsewhere" / "somebody" / "latency.jsonl"
+    assert there.tuning("znver5-2t") == tmp_path / "elsewhere" / "somebody" / "tuning" / "znver5-2t"
+    assert len(there.read("latency")) == 1
+    assert Results("reference", tmp_path).read("latency") == []
+    with pytest.raises(InputError, match="elsewhere='somebody'"):
+        Results("local", tmp_path, elsewhere="somebody")
 
 
 def test_one_returns_the_newest(results: Results) -> None:
@@ -113,6 +127,7 @@ def test_unknown_kind_and_mode_are_refused(results: Results) -> None:
         ({"scope": "everything"}, "field 'scope'"),
         ({"dtype": "float16"}, "field 'dtype'"),
         ({"disk_bytes": -1}, "field 'disk_bytes'"),
+        ({"process_spread": 0.9}, "field 'process_spread'"),
         ({"samples_ns": [10, "11", 12]}, r"field 'samples_ns\[1\]'"),
         ({"schema_version": 2}, "field 'schema_version'"),
         ({"kind": "speed"}, "field 'kind' is 'speed'"),
@@ -234,7 +249,7 @@ def test_stamp_says_what_made_the_record() -> None:
     assert stamp.keys() == STAMP.keys()
     assert stamp["versions"]["torch"].startswith("2.13.0")
     assert stamp["started_at"].endswith("+00:00")
-    assert stamp["code"] == records.code_digest()
+    assert stamp["code"] == records.code_digest("machine")
     assert len(stamp["code"]) == 12
 
 

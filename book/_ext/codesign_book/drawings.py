@@ -7,9 +7,16 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from codesign.study import figures
+from codesign.study.described import relative_times
 from codesign_book.shown import shown
 
-KINDS = {"latency_bars": "latency", "retained_norm": "pattern", "task_map": "task", "tuning_curves": "tuning"}
+KINDS = {
+    "latency_bars": "latency",
+    "machines": "latency",
+    "retained_norm": "pattern",
+    "task_map": "task",
+    "tuning_curves": "tuning",
+}
 
 
 class DrawingDirective(SphinxDirective):
@@ -24,8 +31,10 @@ class DrawingDirective(SphinxDirective):
             return [nodes.raw("", figures.protocol()._repr_html_(), format="html")]
         if name not in KINDS:
             raise self.error(f"drawing: {name!r} is unknown; expected one of {', '.join(KINDS)}, protocol")
-        records = shown().evidence.records(KINDS[name])
-        drawing = getattr(figures, name)(records)
+        if name == "machines":
+            drawing = figures.machines({each.label: relative_times(each.evidence, "all") for each in shown().machines})
+        else:
+            drawing = getattr(figures, name)(shown().evidence.records(KINDS[name]))
         if not drawing.panels:
             if shown().strict:
                 raise self.error(f"drawing: no {KINDS[name]!r} record for {name}")

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import yaml
 
-from codesign.records import Results
+from codesign.records import RESULTS_ROOT, Results
 from codesign.study import places
-from codesign.study.claims import Verdict, evaluate
+from codesign.study.claims import Verdict
 from codesign.study.evidence import Evidence
+from codesign.study.machines import Machine, machines
 from codesign.study.numbers import numbers
 
 BOOK = Path(__file__).resolve().parents[2]
@@ -32,12 +33,15 @@ class Shown:
         Claim id -> verdict.
     paper
         Key -> {"value", "source"} for the role ``paper``.
+    machines
+        The machine that is shown, then the others: prose and verdicts are about the first alone.
     """
 
     evidence: Evidence
     numbers: dict[str, str]
     verdicts: dict[str, Verdict]
     paper: dict[str, dict[str, str]]
+    machines: list[Machine]
 
     @property
     def strict(self) -> bool:
@@ -51,7 +55,7 @@ def shown() -> Shown:
     root = os.environ.get("CODESIGN_RESULTS_ROOT")
     mode = os.environ.get("CODESIGN_RESULTS", "reference")
     results = Results(mode, Path(root)) if root else places.results(mode)  # type: ignore[arg-type]  # it checks modes
-    evidence = Evidence(results)
-    verdicts = {verdict.id: verdict for verdict in evaluate(evidence)}
+    found = machines(results, Path(root) if root else RESULTS_ROOT)
+    verdicts = {verdict.id: verdict for verdict in found[0].verdicts}
     paper = yaml.safe_load((BOOK / "paper.yml").read_text(encoding="utf-8"))
-    return Shown(evidence, numbers(results), verdicts, paper)
+    return Shown(found[0].evidence, numbers(results), verdicts, paper, found)

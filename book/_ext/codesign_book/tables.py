@@ -1,4 +1,4 @@
-"""Tables made from records: latencies and claims."""
+"""Tables made from records: latencies, claims and machines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from sphinx.util.docutils import SphinxDirective
 
 from codesign.schema import Record
 from codesign.study.claims import NOT_MEASURED, Verdict
+from codesign.study.described import description
 from codesign.study.evidence import Evidence, Key, beside, median_ms, missing
+from codesign.study.machines import Machine
 from codesign.study.numbers import effect_text, error, milliseconds
 from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits, times
 from codesign_book.shown import shown
@@ -21,21 +23,35 @@ Cell = str | nodes.Node
 
 
 class Claims(SphinxDirective):
-    """The claims with their verdicts; ``:check:`` shows how to check them instead of what they say."""
+    """The claims with the verdict of each machine; ``:check:`` says how to check them instead of what they say."""
 
     option_spec: ClassVar = {"check": directives.flag}
 
     def run(self) -> list[nodes.Node]:
-        """Return the table; a claim without records fails a strict build."""
-        verdicts = list(shown().verdicts.values())
-        for verdict in verdicts:
+        """Return the table; a claim without records of the machine that is shown fails a strict build."""
+        found, check = shown().machines, "check" in self.options
+        for verdict in shown().verdicts.values():
             if verdict.verdict == NOT_MEASURED and shown().strict:
                 raise self.error(f"claim {verdict.id}: {verdict.note}")
-        if "check" in self.options:
-            rows = [[code(v.id), code(v.claim.command), f"{v.claim.minutes} min", badge(v)] for v in verdicts]
-            return [table(["claim", "command", "takes", "verdict here"], rows)]
-        rows = [[code(v.id), v.claim.statement, badge(v), effect(v)] for v in verdicts]
-        return [table(["claim", "statement", "verdict", "effect"], rows, widths=[14, 46, 16, 24])]
+        rows: list[list[Cell]] = []
+        for verdicts in zip(*(machine.verdicts for machine in found), strict=True):
+            claim = verdicts[0].claim
+            said: list[Cell] = [code(claim.command), f"{claim.minutes} min"] if check else [claim.statement]
+            judged = [judgement(machine, v) for machine, v in zip(found, verdicts, strict=True)]
+            rows.append([code(claim.id), *said, *judged])
+        head = ["claim", *(["command", "takes"] if check else ["statement"]), *(machine.label for machine in found)]
+        widths = [12, *([14, 8] if check else [40]), *[48 // len(found)] * len(found)]
+        return [table(head, rows, widths=widths, stacks=True)]
+
+
+class Machines(SphinxDirective):
+    """What the machines are, and what they can do at best."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table, a column for each machine."""
+        found = shown().machines
+        rows = [[name, *texts] for name, texts in description(found)]
+        return [table(["", *(machine.label for machine in found)], rows, stacks=True)]
 
 
 class Latencies(SphinxDirective):
@@ -68,15 +84,14 @@ def latency_row(evidence: Evidence, timed: Mapping[Key, Record], key: Key) -> li
     return [label, milliseconds(time.value), interval, error(record["max_abs_err"]), gain]
 
 
-def effect(verdict: Verdict) -> nodes.Node:
-    """Return the effect of a claim, and why it decides nothing where its session was flagged."""
-    note = f" ({verdict.note})" if verdict.effect is not None and verdict.note else ""
-    return nodes.inline("", "", nodes.inline("", effect_text(verdict), classes=["num"]), nodes.Text(note))
-
-
-def badge(verdict: Verdict) -> nodes.Node:
-    """Return the verdict as a coloured word."""
-    return nodes.inline("", verdict.verdict, classes=verdict_classes(verdict.verdict))
+def judgement(machine: Machine, verdict: Verdict) -> nodes.Node:
+    """Return a verdict as a coloured word, with its effect, and why it decides nothing where a session was flagged."""
+    badge = nodes.inline("", machine.say(verdict), classes=verdict_classes(verdict.verdict))
+    if verdict.effect is None:
+        return badge
+    number = nodes.inline("", effect_text(verdict), classes=["num"])
+    note = nodes.Text(f" ({verdict.note})" if verdict.note else "")
+    return nodes.inline("", "", badge, nodes.Text(" "), nodes.inline("", "", number, note, classes=["effect"]))
 
 
 def verdict_classes(verdict: str) -> list[str]:
@@ -94,22 +109,31 @@ def table(
     rows: Sequence[Sequence[Cell]],
     widths: Sequence[int] | None = None,
     numeric_from: int | None = None,
+    *,
+    stacks: bool = False,
 ) -> nodes.table:
-    """Return a docutils table; columns from ``numeric_from`` on are set in figures of equal width, flush right."""
+    """Return a docutils table; columns from ``numeric_from`` on are set in figures of equal width, flush right.
+
+    One that ``stacks`` puts the cells of a row below each other on a narrow page, each with the head of its column.
+    """
     group = nodes.tgroup(cols=len(head))
     group += [nodes.colspec(colwidth=width) for width in widths or [1] * len(head)]
     group += nodes.thead("", row(head, numeric_from))
-    group += nodes.tbody("", *(row(cells, numeric_from) for cells in rows))
-    return nodes.table("", group, classes=["from-records"])
+    heads = head if stacks else ()
+    group += nodes.tbody("", *(row(cells, numeric_from, heads) for cells in rows))
+    classes = ["from-records", *(["colwidths-given"] if widths else []), *(["stacks"] if stacks else [])]
+    return nodes.table("", group, classes=classes)
 
 
-def row(cells: Sequence[Cell], numeric_from: int | None) -> nodes.row:
-    """Return one table row."""
+def row(cells: Sequence[Cell], numeric_from: int | None, heads: Sequence[str] = ()) -> nodes.row:
+    """Return one table row; all cells but the first, which names the row, repeat their ``heads``."""
     entries = []
     for i, cell in enumerate(cells):
-        content = nodes.Text(cell) if isinstance(cell, str) else cell
+        content = [nodes.Text(cell) if isinstance(cell, str) else cell]
+        if i and heads:
+            content.insert(0, nodes.inline("", f"{heads[i]}: ", classes=["column-name"]))
         classes = ["number"] if numeric_from is not None and i >= numeric_from else []
-        entries.append(nodes.entry("", nodes.paragraph("", "", content), classes=classes))
+        entries.append(nodes.entry("", nodes.paragraph("", "", *content), classes=classes))
     return nodes.row("", *entries)
 
 
@@ -117,3 +141,4 @@ def setup(app: Sphinx) -> None:
     """Register the directives."""
     app.add_directive("claims", Claims)
     app.add_directive("latencies", Latencies)
+    app.add_directive("machines", Machines)

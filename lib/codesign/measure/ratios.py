@@ -2,6 +2,8 @@
 
 The samples of one round are neighbours in time and resemble each other, so whole rounds are resampled, not samples.
 Engines of one session are resampled together: what slowed a round for all of them cancels in their ratio.
+A process keeps for life where its memory happened to lie, which no number of rounds shows. The A/A control measures
+what that makes of one engine in two processes; every ratio of two records is widened by it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from codesign.errors import InputError
 from codesign.schema import POINT
 
 _RESAMPLES = 2000
-_SOLO_TOLERANCE = 0.10
+_TOLERANCE = 0.10  # of a time among the others against that alone, and of an engine against itself
 _POWERS = (1, -1, -1, 1)  # of a, b and the references of their sessions, in a ratio
 
 Record = Mapping[str, Any]
@@ -44,7 +46,7 @@ class Ratio(Interval):
 
 
 def median(record: Record, *, confidence: float = 0.95, seed: int = 0) -> Interval:
-    """Median latency of one record, in ns."""
+    """Median latency of one record, in ns; the interval is that of this process, and says nothing of another one."""
     draws = _Bootstrap(seed).medians(record)
     return Interval(float(np.median(_samples(record))), *_ends(draws, confidence))
 
@@ -71,6 +73,44 @@ def ratio(
     InputError
         When the records come from different machines, or one has no samples.
     """
+    plain = _within(a, b, via=via, confidence=confidence, seed=seed)
+    spread = spread_between(a, b, via=via)
+    return Ratio(plain.value, plain.low / spread, plain.high * spread, plain.indirect)
+
+
+def spread_between(a: Record, b: Record, *, via: tuple[Record, Record] | None = None) -> float:
+    """How far the ratio of two records may be off, as a factor, because each engine had one process only.
+
+    Parameters
+    ----------
+    a, b, via
+        As for `ratio`. Through references it is a ratio of two ratios, and each brings the spread of its own session.
+
+    Returns
+    -------
+    float
+        At least 1, which it is for records that say nothing of it.
+    """
+    spread = 1.0
+    for one, other in ((a, via[0]), (b, via[1])) if via else ((a, b),):
+        if one is not other:  # a process does not differ from itself
+            spread *= max(one.get("process_spread", 1.0), other.get("process_spread", 1.0))
+    return spread
+
+
+def process_spread(records: Sequence[Record]) -> float:
+    """Factor by which two processes of one engine differ in a session, from its A/A control: at least 1.
+
+    It is 1 where there is no control, which `doubts` reports.
+    """
+    ratios = [_within(twin, control).value for twin, control in _controlled(records)]
+    return max((max(value, 1 / value) for value in ratios), default=1.0)
+
+
+def _within(
+    a: Record, b: Record, *, via: tuple[Record, Record] | None = None, confidence: float = 0.95, seed: int = 0
+) -> Ratio:
+    """Return the ratio of these very processes, as if any other would do the same."""
     records = (a, b, *(via or ()))
     for one, other in itertools.pairwise(records):
         if one["machine_id"] != other["machine_id"]:
@@ -85,7 +125,8 @@ def ratio(
 def ratio_draws(a: Record, b: Record, *, seed: int = 0) -> np.ndarray:
     """Bootstrap draws of the ratio of two records of one session, a / b, float64[2000].
 
-    For what is computed from several ratios: each draw of the one goes with the same draw of the others.
+    For what is computed from several ratios: each draw of the one goes with the same draw of the others. They are the
+    draws of these very processes; what other processes would do is for the caller to add (`spread_between`).
 
     Raises
     ------
@@ -100,23 +141,28 @@ def ratio_draws(a: Record, b: Record, *, seed: int = 0) -> np.ndarray:
 def doubts(records: Sequence[Record]) -> list[str]:
     """Reasons not to trust a session, given all of its records; empty when there are none.
 
-    A session is doubtful when the ratio of an engine to itself (the A/A control) does not cover 1, or when an engine
-    took another time among the others than alone.
+    A session is doubtful when its engines took another time among the others than alone, or when an engine differs from
+    itself (the A/A control) by more than is allowed there. A smaller difference between two processes of one engine is
+    nothing that a repetition would cure: it widens every ratio of the session (`process_spread`).
     """
     timed = [record for record in records if record["status"] == "ok"]
-    reasons = []
-    pairs = [(twin, control) for control in timed for twin in timed if _controls(control, twin)]
-    if not pairs:
-        reasons.append("no A/A control")
+    pairs = _controlled(records)
+    reasons = [] if pairs else ["no A/A control"]
     for twin, control in pairs:
-        same = ratio(twin, control)
-        if not same.covers(1.0):
+        same = _within(twin, control)
+        if same.low > 1 + _TOLERANCE or same.high < 1 / (1 + _TOLERANCE):
             reasons.append(f"A/A control: {control['engine']} / itself in [{same.low:.3f}, {same.high:.3f}]")
     for record in timed:
         shift = float(np.median(record["samples_ns"]) / np.median(record["solo_ns"])) - 1
-        if abs(shift) > _SOLO_TOLERANCE:
+        if abs(shift) > _TOLERANCE:
             reasons.append(f"{record['engine']} {record['scope']} {record['block']}: {shift:+.0%} against alone")
     return reasons
+
+
+def _controlled(records: Sequence[Record]) -> list[tuple[Record, Record]]:
+    """Pairs of an engine and its control among the records of a session, both timed."""
+    timed = [record for record in records if record["status"] == "ok"]
+    return [(twin, control) for control in timed for twin in timed if _controls(control, twin)]
 
 
 def _controls(control: Record, twin: Record) -> bool:

@@ -30,7 +30,7 @@ from codesign.measure.company import Company, ceiling
 from codesign.measure.counted import counted, disturbed_share, has_enough, owes_alone, owes_turn
 from codesign.measure.entrant import Contender, Entrant, Times
 from codesign.measure.protocol import Protocol
-from codesign.measure.ratios import doubts
+from codesign.measure.ratios import doubts, process_spread
 from codesign.measure.watch import Watch
 from codesign.records import RESULTS_ROOT, Results, stamp
 
@@ -162,7 +162,9 @@ class _Session:
         if few:
             reasons.append(f"disturbed: too few undisturbed turns of {', '.join(few)}, so that all of them count")
         self.bar.console.print(f"{share:.0%} of turns disturbed; waited {self.watch.waited_s:.0f} s for the machine")
+        spread = round(process_spread(records), 4)
         for record in records:
+            record["process_spread"] = spread
             record["flagged"], record["flag_reason"] = bool(reasons), "; ".join(reasons) or None
         _note(journal, flag_reasons=reasons)
         return records, journal

@@ -178,9 +178,11 @@ KINDS: dict[str, Kind] = {
             "disturbed_solo_ns": list_of(AMOUNT),
             "disturbed_share": SHARE,
             "company": COMPANY,
+            # factor by which two processes of one engine differ in the session
+            "process_spread": {"type": "number", "minimum": 1},
         }
         | ISA,
-        absent=WAS_NATIVE,
+        absent=WAS_NATIVE | {"process_spread": 1.0},
     ),
     "protocol": Kind(
         "notebook 04_latency",

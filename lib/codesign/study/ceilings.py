@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from codesign import machine
@@ -12,7 +13,7 @@ from codesign.study.chain import Study, say
 def ensure_ceilings(study: Study) -> list[Record]:
     """Return the newest `ceiling` record of each kind; on this machine they are measured first where there is none."""
     found = ceilings_of(study.results, study.machine_id)
-    if study.local and not any(record["code"] == code_digest() for record in found):
+    if study.local and not any(record["code"] == code_digest("ceiling") for record in found):
         return measure_ceilings(study)
     return found or [study.results.one("ceiling", machine_id=study.machine_id)]  # which says what makes them
 
@@ -32,5 +33,9 @@ def measure_ceilings(study: Study) -> list[Record]:
 
 def ceilings_of(results: Results, machine_id: str) -> list[Record]:
     """Return the newest record of each ceiling of a machine."""
-    records = results.read("ceiling", machine_id=machine_id)
+    return newest_ceilings(results.read("ceiling", machine_id=machine_id))
+
+
+def newest_ceilings(records: Iterable[Record]) -> list[Record]:
+    """Return the newest record of each ceiling among those of one machine."""
     return list({(r["threads"], r["level"], r["isa"], r["dtype"]): r for r in records}.values())

@@ -66,7 +66,7 @@ class Study:
 
     def found(self, kind: str, fields: Mapping[str, Any]) -> list[Record]:
         """Records with these fields that count, oldest first."""
-        here = {"profile": self.profile, "machine_id": self.machine_id, "code": code_digest()} if self.local else {}
+        here = {"profile": self.profile, "machine_id": self.machine_id, "code": code_digest(kind)} if self.local else {}
         return self.results.read(kind, **fields, **here)
 
     def newest(self, kind: str, fields: Mapping[str, Any]) -> Record:

@@ -11,7 +11,7 @@ import numpy as np
 
 from codesign.bsr import MIN_BLOCK_SPARSITY
 from codesign.engines import ENGINES, SPARSE
-from codesign.measure.ratios import Interval, Ratio, ratio, ratio_draws
+from codesign.measure.ratios import Interval, Ratio, ratio, ratio_draws, spread_between
 from codesign.schema import Record
 from codesign.study.evidence import OURS
 
@@ -39,6 +39,11 @@ class Gain:
     def relative_times(self, seed: int) -> np.ndarray:
         """Bootstrap draws of the sparse time, in units of the dense one."""
         return ratio_draws(self.sparse, self.dense, seed=seed)
+
+    @property
+    def spread(self) -> float:
+        """Factor by which other processes of the two engines might differ from that."""
+        return spread_between(self.sparse, self.dense)
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,9 @@ def _start(curve: Sequence[Gain]) -> Interval:
     sparsities = [gain.sparsity for gain in curve]
     value = crossing(sparsities, [1 / gain.ratio.value for gain in curve])
     draws = np.stack([gain.relative_times(seed) for seed, gain in enumerate(curve)], axis=1)
-    # Not numpy's quantile, which is not a number where it averages infinities.
-    found = sorted(crossing(sparsities, draw) for draw in draws.tolist())
-    cut = int(0.025 * len(found))
-    return Interval(value, found[cut], found[-1 - cut])
+    spread = np.array([gain.spread for gain in curve])  # a slower kernel never pays earlier, so the ends go together
+    early, late = (
+        sorted(crossing(sparsities, draw) for draw in each.tolist()) for each in (draws / spread, draws * spread)
+    )
+    cut = int(0.025 * len(early))  # not numpy's quantile, which is not a number where it averages infinities
+    return Interval(value, early[cut], late[-1 - cut])

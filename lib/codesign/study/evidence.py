@@ -24,6 +24,9 @@ REFERENCE: Key = ("openvino", *DENSE)
 #: The engine that runs pruned weights in blocks.
 OURS = "tvm-bsr"
 
+#: What pruning and training give is the same wherever they run. All other kinds are about one machine.
+TRAVELS = ("pattern", "accuracy")
+
 
 def key_of(record: Record) -> Key:
     """Return which contender a record is about.
@@ -57,7 +60,7 @@ def median_ms(record: Record) -> Interval:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The newest good records of one model at one operating point.
+    """The newest good records of one model at one operating point, on one machine.
 
     Parameters
     ----------
@@ -82,7 +85,7 @@ class Evidence:
     def records(self, kind: str) -> list[Record]:
         """Return every record of ``kind`` at this operating point, oldest first."""
         if kind not in self._cache:
-            found = self.results.read(kind, model=self.model, batch=self.batch, seq=self.seq, threads=self.threads)
+            found = self.read(kind, model=self.model, batch=self.batch, seq=self.seq, threads=self.threads)
             self._cache[kind] = [r for r in found if self._matches(r)]
         return self._cache[kind]
 
@@ -93,16 +96,24 @@ class Evidence:
             return False
         return record["block"] == "dense" or (record["sparsity"] == self.sparsity and record["pruner"] == self.pruner)
 
+    def read(self, kind: str, **filters: object) -> list[Record]:
+        """Return the records of ``kind`` that this machine made, of any point; those of others are no evidence here."""
+        if kind not in TRAVELS and self.machine_id is not None:
+            filters["machine_id"] = self.machine_id
+        return self.results.read(kind, **filters)
+
+    @cached_property
+    def machine_id(self) -> str | None:
+        """The machine that was timed last (whose machine record is newest when none was); None when there is none."""
+        known = self.results.read("latency") or self.results.read("machine")
+        return str(known[-1]["machine_id"]) if known else None
+
     @cached_property
     def machine(self) -> Record:
-        """The machine of the newest latency record (of the newest machine record when nothing was timed)."""
-        machines = self.results.read("machine")
-        timed = self.results.read("latency")
-        if timed:
-            machines = [m for m in machines if m["machine_id"] == timed[-1]["machine_id"]]
-        if not machines:
+        """The newest record of what this machine is."""
+        if not (described := self.read("machine")):
             raise missing("machine")
-        return machines[-1]
+        return described[-1]
 
     @cached_property
     def latencies(self) -> dict[Key, Record]:

@@ -96,7 +96,7 @@ def stamp(evidence: Evidence) -> Iterator[Item]:
     yield "stamp.commit", short_commit(newest["commit"])
     yield "stamp.profile", newest["profile"]
     yield "stamp.date", newest["started_at"][:10]
-    yield "stamp.code", "this code" if newest["code"] == code_digest() else "older code"
+    yield "stamp.code", "this code" if newest["code"] == code_digest(newest["kind"]) else "older code"
     yield "machine.cpu", machine["cpu"]
     yield "machine.vendor", machine["vendor"]
     yield "machine.cores", str(machine["cores"])

@@ -23,6 +23,13 @@ def results(mode: Literal["reference", "local"]) -> Results:
     return Results(mode, RESULTS_ROOT if mode == "reference" else _place("results", RESULTS_ROOT))
 
 
+def elsewhere(root: Path = RESULTS_ROOT) -> list[Results]:
+    """Return the committed results of other machines than the reference, by name."""
+    folder = root / "elsewhere"
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return [Results("reference", root, name) for name in names]
+
+
 def build() -> Path:
     """Folder of checkpoints, expected outputs, artefacts and unexecuted notebooks."""
     return _place("build", REPOSITORY / "build")

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from transformers import BertModel
 
-from codesign import corpus
 from codesign.blocks import BlockShape
+from codesign.corpus.sentences import sentences
 from codesign.encoder import (
     EncoderForward,
     example_inputs,
@@ -127,7 +127,7 @@ def _apply(model: BertModel, point: Point) -> PruneReport:
 def save_expected(where: Pruned, model: BertModel, point: Point) -> None:
     """Write inputs and outputs; the folder appears complete or not at all."""
     if has_tokenizer(point.model):
-        ids, mask = sentence_inputs(point.model, corpus.sentences(point.batch), point.seq)
+        ids, mask = sentence_inputs(point.model, sentences(point.batch), point.seq)
     else:
         ids, mask = example_inputs(model, point.batch, point.seq, point.seed)
     with torch.inference_mode():

@@ -100,7 +100,7 @@ def swept_numbers(evidence: Evidence, scope: str = "all") -> Iterator[tuple[str,
     """Yield crossovers and gains around the operating point, as key and text."""
     names = ("model", "sparsity", "pruner", "isa", *LOADS)
     centre = {name: getattr(evidence, name) for name in names} | {"scope": scope, "seed": 0}
-    records = evidence.results.read("latency")
+    records = evidence.read("latency")
     for found in curves(records, centre):
         key = f"crossover.{found.model}.{found.block}"
         yield f"{key}.from", found.start_text()

@@ -89,7 +89,9 @@ def _say_progress(progress: TuneProgress) -> None:
 
 
 def _copy_reference(study: Study, spec: TargetSpec) -> None:
-    """Start from the committed database of the same target, so that known tasks replay."""
-    committed, here = places.results("reference").tuning(spec.key), database(study, spec)
-    if committed.exists() and not here.exists():
-        shutil.copytree(committed, here)
+    """Start from the committed database of the same target, of whichever machine, so that known tasks replay."""
+    here = database(study, spec)
+    committed = [results.tuning(spec.key) for results in (places.results("reference"), *places.elsewhere())]
+    known = next((folder for folder in committed if folder.exists()), None)
+    if known is not None and not here.exists():
+        shutil.copytree(known, here)

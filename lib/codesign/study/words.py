@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 from codesign.blocks import BlockShape
 from codesign.measure.ratios import Interval
 
@@ -24,12 +28,26 @@ ENGINE_LABELS = {
     "tvm-dense": "our compiler, dense",
     "tvm-bsr": "our compiler, sparse",
 }
+VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "sve": "SVE", "asimd": "NEON"}
 SCOPE_LABELS = {
     "none": "Nothing pruned",
     "attention": "Attention weights pruned",
     "ffn": "Feed-forward weights pruned",
     "all": "All encoder weights pruned",
 }
+
+
+def cpu_label(machine: Mapping[str, Any]) -> str:
+    """Name a machine by its CPU in few words: ``"Intel Xeon (AVX-512)"``."""
+    noise = r"\((R|TM)\)|@.*|\bCPU\b|\bProcessor\b|\b\d+-Core\b"
+    name = " ".join(re.sub(noise, " ", machine["cpu"], flags=re.IGNORECASE).split())
+    widest = vectors(machine)
+    return f"{name} ({widest})" if widest else name
+
+
+def vectors(machine: Mapping[str, Any]) -> str:
+    """Name the widest vector instructions of a machine; nothing where they are not known."""
+    return next((words for flag, words in VECTORS.items() if flag in machine["isa"]), "")
 
 
 def shape_order(block: str) -> tuple[int, int, int]:

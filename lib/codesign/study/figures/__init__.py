@@ -9,6 +9,7 @@ from codesign.study.figures.crossover import crossover
 from codesign.study.figures.drawing import Drawing
 from codesign.study.figures.latency_bars import latency_bars
 from codesign.study.figures.loads import loads
+from codesign.study.figures.machines import machines
 from codesign.study.figures.masks import masks
 from codesign.study.figures.operator_profile import operator_profile
 from codesign.study.figures.pareto import pareto
@@ -24,6 +25,7 @@ __all__ = [
     "crossover",
     "latency_bars",
     "loads",
+    "machines",
     "masks",
     "operator_profile",
     "pareto",
