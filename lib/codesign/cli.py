@@ -6,6 +6,7 @@ What a command needs is imported when it runs: the doctor must be able to speak 
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -17,14 +18,19 @@ from rich.console import Console
 
 from codesign import doctor, machine
 from codesign.blocks import DENSE
-from codesign.errors import BookFailed, InputError, MissingRecord, NotebookFailed, RecordError
+from codesign.errors import BookFailed, InputError, MissingRecord, MissingTask, NotebookFailed, RecordError
 from codesign.records import new_run_id
 from codesign.runtime import ArtifactError
 from codesign.study import places
 from codesign.study.words import BENCH, COMPILE
 
 #: Errors whose message is all that a user needs; anything else is a bug and keeps its traceback.
-EXPLAINED = (InputError, MissingRecord, RecordError, NotebookFailed, BookFailed, ArtifactError)
+EXPLAINED = (InputError, MissingRecord, MissingTask, RecordError, NotebookFailed, BookFailed, ArtifactError)
+#: What the operating system says that is no bug of ours either: a full disk, no permission, a file for a folder.
+OUTSIDE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS),
+    *(errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,8 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options) or 0)
     except EXPLAINED as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        return 2 if isinstance(error, InputError) else 1
+        return _explain(str(error), 2 if isinstance(error, InputError) else 1)
+    except OSError as error:
+        if error.errno not in OUTSIDE:
+            raise
+        return _explain(f"{error.filename or 'writing'}: {error.strerror}; what was finished before is kept", 1)
+    except KeyboardInterrupt:
+        return _explain("interrupted; what was finished is kept, and the same command goes on from there", 130)
+
+
+def _explain(message: str, code: int) -> int:
+    Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,8 +120,8 @@ def _run(options: argparse.Namespace) -> None:
     from codesign import pipeline
 
     values: dict[str, Any] = {}
-    if options.profile or options.params:
-        path = options.params or places.PROFILES / f"{options.profile}.yaml"
+    if options.profile is not None or options.params is not None:
+        path = pipeline.profile_path(options.profile) if options.params is None else options.params
         values = pipeline.notebook_section(path, options.notebook) | {"profile": path.stem}
     values |= _pairs(options.pairs)
     if options.results is not None:
@@ -118,7 +134,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     from codesign import pipeline
     from codesign.study import ledger
 
-    steps = pipeline.load_profile(places.PROFILES / f"{options.profile}.yaml")
+    steps = pipeline.load_profile(pipeline.profile_path(options.profile))
     Console().print(ledger.table(options.profile, steps))
     print(pipeline.build_book("local", options.profile))
 
@@ -140,7 +156,10 @@ def _try(options: argparse.Namespace) -> None:
     given |= {name: text for name in ("scope", "model") if (text := getattr(options, name))}
     values = {name: check(name, parse(name, text)) for name, text in given.items()}
     results = check("results", options.results)
-    executed = pipeline.run_notebook(pipeline.TRY, values | _pairs(options.pairs) | {"results": "local"})
+    pairs = _pairs(options.pairs)
+    for name in pairs.keys() & {*values, "results", "profile"}:
+        raise InputError("-p", f"{name}={pairs[name]}", f"another parameter: {name} is set already")
+    executed = pipeline.run_notebook(pipeline.TRY, values | pairs | {"results": "local"})
     print(pipeline.build_book(results, "report", done=[executed.stem]))
 
 
@@ -159,10 +178,10 @@ def _bench(options: argparse.Namespace) -> None:
     from codesign.study import bench
     from codesign.study.chain import open_study
 
-    engines = {"engines": tuple(options.engines.split(","))} if options.engines else {}
+    engines = {} if options.engines is None else {"engines": tuple(options.engines.split(","))}
     request = _request(options, blocks=options.blocks, **engines)
-    if options.json not in (None, "-") and not Path(options.json).resolve().parent.is_dir():
-        raise InputError("json", options.json, "a file in a folder that exists, or -")
+    if options.json not in (None, "-"):
+        _refuse_unwritable(options.json)
     plan = bench.plan(request)
     study = open_study("local", BENCH)
     records = bench.run(study, plan.points, request.engines, request.trials_per_task, request.isa)
@@ -170,7 +189,16 @@ def _bench(options: argparse.Namespace) -> None:
         Console().print(bench.table(plan.points, bench.rows(records)))
     if options.json is not None:
         text = json.dumps(bench.document(plan, records, request.isa), indent=1, allow_nan=False) + "\n"
-        sys.stdout.write(text) if options.json == "-" else Path(options.json).write_text(text)
+        sys.stdout.write(text) if options.json == "-" else places.write(Path(options.json), text)
+
+
+def _refuse_unwritable(name: str) -> None:
+    """Refuse a file that cannot be written, before the work that would fill it."""
+    path = Path(name)
+    if not name or path.is_dir() or not path.resolve().parent.is_dir():
+        raise InputError("json", name, "a file in a folder that exists, or -")
+    if not os.access(path.resolve().parent, os.W_OK):
+        raise InputError("json", name, "a file in a folder that may be written to, or -")
 
 
 def _compile(options: argparse.Namespace) -> None:
@@ -179,6 +207,8 @@ def _compile(options: argparse.Namespace) -> None:
     from codesign.study import packaged
     from codesign.study.chain import open_study
 
+    if options.block == DENSE and options.sparsity is not None:
+        raise InputError("sparsity", options.sparsity, f"none with block={DENSE}, which leaves every weight")
     request = _request(options, blocks=None if options.block == DENSE else options.block)
     if options.out is not None:
         refuse_other(options.out)  # before looking at the model, which takes seconds
@@ -191,13 +221,14 @@ def _compile(options: argparse.Namespace) -> None:
 def _request(options: argparse.Namespace, blocks: str | None, **others: Any) -> Any:
     """Read what `bench` and `compile` share."""
     from codesign.study.bench import Request
-    from codesign.study.parameters import parse
+    from codesign.study.parameters import check, parse
 
     names = ("scope", "sparsity", "pruner", "batch", "seq", "threads", "isa")
-    given: dict[str, Any] = {name: parse(name, text) for name in names if (text := getattr(options, name)) is not None}
-    if blocks:
+    texts = {name: text for name in names if (text := getattr(options, name)) is not None}
+    given: dict[str, Any] = {name: check(name, parse(name, text)) for name, text in texts.items()}
+    if blocks is not None:
         given["blocks"] = tuple(blocks.split(","))
-    trials = parse("trials_per_task", options.trials)
+    trials = check("trials_per_task", parse("trials_per_task", options.trials))
     request = Request(model=options.model, trials_per_task=trials, **given, **others)
     machine.cpus(request.threads)  # refuses more than there are
     return request

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from IPython.utils.capture import capture_output
 
@@ -92,4 +94,7 @@ def _copy_reference(study: Study, spec: TargetSpec) -> None:
     """Start from the committed database of the same target, so that known tasks replay."""
     committed, here = places.results("reference").tuning(spec.key), database(study, spec)
     if committed.exists() and not here.exists():
-        shutil.copytree(committed, here)
+        here.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=here.parent, prefix=f".{here.name}-") as scratch:
+            # a copy that was interrupted would pass for a database that has everything
+            shutil.copytree(committed, Path(scratch) / "copy").rename(here)
