@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from transformers import BertConfig, BertModel
 from transformers.activations import ACT2FN
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from codesign.errors import InputError
 
@@ -43,7 +43,7 @@ def folder_of(location: str) -> Path | None:
             cached_file(location, file, _raise_exceptions_for_missing_entries=False)
     except (OSError, ValueError):
         return None
-    return Path(config).parent
+    return Path(config).parent if config else None
 
 
 def inspect(name: str, folder: Path) -> BertConfig:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -102,7 +102,7 @@ def _load_pretrained(name: str, location: str) -> BertModel:
     except Exception as error:  # whatever the files of a stranger make the library raise is about those files
         raise InputError("model", name, f"safetensors weights that transformers can load ({error})") from error
     checkpoint.refuse_not_finite(name, model)
-    return cast(BertModel, model)
+    return model
 
 
 @contextmanager
