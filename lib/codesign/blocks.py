@@ -42,12 +42,13 @@ class BlockShape:
         Raises
         ------
         InputError
-            For anything but two positive decimal integers joined by ``x``; names the nearest valid shape.
+            For anything but two positive decimal integers of at most nine digits joined by ``x``; names the nearest
+            valid shape.
         """
-        if re.fullmatch(r"[1-9][0-9]*x[1-9][0-9]*", text, re.ASCII):
+        if re.fullmatch(r"[1-9][0-9]{0,8}x[1-9][0-9]{0,8}", text, re.ASCII):
             rows, cols = text.split("x")
             return cls(int(rows), int(cols))
-        numbers = [max(1, int(digits)) for digits in re.findall(r"[0-9]+", text, re.ASCII)]
+        numbers = [max(1, int(digits[:9])) for digits in re.findall(r"[0-9]+", text, re.ASCII)]
         nearest = f"{numbers[0]}x{numbers[1] if len(numbers) > 1 else 1}" if numbers else "32x1"
         raise InputError("block", text, "ROWSxCOLS with integers of at least 1, as in '32x1'", nearest)
 

@@ -6,6 +6,7 @@ What a command needs is imported when it runs: the doctor must be able to speak 
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -18,14 +19,19 @@ from rich.table import Table
 
 from codesign import doctor, machine
 from codesign.blocks import DENSE
-from codesign.errors import BookFailed, InputError, MissingRecord, NotebookFailed, RecordError
+from codesign.errors import BookFailed, InputError, MissingRecord, MissingTask, NotebookFailed, RecordError
 from codesign.records import new_run_id
 from codesign.runtime import ArtifactError
 from codesign.study import places
 from codesign.study.words import BENCH, COMPILE
 
 #: Errors whose message is all that a user needs; anything else is a bug and keeps its traceback.
-EXPLAINED = (InputError, MissingRecord, RecordError, NotebookFailed, BookFailed, ArtifactError)
+EXPLAINED = (InputError, MissingRecord, MissingTask, RecordError, NotebookFailed, BookFailed, ArtifactError)
+#: What the operating system says that is no bug of ours either: a full disk, no permission, a file for a folder.
+OUTSIDE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS),
+    *(errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,8 +43,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options) or 0)
     except EXPLAINED as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        return 2 if isinstance(error, InputError) else 1
+        return _explain(str(error), 2 if isinstance(error, InputError) else 1)
+    except OSError as error:
+        if error.errno not in OUTSIDE:
+            raise
+        return _explain(f"{error.filename or 'writing'}: {error.strerror}; what was finished before is kept", 1)
+    except KeyboardInterrupt:
+        return _explain("interrupted; what was finished is kept, and the same command goes on from there", 130)
+
+
+def _explain(message: str, code: int) -> int:
+    Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,8 +126,8 @@ def _run(options: argparse.Namespace) -> None:
     from codesign import pipeline
 
     values: dict[str, Any] = {}
-    if options.profile or options.params:
-        path = options.params or places.PROFILES / f"{options.profile}.yaml"
+    if options.profile is not None or options.params is not None:
+        path = pipeline.profile_path(options.profile) if options.params is None else options.params
         values = pipeline.notebook_section(path, options.notebook) | {"profile": path.stem}
     values |= _pairs(options.pairs)
     if options.results is not None:
@@ -124,7 +140,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     from codesign import pipeline
     from codesign.study import ledger
 
-    steps = pipeline.load_profile(places.PROFILES / f"{options.profile}.yaml")
+    steps = pipeline.load_profile(pipeline.profile_path(options.profile))
     Console().print(ledger.table(options.profile, steps))
     print(pipeline.build_book("local", options.profile))
 
@@ -146,7 +162,10 @@ def _try(options: argparse.Namespace) -> None:
     given |= {name: text for name in ("scope", "model") if (text := getattr(options, name))}
     values = {name: check(name, parse(name, text)) for name, text in given.items()}
     results = check("results", options.results)
-    executed = pipeline.run_notebook(pipeline.TRY, values | _pairs(options.pairs) | {"results": "local"})
+    pairs = _pairs(options.pairs)
+    for name in pairs.keys() & {*values, "results", "profile"}:
+        raise InputError("-p", f"{name}={pairs[name]}", f"another parameter: {name} is set already")
+    executed = pipeline.run_notebook(pipeline.TRY, values | pairs | {"results": "local"})
     print(pipeline.build_book(results, "report", done=[executed.stem]))
 
 
@@ -165,7 +184,7 @@ def _bench(options: argparse.Namespace) -> None:
     from codesign.study import bench
     from codesign.study.chain import open_study
 
-    engines = {"engines": tuple(options.engines.split(","))} if options.engines else {}
+    engines = {} if options.engines is None else {"engines": tuple(options.engines.split(","))}
     request = _request(options, blocks=options.blocks, **engines)
     _check_json(options.json)
     plan = bench.plan(request)
@@ -185,9 +204,14 @@ def _claims(options: argparse.Namespace) -> None:
 
 
 def _check_json(name: str | None) -> None:
-    """Refuse a file that cannot be written, before any work."""
-    if name not in (None, "-") and not Path(str(name)).resolve().parent.is_dir():
+    """Refuse a file that cannot be written, before the work that would fill it."""
+    if name is None or name == "-":
+        return
+    path = Path(name)
+    if not name or path.is_dir() or not path.resolve().parent.is_dir():
         raise InputError("json", name, "a file in a folder that exists, or -")
+    if not os.access(path.resolve().parent, os.W_OK):
+        raise InputError("json", name, "a file in a folder that may be written to, or -")
 
 
 def _show(name: str | None, table: Table, document: Any) -> None:
@@ -196,7 +220,7 @@ def _show(name: str | None, table: Table, document: Any) -> None:
         Console().print(table)
     if name is not None:
         text = json.dumps(document, indent=1, allow_nan=False) + "\n"
-        sys.stdout.write(text) if name == "-" else Path(name).write_text(text)
+        sys.stdout.write(text) if name == "-" else places.write(Path(name), text)
 
 
 def _compile(options: argparse.Namespace) -> None:
@@ -205,6 +229,8 @@ def _compile(options: argparse.Namespace) -> None:
     from codesign.study import packaged
     from codesign.study.chain import open_study
 
+    if options.block == DENSE and options.sparsity is not None:
+        raise InputError("sparsity", options.sparsity, f"none with block={DENSE}, which leaves every weight")
     request = _request(options, blocks=None if options.block == DENSE else options.block)
     if options.out is not None:
         refuse_other(options.out)  # before looking at the model, which takes seconds
@@ -217,13 +243,14 @@ def _compile(options: argparse.Namespace) -> None:
 def _request(options: argparse.Namespace, blocks: str | None, **others: Any) -> Any:
     """Read what `bench` and `compile` share."""
     from codesign.study.bench import Request
-    from codesign.study.parameters import parse
+    from codesign.study.parameters import check, parse
 
     names = ("scope", "sparsity", "pruner", "batch", "seq", "threads", "isa")
-    given: dict[str, Any] = {name: parse(name, text) for name in names if (text := getattr(options, name)) is not None}
-    if blocks:
+    texts = {name: text for name in names if (text := getattr(options, name)) is not None}
+    given: dict[str, Any] = {name: check(name, parse(name, text)) for name, text in texts.items()}
+    if blocks is not None:
         given["blocks"] = tuple(blocks.split(","))
-    trials = parse("trials_per_task", options.trials)
+    trials = check("trials_per_task", parse("trials_per_task", options.trials))
     request = Request(model=options.model, trials_per_task=trials, **given, **others)
     machine.cpus(request.threads)  # refuses more than there are
     return request

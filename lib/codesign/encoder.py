@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, BertConfig, BertModel
 from transformers.utils import logging as hf_logging
 
+from codesign import checkpoint
 from codesign.errors import InputError
 
 #: Architectures that get seeded random weights. ``bert-tiny`` is for tests and the smoke profile.
@@ -55,7 +56,7 @@ def load_encoder(name: str, *, seed: int = 0, attention: Attention = "eager") ->
     Raises
     ------
     InputError
-        If there is no such model, or it is not a BERT encoder with all of its weights.
+        If there is no such model, or it is not a BERT encoder with all of its weights; see `codesign.checkpoint`.
     """
     if name in RANDOM_MODELS:
         with torch.random.fork_rng(devices=[]):
@@ -81,30 +82,27 @@ def _location(name: str) -> str:
 
 
 def _load_pretrained(name: str, location: str) -> BertModel:
+    folder = checkpoint.folder_of(location)
+    if folder is None:
+        nearest = next(iter(difflib.get_close_matches(name, MODELS, n=1)), None)
+        expected = f"one of {', '.join(MODELS)}, a local directory or a hub id with safetensors weights"
+        raise InputError("model", name, expected, nearest)
+    config = checkpoint.inspect(name, folder)
+    config.chunk_size_feed_forward = 0  # cutting the tokens into parts changes no result, and refuses some lengths
     try:
-        config = AutoConfig.from_pretrained(location, trust_remote_code=False)
-        if config.model_type != "bert" or config.is_decoder:
-            raise InputError("model", name, f"a BERT encoder (model_type 'bert'), not {config.model_type!r}")
         with _quiet():
-            loaded: Any = BertModel.from_pretrained(
-                location,
+            model = BertModel.from_pretrained(
+                folder,
                 config=config,
                 add_pooling_layer=False,
                 dtype=torch.float32,
                 use_safetensors=True,
                 trust_remote_code=False,
-                output_loading_info=True,
             )
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        nearest = next(iter(difflib.get_close_matches(name, MODELS, n=1)), None)
-        expected = f"one of {', '.join(MODELS)}, a local directory or a hub id with safetensors weights"
-        raise InputError("model", name, expected, nearest) from error
-    model, info = loaded
-    if missing := sorted(info["missing_keys"]):
-        raise InputError("model", name, f"a checkpoint with every encoder weight ({missing[0]} is missing)")
-    return cast(BertModel, model)
+    except Exception as error:  # whatever the files of a stranger make the library raise is about those files
+        raise InputError("model", name, f"safetensors weights that transformers can load ({error})") from error
+    checkpoint.refuse_not_finite(name, model)
+    return model
 
 
 @contextmanager
@@ -235,15 +233,22 @@ def sentence_inputs(name: str, sentences: list[str], seq: int) -> tuple[np.ndarr
     Raises
     ------
     InputError
-        If the model has no tokenizer: random weights have no language.
+        If the model has no tokenizer (random weights have no language), or one that does not fit it.
     """
     if name in RANDOM_MODELS:
         raise InputError("model", name, "a pretrained model, which has a tokenizer", "minilm")
     location = _location(name)
-    _check_size(AutoConfig.from_pretrained(location, trust_remote_code=False), len(sentences), seq)
-    tokenizer = AutoTokenizer.from_pretrained(location, trust_remote_code=False)
-    tokens = tokenizer(sentences, padding="max_length", truncation=True, max_length=seq, return_tensors="np")
-    return tokens["input_ids"].astype(np.int64), tokens["attention_mask"].astype(np.int64)
+    config = AutoConfig.from_pretrained(location, trust_remote_code=False)
+    _check_size(config, len(sentences), seq)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(location, trust_remote_code=False)
+        tokens = tokenizer(sentences, padding="max_length", truncation=True, max_length=seq, return_tensors="np")
+        ids, mask = (tokens[key].astype(np.int64) for key in ("input_ids", "attention_mask"))
+    except Exception as error:  # whatever the files of a stranger make the library raise is about those files
+        raise InputError("model", name, f"a tokenizer that can be read, or none ({error})") from error
+    if ids.max() >= config.vocab_size:
+        raise InputError("model", name, f"a tokenizer of at most {config.vocab_size} tokens, the model's vocabulary")
+    return ids, mask
 
 
 def _check_size(config: BertConfig, batch: int, seq: int) -> None:
@@ -284,4 +289,8 @@ def load_checkpoint(directory: Path, *, attention: Attention = "eager") -> tuple
     sidecar = directory / "codesign.json"
     if not sidecar.is_file():
         raise InputError("checkpoint", str(directory), "a directory written by save_checkpoint")
-    return load_encoder(str(directory), attention=attention), json.loads(sidecar.read_text())
+    try:
+        extra = json.loads(sidecar.read_text())
+    except ValueError as error:
+        raise InputError("checkpoint", str(directory), f"a readable {sidecar.name} ({error})") from error
+    return load_encoder(str(directory), attention=attention), extra

@@ -48,6 +48,10 @@ class MissingRecord(LookupError):
         super().__init__(f"no {kind} with {wanted}{place}: {producer} makes it")
 
 
+class MissingTask(LookupError):
+    """A task of the model is not in the tuning database; running it untuned would be slow without a word."""
+
+
 class NotebookFailed(RuntimeError):
     """A cell raised (the message has its number, first line and error), or the kernel died."""
 

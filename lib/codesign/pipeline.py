@@ -14,13 +14,12 @@ from typing import Any
 
 import jupytext
 import nbformat
-import yaml
 from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 
 from codesign.errors import BookFailed, InputError, NotebookFailed
 from codesign.records import REPOSITORY
-from codesign.study import ledger, places
+from codesign.study import ledger, places, profile_file
 from codesign.study.chain import say
 from codesign.study.parameters import check_all, nearest, parameters_of
 
@@ -46,6 +45,20 @@ def profiles() -> list[str]:
     return sorted(path.stem for path in places.PROFILES.glob("*.yaml"))
 
 
+def profile_path(name: str) -> Path:
+    """File of a committed profile.
+
+    Raises
+    ------
+    InputError
+        If there is none of this name; a name is not a path.
+    """
+    known = profiles()
+    if name not in known:
+        raise InputError("profile", name, "one of " + ", ".join(known), nearest(name, known))
+    return places.PROFILES / f"{name}.yaml"
+
+
 def load_profile(path: Path) -> dict[str, dict[str, Any]]:
     """Read a profile and return the parameters of each notebook that it has a section for.
 
@@ -55,20 +68,15 @@ def load_profile(path: Path) -> dict[str, dict[str, Any]]:
     Raises
     ------
     InputError
-        If there is no such file, or a section or parameter is unknown, missing, of the wrong type or out of range.
+        If there is no such file, it is not such a file, or a section or parameter is unknown, missing, given twice, of
+        the wrong type or out of range.
     """
-    if not path.is_file():
-        known = profiles()
-        raise InputError("profile", path.stem, "one of " + ", ".join(known), nearest(path.stem, known))
-    content = yaml.safe_load(path.read_text())
-    sections = {"common", "notebooks", "budget_minutes"}
-    for name in content.keys() - sections:
-        raise InputError("section", name, f"a section of {path.name}", nearest(name, sections))
-    common, notebooks = content.get("common", {}), content["notebooks"]
+    content = profile_file.read(path, profiles())
+    common, notebooks = content["common"], content["notebooks"]
     taken = {parameter for notebook in notebooks for parameter in parameters_of(notebook)}
     for name in common.keys() - taken:
         raise InputError("parameter", name, f"a parameter of a notebook in {path.name}", nearest(name, taken))
-    return {notebook: _merge(notebook, common, own or {}) for notebook, own in notebooks.items()}
+    return {notebook: _merge(notebook, common, own) for notebook, own in notebooks.items()}
 
 
 def notebook_section(path: Path, notebook: str) -> dict[str, Any]:
@@ -176,7 +184,7 @@ def build_book(results: str, profile: str, *, done: Collection[str] = ()) -> Pat
     ------
     NotebookFailed, BookFailed
     """
-    for name, values in load_profile(places.PROFILES / f"{profile}.yaml").items():
+    for name, values in load_profile(profile_path(profile)).items():
         say(f"== {name}, {results} results, profile {profile}")
         run_notebook(name, {**values, "results": results, "profile": profile})
     if TRY not in done:

@@ -74,10 +74,13 @@ class Results:
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one record as one line, on disk before this returns.
 
+        A line that a killed run left torn was never a record, since its run had not gone on: it makes way. On a full
+        disk nothing is left of the new one.
+
         Raises
         ------
         RecordError
-            If the record breaks the schema, or the file ends in a line that a killed run left torn.
+            If the record breaks the schema, or it is a committed file that ends in a torn line.
         """
         validate(record)
         try:
@@ -88,10 +91,23 @@ class Results:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # released by close
-            if (size := file.seek(0, os.SEEK_END)) and os.pread(file.fileno(), 1, size - 1) != b"\n":
-                _refuse_torn(path, path.read_bytes().count(b"\n") + 1)
-            file.write(line.encode())
-            os.fsync(file.fileno())
+            size = file.seek(0, os.SEEK_END)
+            if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
+                content = path.read_bytes()
+                if self.mode != "local":
+                    _refuse_torn(path, content.count(b"\n") + 1)
+                size = content.rfind(b"\n") + 1
+                if _is_record(content[size:]):
+                    size, line = len(content), "\n" + line
+                file.truncate(size)
+            try:
+                left = memoryview(line.encode())
+                while left:  # a disk that fills up takes a part, and says no only to the rest
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)
+                raise
 
     def read(self, kind: str, **filters: object) -> list[Record]:
         """Records of ``kind`` whose fields equal ``filters``, in the order they were written.
@@ -101,14 +117,16 @@ class Results:
         InputError
             If a filter is not a field of this kind: a misspelt filter must not read as "no such record".
         RecordError
-            Naming file and line of a record that is torn or breaks the schema.
+            Naming file and line of a record that breaks the schema, or of a torn one in a committed file. (In a local
+            file a torn last line is being written, or was when its run was killed.)
         """
         path = self.path(kind)
         fields = STAMP | KINDS[kind].fields | KINDS[kind].absent
         for name in filters.keys() - fields.keys():
             raise InputError("filter", name, f"a field of {kind!r} records: {', '.join(fields)}")
         wanted = filters.items()
-        return [record for record in _read_lines(path, kind) if all(record[name] == value for name, value in wanted)]
+        lines = _read_lines(path, kind, torn=self.mode == "local")
+        return [record for record in lines if all(record[name] == value for name, value in wanted)]
 
     def one(self, kind: str, **filters: object) -> Record:
         """Return the newest record that `read` finds.
@@ -124,21 +142,23 @@ class Results:
         return sorted(matches, key=lambda record: str(record["started_at"]))[-1]
 
 
-def _read_lines(path: Path, kind: str) -> Iterator[Record]:
+def _read_lines(path: Path, kind: str, *, torn: bool) -> Iterator[Record]:
     if not path.exists():
         return
     lines = path.read_bytes().split(b"\n")
-    if lines.pop():
+    tail = lines.pop()
+    if tail and not torn:
         _refuse_torn(path, len(lines) + 1)
+    if _is_record(tail):
+        lines.append(tail)
     for number, line in enumerate(lines, start=1):
         try:
             record = _parse(line)
             if record["kind"] != kind:
                 raise RecordError(f"field 'kind' is {record['kind']!r} in a file of {kind!r} records")
-        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-            raise RecordError(f"{path}:{number}: not a JSON object: {error}") from None
-        except RecordError as error:
-            raise RecordError(f"{path}:{number}: {error}") from None
+        except (ValueError, AttributeError, RecursionError) as error:
+            what = "" if isinstance(error, RecordError) else "not a JSON object: "
+            raise RecordError(f"{path}:{number}: {what}{error}") from None
         yield KINDS[kind].absent | record
 
 
@@ -150,8 +170,17 @@ def _parse(line: bytes) -> Record:
     return record
 
 
+def _is_record(line: bytes) -> bool:
+    """Whether the end of a file is a record that lacks nothing but the end of its line."""
+    try:
+        _parse(line)
+    except (ValueError, AttributeError, RecursionError):
+        return False
+    return True
+
+
 def _refuse_torn(path: Path, number: int) -> NoReturn:
-    raise RecordError(f"{path}:{number}: torn line, left by an interrupted write; delete this last line to go on")
+    raise RecordError(f"{path}:{number}: torn line, left by an interrupted write; delete this last line")
 
 
 #: Distributions whose version can change a result.

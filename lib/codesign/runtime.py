@@ -30,7 +30,7 @@ FORMAT = 2
 MANIFEST, LIBRARY, PARAMS = "manifest.json", "lib.so", "params.safetensors"
 
 #: What the manifest must say for an artefact to be loaded, and in which type.
-_NEEDED = {
+_NEEDED: dict[str, type[Any]] = {
     "batch": int,
     "seq": int,
     "vocabulary": int,
@@ -39,6 +39,13 @@ _NEEDED = {
     "params": list,
     "sha256": dict,
 }
+
+
+def _right(value: Any, kind: type[Any]) -> bool:
+    """Whether a part of the manifest can be what it should be: a count is positive, and lists hold names."""
+    if kind is int:
+        return type(value) is int and value > 0
+    return isinstance(value, kind) and (kind is dict or all(isinstance(item, str) for item in value))
 
 
 class ArtifactError(ValueError):
@@ -197,14 +204,16 @@ def _manifest(directory: Path) -> dict[str, Any]:
     path = directory / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{path}: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else manifest
         raise ArtifactError(f"{path}: format {found!r}, this runtime reads {FORMAT}: compile it again")
     for name, kind in _NEEDED.items():
-        if not isinstance(manifest.get(name), kind):
+        if not _right(manifest.get(name), kind):
             raise ArtifactError(f"{path}: {name} is {manifest.get(name)!r}, not the {kind.__name__} it should be")
+    if not _right(manifest["target"].get("threads"), int):
+        raise ArtifactError(f"{path}: target is {manifest['target']!r}, which names no number of threads")
     lacking = sorted(set(manifest["requires"]) - cpu_flags())
     if lacking:
         target = manifest["target"]

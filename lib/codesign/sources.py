@@ -16,10 +16,19 @@ _PACKAGE = Path(__file__).parent
 _EVERYTHING = ("",)
 
 _PRUNED = (
-    *("blocks.py", "bsr.py", "machine.py", "encoder.py", "prune/", "corpus/sentences.py", "corpus/sources.py"),
+    *(
+        "blocks.py",
+        "bsr.py",
+        "machine.py",
+        "checkpoint.py",
+        "encoder.py",
+        "prune/",
+        "corpus/sentences.py",
+        "corpus/sources.py",
+    ),
     *(f"study/{name}.py" for name in ("chain", "points", "pruned")),
 )
-_COMPILER = ("blocks.py", "bsr.py", "machine.py", "encoder.py", "compiler/", "runtime.py")
+_COMPILER = ("blocks.py", "bsr.py", "machine.py", "checkpoint.py", "encoder.py", "compiler/", "runtime.py")
 _COMPILED = (*_PRUNED, *_COMPILER, "engines/", "study/compiled.py", "study/tuned.py")
 _TIMED = (*_COMPILED, "measure/", "study/timed.py", "study/memory.py")
 

@@ -72,7 +72,9 @@ def test_files_of_another_artifact_are_refused(copy: Path, spec: TargetSpec, tmp
         (copy / name).write_bytes(saved)
 
 
-@pytest.mark.parametrize("text", ["[]", '"manifest"', "{}", '{"format": 1}', '{"format": "2"}', "\x00\x01"])
+@pytest.mark.parametrize(
+    "text", ["[]", '"manifest"', "{}", "[" * 10_000, '{"format": 1}', '{"format": "2"}', "\x00\x01"]
+)
 def test_something_else_in_the_place_of_a_manifest_is_refused(copy: Path, text: str) -> None:
     (copy / runtime.MANIFEST).write_text(text)
     refused(copy, runtime.MANIFEST)
@@ -82,6 +84,23 @@ def test_something_else_in_the_place_of_a_manifest_is_refused(copy: Path, text: 
 def test_a_manifest_that_lacks_something_is_refused_by_name(copy: Path, name: str) -> None:
     rewrite(copy, **{name: None})
     refused(copy, f"{runtime.MANIFEST}: {name} is None")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch", 0),
+        ("seq", True),
+        ("vocabulary", -1),
+        ("requires", [["avx2"]]),
+        ("params", [1]),
+        ("target", {}),
+        ("target", {"threads": "2"}),
+    ],
+)
+def test_a_manifest_that_says_something_impossible_is_refused_by_name(copy: Path, name: str, value: object) -> None:
+    rewrite(copy, **{name: value})
+    refused(copy, f"{runtime.MANIFEST}: {name} is ")
 
 
 def test_parameters_that_are_not_in_the_file_are_refused(copy: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from codesign.compiler import (
     task_records,
     tune,
 )
-from codesign.compiler.database import HEADER, RECORDS
+from codesign.compiler.database import HEADER, RECORDS, WORKLOADS
 from codesign.compiler.operators import Linear
 from codesign.compiler.schedules import families_for
 from codesign.compiler.space import register_rule
@@ -112,6 +113,42 @@ def test_a_database_of_another_target_is_refused(
         open_database(tmp_path / "nowhere", spec)
     header = json.loads((tuned[0] / HEADER).read_text())
     assert header["threads"] == spec.threads
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (HEADER, "", f"a readable {HEADER}"),
+        (HEADER, "[]", f"a JSON object in {HEADER}"),
+        (HEADER, "{}", "not None-Nonet"),
+        (HEADER, None, f"a {HEADER} beside the records"),
+        (RECORDS, "{\n", rf"{RECORDS}:1: "),
+        (RECORDS, "[0, 1]\n", "readable tuning records"),
+        (RECORDS, "null\n", "readable tuning records"),
+        (RECORDS, "[999, [[[], []], [1.0], null, null]]\n", "readable tuning records"),
+        (RECORDS, '[0, [[["Sample"], []], [1.0], null, null]]\n', "readable tuning records"),
+        (RECORDS, '[0, [[[["Nothing", [], [], []]], []], [1.0], {"kind": "llvm"}, []]]\n', "readable tuning records"),
+        (WORKLOADS, "not json\n", rf"{WORKLOADS}:1: "),
+        (WORKLOADS, '["1", "2"]\n', "readable tuning records"),
+        (WORKLOADS, "", "readable tuning records"),
+    ],
+)
+def test_a_damaged_database_is_refused_by_file(
+    tuned: tuple[Path, list[TuneProgress]],
+    spec: TargetSpec,
+    tmp_path: Path,
+    name: str,
+    content: str | None,
+    message: str,
+) -> None:
+    shutil.copytree(tuned[0], tmp_path / "damaged")
+    path = tmp_path / "damaged" / name
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        open_database(tmp_path / "damaged", spec, create=True)
 
 
 def test_a_budget_below_one_is_refused(lowered: Lowered, spec: TargetSpec, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from codesign import cli, doctor, pipeline
-from codesign.errors import MissingRecord
+from codesign.errors import MissingRecord, MissingTask
 from codesign.records import REPOSITORY
 from codesign.study.claims import CLAIMS
 
@@ -106,6 +108,103 @@ def test_a_failure_that_explains_itself_exits_1_without_a_traceback(
     error = capsys.readouterr().err
     assert "notebook 04_latency makes it" in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/full/latency.jsonl"), 1, "/full/latency.jsonl: No space"),
+        (PermissionError(errno.EACCES, "Permission denied", "/closed"), 1, "/closed: Permission denied"),
+        (KeyboardInterrupt(), 130, "the same command goes on from there"),
+        (MissingTask("task linear (0123) is not in here: tune it"), 1, "is not in here"),
+    ],
+)
+def test_what_the_system_or_the_user_ends_is_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, message: str
+) -> None:
+    def run(name: str, values: object) -> None:
+        raise error
+
+    monkeypatch.setattr(pipeline, "run_notebook", run)
+    assert cli.main(["run", "03_tune"]) == code
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "01_prune", "--profile", ""], "profile='' is not valid: expected one of paper"),
+        (["run", "01_prune", "--profile", "../params/smoke"], "profile='../params/smoke'"),
+        (["run", "01_prune", "--params", ""], "profile="),
+        (["reproduce", "--profile", "x" * 5000], "profile='xxx"),
+        (["try", "--block", "4x1", "--sparsity", "0.5", "-p", "block=8x1"], "block is set already"),
+        (["try", "--block", "4x1", "--sparsity", "0.5", "-p", "results=reference"], "results is set already"),
+        (["try", "--block", "4x1", "--sparsity", "0.5", "-p", "profile=report"], "profile is set already"),
+        (["try", "--block", "9" * 5000 + "x1", "--sparsity", "0.5"], "block='999"),
+        (["bench", "--model", "bert-tiny", "--seq", ""], "seq=None is not valid: expected an integer"),
+        (["bench", "--model", "bert-tiny", "--batch", "null"], "batch=None"),
+        (["bench", "--model", "bert-tiny", "--trials", "null"], "trials_per_task=None"),
+        (["bench", "--model", "bert-tiny", "--sparsity", ""], "sparsity=None"),
+        (["bench", "--model", "bert-tiny", "--blocks", ""], "blocks='' is not valid"),
+        (["bench", "--model", "bert-tiny", "--blocks", "4096x1"], "block='4096x1' is not valid: expected at most"),
+        (["bench", "--model", "bert-tiny", "--engines", ""], "engines='' is not valid"),
+        (["bench", "--model", "bert-tiny", "--pruner", "group-lasso"], "one that needs no training"),
+        (["bench", "--model", "bert-tiny", "--json", ""], "json=''"),
+        (["bench", "--model", "bert-tiny", "--json", "."], "json='.'"),
+        (["compile", "bert-tiny", "--block", ""], "blocks='' is not valid"),
+        (["compile", "bert-tiny", "--block", "dense", "--sparsity", "0.5"], "none with block=dense"),
+        (["compile", "bert-tiny", "--block", "4096x1"], "did you mean 128x1?"),
+        (["compile", "bert-tiny", "--out", "/etc/passwd/x"], "out='/etc/passwd/x'"),
+        (["compile", "bert-tiny", "--out", "x" * 300], "File name too long"),
+    ],
+)
+def test_a_wrong_value_is_refused_before_any_work(
+    ran: list[object],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
+    assert cli.main(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not ran
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "arguments", "message"),
+    [
+        ("book", ["RESULTS=locl"], "results='locl'"),
+        ("reproduce", ["PROFILE=reprot"], "did you mean report?"),
+        ("try", ["BLOCK=", "SPARSITY=0.9"], "block=''"),
+        ("reproduce", ["PROFILE=smoke"], "machine.jsonl:1: not a JSON object"),
+    ],
+)
+def test_make_fails_where_a_step_fails(tmp_path: Path, recipe: str, arguments: list[str], message: str) -> None:
+    """Make itself, with this environment in the place of the one that it would set up."""
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    (clone / "Makefile").write_text((REPOSITORY / "Makefile").read_text())
+    for name in ("requirements.lock", "pyproject.toml"):
+        (clone / name).touch()
+    (clone / ".venv").mkdir()
+    (clone / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    (clone / ".venv" / "requirements.lock").touch()
+    (tmp_path / "results" / "local").mkdir(parents=True)
+    (tmp_path / "results" / "local" / "machine.jsonl").write_text("not json\n")
+    done = subprocess.run(
+        ["make", recipe, *arguments],
+        cwd=clone,
+        env=os.environ | {"CODESIGN_WORKSPACE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr  # make's own, whatever the recipe's
+    assert message in done.stderr
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

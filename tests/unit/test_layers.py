@@ -10,7 +10,7 @@ import codesign
 PACKAGE = Path(codesign.__file__).parent
 ROOMS = [
     *("errors", "blocks", "schema", "sources", "records"),
-    *("encoder", "corpus", "prune", "bsr", "machine", "train"),
+    *("checkpoint", "encoder", "corpus", "prune", "bsr", "machine", "train"),
     *("compiler", "engines", "measure", "study", "doctor", "pipeline", "cli"),
 ]
 #: The only module that engines and users of a saved model need; nothing of the package may come with it.

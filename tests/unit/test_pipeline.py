@@ -37,10 +37,13 @@ TUNE = pipeline.default_parameters("03_tune")
         ("blocks", ["32x1", "0x4"], r"block='0x4' .* did you mean 1x4"),
         ("blocks", ["dense", "32x1"], "block='dense'"),
         ("blocks", [], "a list without repetition, each a block shape"),
-        ("batches", [1, 1], r"or an empty one, each an integer .* did you mean \['1'\]"),
+        ("batches", [1, 1], r"or an empty one, each an integer .* did you mean \[1\]"),
         ("engines", ["tvm-bsr", "openvin"], "did you mean openvino"),
         ("block", "dense", "block='dense'"),
-        ("block", 4, r"block=4 .* a block shape as '32x1'"),
+        ("block", 4, r"block=4 .* a block shape as '32x1'; did you mean 4x1"),  # YAML 1.1 reads 0x4 so
+        ("blocks", "4x1", r"blocks='4x1' .* did you mean \['4x1'\]"),
+        ("seq", "9" * 5000, "seq='9{5000}'"),
+        ("model", ["minilm"], r"expected text$"),
         ("model", "", "model=''"),
         ("sparsty", 0.8, r"parameter='sparsty' .* did you mean sparsity"),
     ],
@@ -73,9 +76,12 @@ def test_text_is_read_as_the_rule_says(name: str, text: str, value: object) -> N
     assert parse(name, text) == value
 
 
-def test_text_that_is_not_yaml_is_refused() -> None:
-    with pytest.raises(InputError, match=r"scopes='\[all'"):
-        parse("scopes", "[all")
+@pytest.mark.parametrize(
+    ("name", "text"), [("scopes", "[all"), ("seq", "9" * 5000), ("seq", "[" * 5000), ("seq", "!!python/name:os.x")]
+)
+def test_text_that_is_not_yaml_is_refused(name: str, text: str) -> None:
+    with pytest.raises(InputError, match=name):
+        parse(name, text)
 
 
 def test_a_notebook_takes_its_own_parameters_only() -> None:
@@ -145,9 +151,53 @@ def test_a_mistake_in_a_profile_is_named(tmp_path: Path, old: str, new: str, mes
         pipeline.load_profile(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "a mapping with the sections .*, not nothing"),
+        (b"hello", "not text"),
+        (b"- 01_prune", "not a list"),
+        (b"a: [", "line 1: did not find expected|line 1: expected the node content"),
+        (b"common:\n\tseq: 1\n", "line 2: found character"),
+        (b"\xff\xfe\x80", "mine.yaml"),
+        (b"a: " + b"[" * 3000, "mine.yaml"),
+        (b"seq: " + b"9" * 5000, "mine.yaml"),
+        (b"!!python/object/apply:os.getcwd []", "could not determine a constructor"),
+        (b"common: {}\n---\ncommon: {}\n", "line 2: but found another document"),
+        (b"common: {}\n", "section='notebooks' .* is missing"),
+        (b"notebooks: 01_prune\n", "notebooks='01_prune' .* a mapping"),
+        (b"notebooks: [01_prune]\n", r"notebooks=\['01_prune'\] .* a mapping"),
+        (b"notebooks:\n  01_prune: hello\n", "01_prune='hello' .* a mapping"),
+        (b"common: [1]\nnotebooks:\n  01_prune:\n", r"common=\[1\] .* a mapping"),
+        (b"common:\n  seq: 1\n  seq: 2\nnotebooks:\n", "seq='twice'.*line 3"),
+        (b"common: &a\n  x: *a\nnotebooks:\n", "parameter='x'"),
+        (b"notebooks:\n  ? [1]\n  : 2\n", "mine.yaml"),
+    ],
+)
+def test_a_file_that_is_no_profile_is_refused_by_what_is_wrong(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        pipeline.load_profile(path)
+
+
+def test_a_profile_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / ("x" * 300), tmp_path / "a\0b"):
+        with pytest.raises(InputError, match="profile="):
+            pipeline.load_profile(path)
+
+
 def test_an_unknown_profile_gets_the_nearest_one() -> None:
     with pytest.raises(InputError, match=r"profile='reprot' .* did you mean report"):
         pipeline.load_profile(places.PROFILES / "reprot.yaml")
+    with pytest.raises(InputError, match=r"profile='reprot' .* did you mean report"):
+        pipeline.profile_path("reprot")
+
+
+@pytest.mark.parametrize("name", ["", "../params/smoke", "smoke.yaml", "/etc/passwd", "x" * 5000, "a\0b"])
+def test_a_profile_is_a_name_and_no_path(name: str) -> None:
+    with pytest.raises(InputError, match="one of paper, report, smoke, verify"):
+        pipeline.profile_path(name)
 
 
 @pytest.fixture

@@ -1,11 +1,14 @@
 import json
 import multiprocessing
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from codesign import records
 from codesign.errors import InputError, MissingRecord, RecordError
@@ -186,18 +189,59 @@ def test_every_kind_that_is_not_about_the_machine_carries_its_point() -> None:
     assert not any(STAMP.keys() & kind.fields.keys() for kind in KINDS.values())
 
 
-def test_a_torn_line_is_reported_by_file_and_line_and_never_glued_to(results: Results) -> None:
+def test_a_torn_line_of_a_committed_file_is_reported_by_file_and_line(tmp_path: Path) -> None:
+    committed = Results("reference", tmp_path)
+    committed.append(latency())
+    path = committed.path("latency")
+    path.write_bytes(torn := path.read_bytes() + b'{"schema_version"')
+    for use in (lambda: committed.read("latency"), lambda: committed.append(latency())):
+        with pytest.raises(RecordError, match=r"latency\.jsonl:2: torn line"):
+            use()
+    assert path.read_bytes() == torn
+
+
+@given(cut=st.integers(1, 400))
+def test_a_run_that_was_killed_while_it_wrote_goes_on(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+    results = Results("local", tmp_path_factory.mktemp("torn"))
     results.append(latency())
     path = results.path("latency")
     whole = path.read_bytes()
-    path.write_bytes(whole + whole[: len(whole) // 2])
-    torn = path.read_bytes()
-    with pytest.raises(RecordError, match=r"latency\.jsonl:2: torn line"):
-        results.read("latency")
-    with pytest.raises(RecordError, match=r"latency\.jsonl:2: torn line"):
-        results.append(latency())
-    assert path.read_bytes() == torn
-    path.write_bytes(whole)
+    path.write_bytes(whole + whole[: min(cut, len(whole) - 2)])
+    assert len(results.read("latency")) == 1
+    results.append(latency())
+    assert len(results.read("latency")) == 2
+    assert path.read_bytes().startswith(whole)
+
+
+def test_a_record_that_lacks_only_the_end_of_its_line_is_kept(results: Results) -> None:
+    results.append(latency())
+    path = results.path("latency")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert len(results.read("latency")) == 1
+    results.append(latency())
+    assert len(results.read("latency")) == 2
+
+
+def test_a_full_disk_leaves_no_part_of_a_record(results: Results) -> None:
+    results.append(latency())
+    path = results.path("latency")
+    whole = path.read_bytes()
+    # in a process of its own: no limit on the size of files can be taken back, and other tests write large ones
+    script = (
+        "import json, resource, signal, sys; from pathlib import Path; from codesign.records import Results;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(whole) + 100},) * 2);"
+        "Results('local', Path(sys.argv[1])).append(json.load(sys.stdin))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path.parents[1])],
+        input=json.dumps(latency()),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "OSError" in done.stderr
+    assert path.read_bytes() == whole
     results.append(latency())
     assert len(results.read("latency")) == 2
 
@@ -210,6 +254,9 @@ def test_a_torn_line_is_reported_by_file_and_line_and_never_glued_to(results: Re
         ("", "not a JSON object"),
         ('{"kind": "latency"}', "is a required property"),
         (json.dumps({"kind": "speed"}), "field 'kind' is 'speed'"),
+        (json.dumps({"kind": ["latency"]}), r"field 'kind' is \['latency'\]"),
+        ("[" * 10_000, "not a JSON object"),
+        ('{"kind": "latency", "seed": ' + "9" * 5000 + "}", "not a JSON object"),
     ],
 )
 def test_a_bad_line_is_reported_by_file_and_line(results: Results, line: str, message: str) -> None:

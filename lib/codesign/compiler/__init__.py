@@ -8,11 +8,12 @@ internal that this leans on.
 from __future__ import annotations
 
 from codesign.compiler.build import build
-from codesign.compiler.database import MissingTask, open_database
+from codesign.compiler.database import open_database
 from codesign.compiler.lower import PIPELINES, Lowered, lower_encoder
 from codesign.compiler.target import TargetSpec, target_spec
 from codesign.compiler.tasks import Task, extract_tasks, task_records
 from codesign.compiler.tune import TuneProgress, TuningReport, planned_trials, tune
+from codesign.errors import MissingTask
 
 __all__ = [
     "PIPELINES",

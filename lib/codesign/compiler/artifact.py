@@ -32,6 +32,7 @@ A directory appears complete or not at all: it is written beside its place and r
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -69,16 +70,22 @@ def appearing(out: Path) -> Iterator[Path]:
 
 
 def refuse_other(out: Path) -> None:
-    """Refuse a place where something lies that is neither empty nor an artefact.
+    """Refuse a place where something lies that is neither empty nor an artefact, or where nothing can be put.
 
     Raises
     ------
     InputError
     """
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise InputError("out", str(out), "a directory")
-    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
-        raise InputError("out", str(out), "a new or empty directory, or an artefact to replace", out / "artifact")
+    try:
+        if out.is_symlink() or (out.exists() and not out.is_dir()):
+            raise InputError("out", str(out), "a directory")
+        if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+            raise InputError("out", str(out), "a new or empty directory, or an artefact to replace", out / "artifact")
+        above = next(folder for folder in out.absolute().parents if folder.exists())
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise InputError("out", str(out), f"a directory that can be made ({error.strerror})") from None
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise InputError("out", str(out), f"a directory that can be made, and {above} is not a folder to write to")
 
 
 def install(source: Path, out: Path) -> None:

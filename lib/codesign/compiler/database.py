@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,7 @@ from codesign.errors import InputError
 
 #: Files of a database; the header names the target, which TVM's records do not.
 HEADER, WORKLOADS, RECORDS = "target.json", "workloads.jsonl", "records.jsonl"
-
-
-class MissingTask(LookupError):
-    """A task of the model is not in the database; running it untuned would give a wrong answer silently."""
+_BASE64 = re.compile(r"[A-Za-z0-9+/\n]+=*\s*")
 
 
 def open_database(directory: Path, spec: TargetSpec, *, create: bool = False) -> ms.Database:
@@ -37,22 +36,81 @@ def open_database(directory: Path, spec: TargetSpec, *, create: bool = False) ->
     """
     header = directory / HEADER
     if create and not header.exists():
+        if any((directory / name).exists() for name in (WORKLOADS, RECORDS)):
+            raise InputError("database", str(directory), f"a {HEADER} beside the records, which says what they are for")
         directory.mkdir(parents=True, exist_ok=True)
-        header.write_text(json.dumps({"schema_version": 1, "tvm": tvm.__version__, **spec.fields()}) + "\n")
+        work = directory / f".{HEADER}.{os.getpid()}"
+        work.write_text(json.dumps({"schema_version": 1, "tvm": tvm.__version__, **spec.fields()}) + "\n")
+        work.replace(header)  # a kill leaves no half of it
     if not header.exists():
         raise InputError("database", str(directory), "a directory made by the tuner; run notebook 03_tune first")
-    fields = json.loads(header.read_text())
-    if {name: fields.get(name) for name in spec.fields()} != spec.fields():
-        raise InputError(
-            "database", str(directory), f"records for {spec.key}, not {fields['mcpu']}-{fields['threads']}t"
-        )
+    _check_header(header, spec)
     for name in (WORKLOADS, RECORDS):
         _drop_torn_line(directory / name)
+    _check_lines(directory)
     paths = str(directory / WORKLOADS), str(directory / RECORDS)
     try:
         return ms.database.JSONDatabase(*paths, module_equality="structural")
-    except tvm.error.TVMError as error:
-        raise InputError("database", str(directory), f"readable tuning records ({error})") from error
+    except Exception as error:  # TVM has an error type for each thing that it may not find
+        reason = str(error).strip().splitlines()[-1]
+        raise InputError("database", str(directory), f"readable tuning records ({reason})") from error
+
+
+def _check_header(header: Path, spec: TargetSpec) -> None:
+    try:
+        fields = json.loads(header.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError("database", str(header.parent), f"a readable {HEADER} ({error})") from None
+    if not isinstance(fields, dict):
+        raise InputError("database", str(header.parent), f"a JSON object in {HEADER}")
+    if {name: fields.get(name) for name in spec.fields()} != spec.fields():
+        found = f"{fields.get('mcpu')}-{fields.get('threads')}t"
+        raise InputError("database", str(header.parent), f"records for {spec.key}, not {found}")
+
+
+def _check_lines(directory: Path) -> None:
+    """Refuse by line what TVM does not expect: it would say nothing about where, or read past an end and crash."""
+    workloads = 0
+    for path, right in ((directory / WORKLOADS, _is_workload), (directory / RECORDS, _is_record)):
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        for number, line in enumerate(lines, start=1):
+            try:
+                problem = None if right(json.loads(line), workloads) else "not what the tuner writes"
+            except (ValueError, RecursionError) as error:
+                problem = str(error)
+            if problem:
+                expected = f"readable tuning records ({path.name}:{number}: {problem})"
+                raise InputError("database", str(directory), expected)
+        workloads = len(lines)
+
+
+def _is_workload(value: Any, _: int) -> bool:
+    """Whether it is ``[hash, module]``."""
+    return _all(value, str, 2) and value[0].isdecimal() and _BASE64.fullmatch(value[1]) is not None
+
+
+def _is_record(value: Any, workloads: int) -> bool:
+    """Whether it is ``[workload, [trace, seconds, target, arguments]]``, of a workload that is there."""
+    if not (isinstance(value, list) and len(value) == 2 and type(value[0]) is int and 0 <= value[0] < workloads):
+        return False
+    if not (isinstance(value[1], list) and len(value[1]) == 4):
+        return False
+    trace, seconds, target, arguments = value[1]
+    return (
+        _all(trace, list, 2)
+        and all(isinstance(step, list) and len(step) == 4 and isinstance(step[0], str) for step in trace[0])
+        and all(_all(step[1:], list) for step in trace[0])
+        and all(isinstance(made, list) and len(made) == 2 and type(made[0]) is int for made in trace[1])
+        and (seconds is None or (isinstance(seconds, list) and all(type(s) in (int, float) for s in seconds)))
+        and isinstance(target, dict | None)
+        and (arguments is None or _all(arguments, list))
+    )
+
+
+def _all(value: Any, kind: type, length: int | None = None) -> bool:
+    """Whether it is a list of such values."""
+    right_length = isinstance(value, list) and length in (None, len(value))
+    return right_length and all(isinstance(item, kind) for item in value)
 
 
 def _drop_torn_line(path: Path) -> None:

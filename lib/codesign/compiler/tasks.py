@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codesign.blocks import DENSE
-from codesign.compiler.database import MissingTask, best_seconds, open_database, trials
+from codesign.compiler.database import best_seconds, open_database, trials
 from codesign.compiler.expand import picked
 from codesign.compiler.lower import Lowered
 from codesign.compiler.operators import Linear, Operator, operator_of
 from codesign.compiler.tvm_compat import Schedule, ms, structural_hash, tvm
+from codesign.errors import MissingTask
 
 
 @dataclass

@@ -6,6 +6,8 @@ achieved, is the same for all of them, in one shot (`prune_model`) and while tra
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from transformers import BertModel
@@ -34,6 +36,7 @@ __all__ = [
     "Pruner",
     "check_blocks",
     "prune_model",
+    "refuse_untrained",
     "report",
 ]
 
@@ -91,9 +94,7 @@ def prune_model(
         For an unknown scope, pruner or allocation, a pruner that must be trained, a sparsity outside [0, 1) or beyond
         the allocation, or a block larger than a matrix.
     """
-    if pruner in PRUNERS and pruner not in ONE_SHOT:
-        raise InputError("pruner", pruner, f"one that needs no training: {', '.join((*ONE_SHOT, AS_FOUND))}")
-    one_of("pruner", pruner, (*ONE_SHOT, AS_FOUND))
+    refuse_untrained(pruner)
     weights = {name: linear.weight.detach() for name, linear in prunable_linears(model, scope).items()}
     check_blocks(block, weights)
     check_fits({name: block.grid((w.shape[0], w.shape[1])) for name, w in weights.items()}, sparsity, allocation)
@@ -108,7 +109,20 @@ def prune_model(
     return report(arrays, block, before, allocation)
 
 
-def check_blocks(block: BlockShape, weights: dict[str, torch.Tensor]) -> None:
+def refuse_untrained(pruner: str) -> None:
+    """Refuse what `prune_model` does not take: an unknown pruner, or one whose masks come from training.
+
+    Raises
+    ------
+    InputError
+        Naming those that it takes.
+    """
+    if pruner in PRUNERS and pruner not in ONE_SHOT:
+        raise InputError("pruner", pruner, f"one that needs no training: {', '.join((*ONE_SHOT, AS_FOUND))}")
+    one_of("pruner", pruner, (*ONE_SHOT, AS_FOUND))
+
+
+def check_blocks(block: BlockShape, weights: Mapping[str, torch.Tensor]) -> None:
     """Refuse a block that is larger than one of the matrices [out, in].
 
     Raises
@@ -117,7 +131,8 @@ def check_blocks(block: BlockShape, weights: dict[str, torch.Tensor]) -> None:
         Naming the largest that fits.
     """
     for weight in weights.values():
-        largest = BlockShape(min(block.rows, weight.shape[0]), min(block.cols, weight.shape[1]))
+        rows, cols = weight.shape
+        largest = BlockShape(min(block.rows, rows), min(block.cols, cols))
         if largest != block:
-            expected = f"at most the matrix it divides ({weight.shape[0]}x{weight.shape[1]})"
+            expected = f"at most the matrix it divides ({rows}x{cols})"
             raise InputError("block", str(block), expected, largest)

@@ -41,7 +41,7 @@ def validate(record: Mapping[str, Any]) -> None:
         failure without a reason.
     """
     kind = record.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise RecordError(f"field 'kind' is {kind!r}: expected one of {', '.join(KINDS)}")
     error = best_match(_validator(kind).iter_errors(record))
     if error is not None:

@@ -11,12 +11,12 @@ from typing import Any
 from rich.table import Table
 from transformers import BertModel
 
-from codesign.blocks import DENSE
+from codesign.blocks import DENSE, BlockShape
 from codesign.encoder import MODELS, SCOPES, example_inputs, load_encoder, prunable_linears
 from codesign.engines import ENGINES, SPARSE, find
 from codesign.errors import InputError
 from codesign.measure import Interval, median, ratio
-from codesign.prune import AS_FOUND
+from codesign.prune import AS_FOUND, check_blocks, refuse_untrained
 from codesign.prune.found import Fit, best, fits, pruned_matrices
 from codesign.records import Record
 from codesign.schema import NATIVE
@@ -90,6 +90,11 @@ def plan(request: Request) -> Plan:
     scope = request.scope or "all"
     weights = {name: linear.weight.detach().numpy() for name, linear in prunable_linears(model, scope).items()}
     zeros = pruned_matrices(weights)
+    refuse_untrained(request.pruner or PRUNER)
+    for block in request.blocks or ():
+        check_blocks(
+            BlockShape.parse(block), {n: linear.weight for n, linear in prunable_linears(model, scope).items()}
+        )
     if request.pruner == AS_FOUND and not zeros:
         raise InputError("pruner", AS_FOUND, f"a model with zeros in its {scope} weights", PRUNER)
     found: list[Fit] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 
@@ -31,9 +32,10 @@ def took(profile: str) -> dict[str, float]:
     path = places.build() / "ledger.jsonl"
     longest: dict[str, float] = {}
     for line in path.read_text().splitlines() if path.exists() else ():
-        entry = json.loads(line)
-        if (entry["profile"], entry["results"]) == (profile, "local"):
-            longest[entry["step"]] = max(entry["seconds"], longest.get(entry["step"], 0.0))
+        with contextlib.suppress(ValueError, TypeError, KeyError):  # a line torn by a kill: one time is not known
+            entry = json.loads(line)
+            if (entry["profile"], entry["results"]) == (profile, "local"):
+                longest[entry["step"]] = max(entry["seconds"], longest.get(entry["step"], 0.0))
     return longest
 
 

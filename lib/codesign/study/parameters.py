@@ -125,7 +125,7 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
 def nearest(text: object, names: Iterable[str]) -> str | None:
     """The most similar name, or None when nothing is similar."""
     names = list(names)
-    longer = [name for name in names if name.startswith(str(text))]
+    longer = [name for name in names if text and name.startswith(str(text))]
     matches = longer or difflib.get_close_matches(str(text), names, n=1, cutoff=0.4)
     return matches[0] if matches else None
 
@@ -142,8 +142,7 @@ def check(name: str, value: Any) -> Any:
     if not rule.many:
         return _check_one(name, value, rule)
     if not isinstance(value, list) or not (value or rule.empty) or len(set(map(str, value))) != len(value):
-        near = sorted(set(map(str, value))) if isinstance(value, list) and value else None
-        raise InputError(name, value, rule.expected, near)
+        raise InputError(name, value, rule.expected, _without_repetition(value, rule))
     return [_check_one(name, item, rule) for item in value]
 
 
@@ -157,7 +156,7 @@ def parse(name: str, text: str) -> Any:
         return text
     try:
         return yaml.load(text, yaml.BaseLoader if rule.kind is str else yaml.SafeLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # also a number of thousands of digits, or brackets as deep
         raise InputError(name, text, rule.expected) from None
 
 
@@ -201,6 +200,16 @@ def _rule(name: str, rules: Mapping[str, Rule]) -> Rule:
     return rules[name]
 
 
+def _without_repetition(value: Any, rule: Rule) -> list[Any] | None:
+    """What a refused list probably meant: each of its values once, if they are right; a value on its own as a list."""
+    items = value if isinstance(value, list) else [value]
+    near = [item for n, item in enumerate(items) if item not in items[:n]]
+    try:
+        return [_check_one("", item, rule) for item in near] or None
+    except InputError:
+        return None
+
+
 def _check_one(name: str, value: Any, rule: Rule) -> Any:
     if rule.kind is float and type(value) is int:
         value = float(value)
@@ -218,9 +227,12 @@ def _check_one(name: str, value: Any, rule: Rule) -> Any:
 
 
 def _cast(value: Any, rule: Rule) -> Any:
-    """What a value of the wrong type probably meant, where that is plain."""
-    try:
-        cast = rule.kind(value)
-    except (TypeError, ValueError):
+    """What a value of the wrong type probably meant, where that is plain and right."""
+    if value in (None, "") or (rule.kind is str and isinstance(value, list | dict)):
         return None
-    return cast if cast not in ("", "None") else None
+    try:
+        return _check_one("", rule.kind(value), rule)
+    except InputError as error:
+        return error.nearest
+    except (TypeError, ValueError, OverflowError):
+        return None

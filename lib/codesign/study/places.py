@@ -40,6 +40,16 @@ def runs() -> Path:
     return _place("runs", BOOK / "runs")
 
 
+def write(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all: a full disk or a kill leaves what was there before."""
+    work = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        work.write_text(text, encoding="utf-8")
+        work.replace(path)
+    finally:
+        work.unlink(missing_ok=True)
+
+
 def _place(name: str, default: Path) -> Path:
     workspace = os.environ.get("CODESIGN_WORKSPACE")
     return Path(workspace).resolve() / name if workspace else default

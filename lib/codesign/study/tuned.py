@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from IPython.utils.capture import capture_output
 
@@ -94,4 +96,7 @@ def _copy_reference(study: Study, spec: TargetSpec) -> None:
     committed = [results.tuning(spec.key) for results in (places.results("reference"), *places.elsewhere())]
     known = next((folder for folder in committed if folder.exists()), None)
     if known is not None and not here.exists():
-        shutil.copytree(known, here)
+        here.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=here.parent, prefix=f".{here.name}-") as scratch:
+            # a copy that was interrupted would pass for a database that has everything
+            shutil.copytree(known, Path(scratch) / "copy").rename(here)

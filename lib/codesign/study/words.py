@@ -14,20 +14,30 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 #: Profiles of what is done on demand and stands beside the book: `make try`, `codesign bench`, `codesign compile`.
 ASIDE = TRY, BENCH, COMPILE = ("try", "bench", "compile")
 
-ENGINE_LABELS = {
-    "torch-eager": "PyTorch eager",
-    "torch-compile": "PyTorch compiled",
-    "torch-bf16": "PyTorch, bfloat16",
-    "torch-bsr": "PyTorch, sparse",
-    "onnxruntime": "ONNX Runtime",
-    "openvino": "OpenVINO",
-    "openvino-bf16": "OpenVINO, bfloat16",
-    "deepsparse": "DeepSparse",
-    "tvm-stock-default": "TVM stock, untuned",
-    "tvm-stock-tuned": "TVM stock, tuned",
-    "tvm-dense": "our compiler, dense",
-    "tvm-bsr": "our compiler, sparse",
-}
+
+class _Labels(dict[str, str]):
+    """Names for people; what has none of its own goes by its name in the records."""
+
+    def __missing__(self, name: str) -> str:
+        return name
+
+
+ENGINE_LABELS = _Labels(
+    {
+        "torch-eager": "PyTorch eager",
+        "torch-compile": "PyTorch compiled",
+        "torch-bf16": "PyTorch, bfloat16",
+        "torch-bsr": "PyTorch, sparse",
+        "onnxruntime": "ONNX Runtime",
+        "openvino": "OpenVINO",
+        "openvino-bf16": "OpenVINO, bfloat16",
+        "deepsparse": "DeepSparse",
+        "tvm-stock-default": "TVM stock, untuned",
+        "tvm-stock-tuned": "TVM stock, tuned",
+        "tvm-dense": "our compiler, dense",
+        "tvm-bsr": "our compiler, sparse",
+    }
+)
 VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "sve": "SVE", "asimd": "NEON"}
 SCOPE_LABELS = {
     "none": "Nothing pruned",

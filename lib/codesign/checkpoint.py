@@ -1,0 +1,192 @@
+"""What may be read from a checkpoint that somebody else made, looked at before anything is loaded.
+
+Weights are read from safetensors only: such a file holds numbers and their names, and no code. The config must describe
+exactly the encoder whose weights lie beside it. What we would compute differently from the model's author (integers
+that stand for scaled values, other position embeddings, layers that the config leaves out) is refused, because it would
+give wrong numbers without a word.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import BertConfig, BertModel
+from transformers.activations import ACT2FN
+from transformers.utils.hub import cached_file
+
+from codesign.errors import InputError
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+
+#: Storage types whose values are the weights themselves.
+FLOATS = ("F64", "F32", "F16", "BF16")
+_SIZES = (
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    *("vocab_size", "max_position_embeddings", "type_vocab_size"),
+)
+#: Name and shape of a stored tensor, and its storage type.
+Stored = dict[str, tuple[tuple[int, ...], str]]
+
+
+def folder_of(location: str) -> Path | None:
+    """Folder with the files of a directory or a hub id, which are fetched first; None where there is no such model."""
+    if Path(location).is_dir() and location:
+        return Path(location)
+    try:
+        config = cached_file(location, CONFIG)
+        for file in (WEIGHTS, INDEX):
+            cached_file(location, file, _raise_exceptions_for_missing_entries=False)
+    except (OSError, ValueError):
+        return None
+    return Path(config).parent if config else None
+
+
+def inspect(name: str, folder: Path) -> BertConfig:
+    """Refuse a directory whose encoder we would not compute as it was meant.
+
+    Parameters
+    ----------
+    name
+        The model as the user named it, for the message.
+    folder
+        Has the config and the weights.
+
+    Returns
+    -------
+    BertConfig
+        As the directory says.
+
+    Raises
+    ------
+    InputError
+        Naming the file, and the field or tensor in it.
+    """
+    fields = _read_object(name, folder / CONFIG)
+    if fields.get("model_type") != "bert":
+        raise InputError("model", name, f"a BERT encoder (model_type 'bert'), not {fields.get('model_type')!r}")
+    _check_fields(name, fields)
+    try:
+        config = BertConfig.from_dict(fields)
+        stored = {_plain(key): value for path in _weight_files(name, folder) for key, value in _header(name, path)}
+        last = f"encoder.layer.{config.num_hidden_layers - 1}.output.dense.weight"
+        if last not in stored:  # before a model of absurdly many layers is laid out
+            raise InputError("model", name, f"a checkpoint with every encoder weight ({last} is missing)")
+        with torch.device("meta"):
+            wanted = dict(BertModel(config, add_pooling_layer=False).named_parameters())
+    except InputError:
+        raise
+    except Exception as error:  # whatever a config makes transformers say is about that config
+        raise InputError("model", name, f"a usable {CONFIG} ({_brief(error)})") from error
+    _compare(name, {key: tuple(parameter.shape) for key, parameter in wanted.items()}, stored)
+    return config
+
+
+def refuse_not_finite(name: str, model: BertModel) -> None:
+    """Refuse weights that are no numbers.
+
+    Raises
+    ------
+    InputError
+        Naming the first such matrix, and where in it.
+    """
+    for key, parameter in model.named_parameters():
+        finite = torch.isfinite(parameter)
+        if not bool(finite.all()):
+            place = (~finite).nonzero()[0].tolist()
+            value = parameter[tuple(place)].item()
+            raise InputError("model", name, f"finite weights ({key}{place} is {value})")
+
+
+def _check_fields(name: str, fields: Mapping[str, Any]) -> None:
+    for field in _SIZES:
+        value = fields.get(field, 1)
+        if type(value) is not int or value < 1:
+            raise InputError("model", name, f"a {CONFIG} whose {field} is an integer of at least 1, not {value!r}")
+    hidden, heads = (fields.get(field, 12) for field in ("hidden_size", "num_attention_heads"))
+    if hidden % heads:
+        expected = f"a {CONFIG} whose hidden_size ({hidden}) is a multiple of num_attention_heads ({heads})"
+        raise InputError("model", name, expected)
+    known = {
+        "hidden_act": tuple(ACT2FN),
+        "position_embedding_type": ("absolute",),
+        "is_decoder": (False,),
+        "add_cross_attention": (False,),
+        "quantization_config": (None,),
+    }
+    for field, values in known.items():
+        value = fields.get(field, values[0])
+        if value not in values:
+            raise InputError("model", name, f"a {CONFIG} whose {field} is {_either(values)}, not {value!r}")
+
+
+def _weight_files(name: str, folder: Path) -> list[Path]:
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if not (folder / INDEX).is_file():
+        expected = f"a directory with {WEIGHTS} (pickled weights are not read: loading them runs what they contain)"
+        raise InputError("model", name, expected)
+    files = _read_object(name, folder / INDEX).get("weight_map")
+    if not isinstance(files, dict) or not files:
+        raise InputError("model", name, f"a weight_map in {INDEX}")
+    names = sorted({str(file) for file in files.values()})
+    for file in names:
+        if Path(file).name != file:
+            raise InputError("model", name, f"files beside {INDEX}, not {file!r}")
+    return [folder / file for file in names]
+
+
+def _header(name: str, path: Path) -> Iterator[tuple[str, tuple[tuple[int, ...], str]]]:
+    """Names, shapes and types; the library checks that they fill the file exactly, and reads no values."""
+    try:
+        with safe_open(path, framework="np") as file:
+            for key in file.keys():  # noqa: SIM118  # not a mapping
+                part = file.get_slice(key)
+                yield key, (tuple(part.get_shape()), str(part.get_dtype()))
+    except (OSError, SafetensorError) as error:
+        raise InputError("model", name, f"a complete safetensors file ({path.name}: {error})") from error
+
+
+def _compare(name: str, wanted: Mapping[str, tuple[int, ...]], stored: Stored) -> None:
+    for key, shape in wanted.items():
+        if key not in stored:
+            raise InputError("model", name, f"a checkpoint with every encoder weight ({key} is missing)")
+        found, dtype = stored[key]
+        if found != shape:
+            raise InputError("model", name, f"{key} of shape {list(shape)}, as {CONFIG} says, not {list(found)}")
+        if dtype not in FLOATS:
+            raise InputError("model", name, f"{key} stored as one of {', '.join(FLOATS)}, not {dtype}")
+    for key in stored:
+        if key.startswith(("encoder.", "embeddings.")) and key not in wanted and key != "embeddings.position_ids":
+            raise InputError("model", name, f"no encoder weight that {CONFIG} does not ask for ({key})")
+
+
+def _plain(key: str) -> str:
+    """Name of a weight in the encoder itself: under a head it has a prefix, and older files say gamma and beta."""
+    key = key.removeprefix("bert.")
+    for old, new in ((".gamma", ".weight"), (".beta", ".bias")):
+        if key.endswith(old):
+            key = key.removesuffix(old) + new
+    return key
+
+
+def _read_object(name: str, path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError("model", name, f"a readable {path.name} ({_brief(error)})") from error
+    if not isinstance(content, dict):
+        raise InputError("model", name, f"a JSON object in {path.name}, not {type(content).__name__}")
+    return content
+
+
+def _either(values: tuple[Any, ...]) -> str:
+    return repr(values[0]) if len(values) == 1 else "one of " + ", ".join(map(str, values))
+
+
+def _brief(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
