@@ -10,7 +10,7 @@ from codesign.blocks import DENSE
 from codesign.compiler.database import MissingTask, best_seconds, open_database, trials
 from codesign.compiler.expand import picked
 from codesign.compiler.lower import Lowered
-from codesign.compiler.operators import Linear, Operator, operator_of
+from codesign.compiler.operators import Linear, Operator, family_operator_of, operator_of
 from codesign.compiler.tvm_compat import Schedule, ms, structural_hash, tvm
 
 
@@ -30,6 +30,11 @@ class Task:
     def operator(self) -> Operator | None:
         """Our operator, or None for one of TVM's own functions."""
         return operator_of(self.module["main"])
+
+    @property
+    def by_families(self) -> bool:
+        """Whether our schedule families compute it, and not TVM's rules."""
+        return family_operator_of(self.module["main"]) is not None
 
     @property
     def weight(self) -> int:
@@ -60,11 +65,21 @@ def extract_tasks(models: Sequence[Lowered]) -> list[Task]:
     for index, lowered in enumerate(models):
         for extracted in ms.relax_integration.extract_tasks(lowered.module, lowered.spec.target):
             module = extracted.dispatched[0]
-            digest = f"{structural_hash(module) & 0xFFFFFFFFFFFFFFFF:016x}"
+            digest = _digest(module)
             task = tasks.setdefault(digest, Task(_name(module, extracted.task_name), module, digest))
             task.weights += [0] * (len(models) - len(task.weights))
             task.weights[index] += int(extracted.weight)
     return sorted(tasks.values(), key=lambda task: (-task.weight, task.name))
+
+
+def task_of(operator: Operator) -> Task:
+    """Make a task of a single operator, used once: what a study of kernels tunes."""
+    module = tvm.IRModule({"main": operator.unscheduled()})
+    return Task(_name(module, operator.kind), module, _digest(module), [1])
+
+
+def _digest(module: tvm.IRModule) -> str:
+    return f"{structural_hash(module) & 0xFFFFFFFFFFFFFFFF:016x}"
 
 
 def _name(module: tvm.IRModule, fallback: str) -> str:
@@ -104,7 +119,7 @@ def task_records(lowered: Lowered, database: Any | None) -> list[dict[str, Any]]
 
 def _decisions(opened: Any, task: Task, lowered: Lowered) -> dict[str, Any] | None:
     record = opened.query_tuning_record(task.module, lowered.spec.target, "main")
-    if task.operator is None or record is None:
+    if not task.by_families or record is None:
         return None
     schedule = Schedule(task.module)
     record.trace.apply_to_schedule(schedule, False)
