@@ -196,7 +196,7 @@ PRESENTATION = (
     *("cli.py", "doctor.py", "pipeline.py"),
     *(f"study/{name}" for name in ("accuracy", "bench", "claims", "crossover", "evidence", "example", "figures")),
     *(f"study/{name}" for name in ("ledger", "lint", "numbers", "packaged", "parameters", "profiles", "swept")),
-    *(f"study/{name}" for name in ("tables", "timings", "ways", "words")),
+    *(f"study/{name}" for name in ("searched", "tables", "timings", "ways", "words")),
 )
 
 

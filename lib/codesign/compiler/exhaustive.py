@@ -27,6 +27,11 @@ class MeasuredPoint:
     decisions: Decisions
     seconds: tuple[float, ...]
 
+    @property
+    def median(self) -> float:
+        """Seconds a call, the median of the passes."""
+        return float(np.median(self.seconds))
+
     def features(self, operator: Operator, spec: TargetSpec) -> Features:
         """What the cost model sees of it."""
         return find_family(self.family).features(operator, spec, self.decisions)

@@ -20,7 +20,7 @@ from codesign.compiler.tvm_compat import (
     tvm,
 )
 
-#: Points measured before the model is asked: the default, and others at random.
+#: Points in a task's first batch: the default, and what the model makes of other tasks; at random if it knows none.
 FIRST = 4
 #: Points measured between two questions to the model.
 STEP = 4
@@ -64,7 +64,7 @@ def choose(left: int, measured: int, scores: Callable[[], np.ndarray], rng: np.r
     measured
         Points measured before.
     scores
-        Asks the cost model about the points that are left, once something was measured.
+        Asks the cost model about the points that are left.
     rng
         Decides whatever is left to chance.
 
@@ -73,19 +73,20 @@ def choose(left: int, measured: int, scores: Callable[[], np.ndarray], rng: np.r
     list[int]
         Distinct indices of the points that are left.
     """
-    if measured >= FIRST:
-        return pick(scores(), STEP, rng) if left else []
-    default = [0] if left and not measured else []
-    rest = rng.permutation(np.arange(len(default), left))
-    return [*default, *map(int, rest)][: FIRST - measured]
+    if not left:
+        return []
+    if measured:
+        return pick(scores(), STEP, rng)
+    return [0, *(1 + index for index in pick(scores()[1:], FIRST - 1, rng))]
 
 
 @derived_object
 class FiniteSearch(PySearchStrategy):
     """Measure each point of a finite space once at most, ``budget`` points in all; none that is in the database.
 
-    The default comes first, then a few points at random, then what the cost model thinks best of what is left. With a
-    budget as large as the space every point is measured, and the model only decides the order.
+    The default comes first, then what the cost model thinks best of what is left, which is chance until it has seen
+    some points of this task or of others. With a budget as large as the space every point is measured, and the model
+    only decides the order.
     """
 
     def __init__(self, spec: TargetSpec, budget: int, seed: int) -> None:

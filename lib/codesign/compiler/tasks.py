@@ -11,6 +11,7 @@ from codesign.compiler.database import MissingTask, best_seconds, open_database,
 from codesign.compiler.expand import picked
 from codesign.compiler.lower import Lowered
 from codesign.compiler.operators import Linear, Operator, family_operator_of, operator_of
+from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import Schedule, ms, structural_hash, tvm
 
 
@@ -111,14 +112,15 @@ def task_records(lowered: Lowered, database: Any | None) -> list[dict[str, Any]]
                 "weight": task.weight,
                 "trials": len(records),
                 "best_ns": None if best is None else best * 1e9,
-                "decisions": _decisions(opened, task, lowered) if records else None,
+                "decisions": best_decisions(opened, task, lowered.spec) if opened is not None and records else None,
             }
         )
     return rows
 
 
-def _decisions(opened: Any, task: Task, lowered: Lowered) -> dict[str, Any] | None:
-    record = opened.query_tuning_record(task.module, lowered.spec.target, "main")
+def best_decisions(opened: ms.Database, task: Task, spec: TargetSpec) -> dict[str, Any] | None:
+    """Family and decisions of a task's fastest record; None for TVM's own tasks, and where nothing is recorded."""
+    record = opened.query_tuning_record(task.module, spec.target, "main")
     if not task.by_families or record is None:
         return None
     schedule = Schedule(task.module)
