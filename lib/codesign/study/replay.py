@@ -1,4 +1,4 @@
-"""Searches replayed on a space that was measured whole: how good is what they find, trial by trial?
+"""Searches replayed on a space that was measured whole: what they have found after each trial.
 
 A replay draws the same batches as `codesign.compiler.search.FiniteSearch`, and looks its trials up in the table. So
 many seeds cost nothing, and all of them see the same times.

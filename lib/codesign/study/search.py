@@ -1,4 +1,4 @@
-"""Does the tuner's search find good kernels, and what would TVM's own rules make of the same sparsity?
+"""How good the tuner's search is, and what TVM's own rules make of the same sparsity.
 
 For each size of a model's pruned linears: every point of our design space measured, searches replayed on that table,
 one real search by the task scheduler, and one by TVM's stock rules on the row-balanced form of the same layer.
@@ -7,7 +7,8 @@ one real search by the task scheduler, and one by TVM's stock rules on the row-b
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -53,33 +54,48 @@ def ensure_searched(study: Study, point: Point, *, trials: int, seeds: int, pass
     MissingRecord
         Reading committed results, if there is none.
     """
-    fields = _fields(point, trials, seeds, passes, stock)
-    if study.local and not study.found("search", fields | {"strategy": STRATEGIES[-1]}):
-        _search(study, point, fields)
-    last = study.newest("search", fields | {"strategy": STRATEGIES[-1]})
-    return study.found("search", fields | {"run_id": last["run_id"]})
-
-
-def _fields(point: Point, trials: int, seeds: int, passes: int, stock: int) -> dict[str, Any]:
     settings = {"trials": trials, "seeds": seeds, "passes": passes, "stock_trials": stock}
-    return point.fields() | {"settings": settings}
+    fields = point.fields() | {"settings": settings}
+    if study.local and not study.found("search", fields | {"strategy": STRATEGIES[-1]}):
+        _Search(study, fields, target_spec(point.threads)).run(pairs(point, target_spec(point.threads)))
+    study.newest("search", fields | {"strategy": STRATEGIES[-1]})
+    found = study.found("search", fields)
+    return list({tuple(record[name] for name in _KEY): record for record in found}.values())
 
 
-def _search(study: Study, point: Point, fields: dict[str, Any]) -> None:
-    spec, settings = target_spec(point.threads), fields["settings"]
-    layers = pairs(point, spec)
-    spaces = {}
-    for linear in track([linear for linear, _ in layers], "measuring every point of"):
-        spaces[linear] = measure_space(linear, spec, settings["passes"])
-    rows = [
-        *(_yardstick(linear, points) for linear, points in spaces.items()),
-        *replays(spaces, spec, settings["trials"], settings["seeds"]),
-        *_scheduled(spaces, spec, settings["trials"]),
-        *_by_stock_rules([balanced for _, balanced in layers], spec, settings["stock_trials"]),
-    ]
-    # together, and the stock rules last: they say that the rest is there
-    for row in rows:
-        study.append("search", fields, {"target": spec.key}, row)
+#: What tells the records of one study apart.
+_KEY = ("n", "k", "strategy", "search_seed")
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What is left to do of one study."""
+
+    study: Study
+    fields: dict[str, Any]
+    spec: TargetSpec
+
+    def run(self, layers: Sequence[tuple[Linear, RowBalanced]]) -> None:
+        """Do what no record says was done; the stock rules come last, and all of them together."""
+        settings, spec = self.fields["settings"], self.spec
+        todo = [linear for linear, _ in layers if not self._found(linear)]
+        for linear in track(todo, "measuring every point of"):
+            self._append([_yardstick(linear, measure_space(linear, spec, settings["passes"]))])
+        spaces = {linear: [_point(each) for each in self._found(linear)[-1]["points"]] for linear, _ in layers}
+        last = layers[-1][0]
+        if not self._found(last, REPLAYED[-1]):
+            self._append(replays(spaces, spec, settings["trials"], settings["seeds"]))
+        if not self._found(last, "scheduler"):
+            self._append(scheduled(spaces, spec, settings["trials"]))
+        self._append(by_stock_rules([balanced for _, balanced in layers], spec, settings["stock_trials"]))
+
+    def _found(self, linear: Linear, strategy: str = "exhaustive") -> list[Record]:
+        which = {"n": linear.outputs, "k": linear.inputs, "strategy": strategy}
+        return self.study.found("search", self.fields | which)
+
+    def _append(self, rows: Iterable[dict[str, Any]]) -> None:
+        for row in list(rows):  # all are computed before one is written
+            self.study.append("search", self.fields, {"target": self.spec.key}, row)
 
 
 def pairs(point: Point, spec: TargetSpec) -> list[tuple[Linear, RowBalanced]]:
@@ -116,6 +132,10 @@ def _yardstick(linear: Linear, points: Sequence[MeasuredPoint]) -> dict[str, Any
     return _about(linear, "exhaustive", seconds, space=len(points), rank=1, points=measured)
 
 
+def _point(fields: dict[str, Any]) -> MeasuredPoint:
+    return MeasuredPoint(fields["family"], fields["decisions"], tuple(ns * 1e-9 for ns in fields["ns"]))
+
+
 def replays(
     spaces: dict[Linear, list[MeasuredPoint]], spec: TargetSpec, trials: int, seeds: int
 ) -> Iterator[dict[str, Any]]:
@@ -138,7 +158,7 @@ def replays(
         yield _about(linear, strategy, seconds, **found)
 
 
-def _scheduled(spaces: dict[Linear, list[MeasuredPoint]], spec: TargetSpec, trials: int) -> Iterator[dict[str, Any]]:
+def scheduled(spaces: dict[Linear, list[MeasuredPoint]], spec: TargetSpec, trials: int) -> Iterator[dict[str, Any]]:
     """Tune all tasks together from nothing, as for an encoder; the rank is that of the decisions in the table."""
     tasks = {linear: task_of(linear) for linear in spaces}
     with tempfile.TemporaryDirectory(prefix="codesign-search-") as scratch:
@@ -154,7 +174,8 @@ def _scheduled(spaces: dict[Linear, list[MeasuredPoint]], spec: TargetSpec, tria
             yield _about(linear, "scheduler", seconds, failed=failed, space=len(points), rank=rank)
 
 
-def _by_stock_rules(balanced: Sequence[RowBalanced], spec: TargetSpec, trials: int) -> Iterator[dict[str, Any]]:
+def by_stock_rules(balanced: Sequence[RowBalanced], spec: TargetSpec, trials: int) -> Iterator[dict[str, Any]]:
+    """Tune row-balanced layers by TVM's own design space and evolutionary search."""
     for operator in track(balanced, "stock rules for"):
         task = task_of(operator)
         with tempfile.TemporaryDirectory(prefix="codesign-search-") as scratch:
