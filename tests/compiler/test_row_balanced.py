@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.compiler.conftest import run
 
 from codesign.blocks import BlockShape
 from codesign.bsr import BSRMatrix
@@ -65,7 +65,7 @@ def test_packing_keeps_the_matrix(operator: RowBalanced, seed: int) -> None:
 def test_rows_that_differ_are_refused() -> None:
     weight = np.zeros((8, 8), np.float32)
     weight[:4, :3], weight[4:, :2] = 1, 1
-    with pytest.raises(InputError, match="2 to 3 blocks a block-row.*equally many blocks"):
+    with pytest.raises(InputError, match=r"2 to 3 blocks a block-row.*equally many blocks"):
         pack_row_balanced(BSRMatrix.from_dense(weight, BlockShape(4, 1)))
     with pytest.raises(InputError, match="0 to 0 blocks"):
         pack_row_balanced(BSRMatrix.from_dense(np.zeros((8, 8), np.float32), BlockShape(4, 1)))
