@@ -13,10 +13,10 @@ import numpy as np
 
 from codesign.compiler.database import mean_seconds
 from codesign.compiler.expand import picked
-from codesign.compiler.operators import family_operator_of
+from codesign.compiler.operators import Operator, family_operator_of
 from codesign.compiler.schedules.features import Features
 from codesign.compiler.target import TargetSpec
-from codesign.compiler.tvm_compat import derived_object, ms, structural_hash
+from codesign.compiler.tvm_compat import derived_object, ms
 
 #: What a point reads where only others have a feature; no feature is negative.
 _ABSENT = -1.0
@@ -93,25 +93,20 @@ class CostModel(ms.cost_model.PyCostModel):
         self.stock.save(path)
 
     def update(self, context: Any, candidates: Any, results: Any) -> None:
-        if not _is_ours(context):
+        operator = family_operator_of(context.mod["main"])
+        if operator is None:
             self.stock.update(context, candidates, results)
             return
         seconds = [mean_seconds(result.run_secs) for result in results]
-        self.ours.learn(str(structural_hash(context.mod)), self._features(candidates), seconds)
+        self.ours.learn(operator.attributes(), self._features(operator, candidates), seconds)
 
     def predict(self, context: Any, candidates: Any) -> np.ndarray:
-        if not _is_ours(context):
-            return self.stock.predict(context, candidates)
-        return self.ours.score(self._features(candidates))
+        operator = family_operator_of(context.mod["main"])
+        if operator is not None:
+            return self.ours.score(self._features(operator, candidates))
+        scores: np.ndarray = self.stock.predict(context, candidates)
+        return scores
 
-    def _features(self, candidates: Any) -> list[Features]:
-        found = []
-        for candidate in candidates:
-            operator = family_operator_of(candidate.sch.mod["main"])
-            family, decisions = picked(candidate.sch)
-            found.append(family.features(operator, self.spec, decisions))
-        return found
-
-
-def _is_ours(context: Any) -> bool:
-    return family_operator_of(context.mod["main"]) is not None
+    def _features(self, operator: Operator, candidates: Any) -> list[Features]:
+        points = [picked(candidate.sch) for candidate in candidates]
+        return [family.features(operator, self.spec, decisions) for family, decisions in points]

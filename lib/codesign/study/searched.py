@@ -14,6 +14,7 @@ from codesign.study.evidence import OURS, Evidence, missing
 
 #: Shares of the final latency that tuning has to come within, and the seconds it may take.
 CLOSE, BUDGET_S = 1.05, 180.0
+PRODUCER = "notebook 10_search"
 _RESAMPLES = 2000
 
 #: Strategies that ran, and did not only choose what to look up.
@@ -77,7 +78,7 @@ def seconds_until_close(tuning: Record) -> float:
     """Return the seconds until a tuning run was within `CLOSE` of its final weighted latency."""
     curve = [(seconds, ns) for seconds, _, ns in tuning["curve"] if ns is not None]
     if not curve:
-        raise MissingRecord("tuning", {"curve": "of a finished run"}, "notebook 10_search")
+        raise MissingRecord("tuning", {"curve": "of a finished run"}, PRODUCER)
     return float(next(seconds for seconds, ns in curve if ns <= CLOSE * curve[-1][1]))
 
 
@@ -85,7 +86,7 @@ def from_nothing(evidence: Evidence) -> Record:
     """Return the newest tuning run of one of our encoders that began with an empty database."""
     found = [r for r in evidence.records("tuning") if r.get("from_nothing") and r["engine"] == OURS]
     if not found:
-        raise missing("tuning", engine=OURS, from_nothing=True)
+        raise MissingRecord("tuning", {"engine": OURS, "from_nothing": True}, PRODUCER)
     return found[-1]
 
 
