@@ -13,7 +13,20 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from synthetic import MILLISECONDS, Memory, accuracy, compared, latency, pattern, point, profile, session, task, tuning
+from synthetic import (
+    MILLISECONDS,
+    Memory,
+    accuracy,
+    compared,
+    latency,
+    pattern,
+    point,
+    profile,
+    searches,
+    session,
+    task,
+    tuning,
+)
 
 from codesign.study import figures, places
 from codesign.study.crossover import crossovers
@@ -51,6 +64,7 @@ DRAWINGS = {
     ),
     "protocol": figures.protocol(),
     "retained_norm": figures.retained_norm([pattern("attention", "4x1", 0.7), pattern("attention", "32x1", 0.6)]),
+    "search_curves": figures.search_curves([*searches(768), *searches(3072)]),
     "task_map": figures.task_map([task("all", "32x1", "a", 48)]),
     "crossover": figures.crossover(crossovers(SWEPT)),
     "loads": figures.loads(by_load(SWEPT, CENTRE)),

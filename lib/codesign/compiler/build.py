@@ -16,7 +16,7 @@ from codesign.compiler.database import open_database
 from codesign.compiler.expand import chosen, default, expand
 from codesign.compiler.kinds import kinds
 from codesign.compiler.lower import Lowered
-from codesign.compiler.operators import operator_of
+from codesign.compiler.operators import family_operator_of
 from codesign.compiler.tasks import check_complete, extract_tasks
 from codesign.compiler.tvm_compat import ms, relax, tirx, tvm
 from codesign.runtime import FORMAT, LIBRARY, MANIFEST, PARAMS
@@ -107,7 +107,7 @@ def _decisions(module: tvm.IRModule, lowered: Lowered) -> dict[str, dict[str, An
     """Which family and decisions each of our functions is built with."""
     rows = {}
     for name, function in module.functions_items():
-        operator = operator_of(function) if isinstance(function, tirx.PrimFunc) else None
+        operator = family_operator_of(function) if isinstance(function, tirx.PrimFunc) else None
         if operator is not None:
             family, values = chosen(function) or default(operator, lowered.spec)
             rows[name.name_hint] = {"operator": json.loads(operator.attributes()), "family": family.name, **values}

@@ -123,7 +123,7 @@ def _drop_torn_line(path: Path) -> None:
 
 
 def trials(database: ms.Database, module: tvm.IRModule) -> list[Any]:
-    """All records of a task, failed ones included, in the order measured."""
+    """All records of a task, failed ones included, the fastest first."""
     if not database.has_workload(module):
         return []
     workload = database.commit_workload(module)
@@ -132,12 +132,12 @@ def trials(database: ms.Database, module: tvm.IRModule) -> list[Any]:
 
 def best_seconds(records: list[Any]) -> float | None:
     """The fastest mean of a task's valid records, in seconds a call."""
-    means = [_mean(record) for record in records]
+    means = [mean_seconds(record.run_secs) for record in records]
     valid = [mean for mean in means if mean is not None]
     return min(valid) if valid else None
 
 
-def _mean(record: Any) -> float | None:
-    seconds = [float(s) for s in record.run_secs or []]
-    # TVM stores a failed trial as an absurdly long one
+def mean_seconds(run_secs: Any) -> float | None:
+    """Mean of a trial's repeats; None if it failed, which TVM stores as an absurdly long time."""
+    seconds = [float(s) for s in run_secs or []]
     return sum(seconds) / len(seconds) if seconds and max(seconds) < 1e3 else None

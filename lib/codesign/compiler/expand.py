@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codesign.compiler.operators import Operator, operator_of
+from codesign.compiler.operators import Operator, family_operator_of
 from codesign.compiler.operators.base import BLOCK
 from codesign.compiler.schedules import Decisions, Family, applicable, families_for
 from codesign.compiler.target import TargetSpec
@@ -23,7 +23,7 @@ def annotate(schedule: Schedule, family_index: int, decisions: dict[str, object]
 
 def chosen(function: tirx.PrimFunc) -> tuple[Family, Decisions] | None:
     """Return the family and decisions annotated on a scheduled operator; None where nothing was chosen."""
-    if operator_of(function) is None:
+    if family_operator_of(function) is None:
         return None
     schedule = Schedule(tvm.IRModule({"main": function}))
     return picked(schedule) if FAMILY in schedule.get(schedule.get_sblock(BLOCK)).annotations else None
@@ -32,7 +32,7 @@ def chosen(function: tirx.PrimFunc) -> tuple[Family, Decisions] | None:
 def picked(schedule: Schedule) -> tuple[Family, Decisions]:
     """Return the family and decisions of a schedule that `annotate` has been applied to."""
     annotations = schedule.get(schedule.get_sblock(BLOCK)).annotations
-    operator = operator_of(schedule.mod["main"])
+    operator = family_operator_of(schedule.mod["main"])
     if operator is None:
         raise TypeError("only our operators carry decisions")
     names = [str(key) for key in annotations if str(key).startswith(PREFIX)]
@@ -56,7 +56,7 @@ def default(operator: Operator, spec: TargetSpec) -> tuple[Family, Decisions]:
 def expand(module: tvm.IRModule, spec: TargetSpec) -> tvm.IRModule:
     """Replace every operator of ``module`` by its family's loops; operators without decisions get the default."""
     for name, function in list(module.functions_items()):
-        operator = operator_of(function) if isinstance(function, tirx.PrimFunc) else None
+        operator = family_operator_of(function) if isinstance(function, tirx.PrimFunc) else None
         if operator is None:
             continue
         family, decisions = chosen(function) or default(operator, spec)

@@ -1,9 +1,8 @@
-"""How TVM's tuner sees the families: a registered schedule rule that samples, and a search that enumerates.
+"""How TVM's tuner sees the families: a registered schedule rule that samples, and spaces that can be enumerated.
 
 The rule turns each applicable family into a design space whose trace samples every decision and annotates it, so that
-traces are ordinary, replayable and land in the ordinary database. Where a space is finite and small (tens of points,
-as ours are, and those of TVM's elementwise functions), the honest search is to measure all of it, the default first and
-the rest shuffled; elsewhere TVM's evolutionary search runs.
+traces are ordinary, replayable and land in the ordinary database. A space of categorical decisions is finite: all of
+its points can be listed (ours, and those of TVM's elementwise functions).
 """
 
 from __future__ import annotations
@@ -11,23 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from codesign.compiler.database import trials
 from codesign.compiler.expand import annotate, picked
-from codesign.compiler.operators import operator_of
+from codesign.compiler.operators import family_operator_of
 from codesign.compiler.operators.base import RULE
 from codesign.compiler.schedules import Space, applicable
 from codesign.compiler.target import TargetSpec
-from codesign.compiler.tvm_compat import (
-    MeasureCandidate,
-    PySearchStrategy,
-    Schedule,
-    derived_object,
-    ms,
-    structural_hash,
-    tvm,
-)
+from codesign.compiler.tvm_compat import Schedule, ms, structural_hash, tvm
 
 Trace = Any
 
@@ -36,7 +24,7 @@ def register_rule(spec: TargetSpec) -> None:
     """Make the rule known to TVM, which looks it up by target key and by the name on the operator's block."""
 
     def rule(schedule: Schedule, block: Any) -> list[Schedule]:
-        operator = operator_of(schedule.mod["main"])
+        operator = family_operator_of(schedule.mod["main"])
         if operator is None:
             return [schedule]
         spaces = []
@@ -82,7 +70,7 @@ def _traces(space: Schedule) -> list[Trace]:
 
 def candidates(context: ms.TuneContext, spaces: Sequence[Schedule], spec: TargetSpec) -> list[Schedule]:
     """All valid points of finite design spaces, the default first, each distinct program once."""
-    operator = operator_of(context.mod["main"])
+    operator = family_operator_of(context.mod["main"])
     found: dict[int, Schedule] = {}
     for trace in (trace for space in spaces for trace in _traces(space)):
         schedule = Schedule(context.mod)
@@ -94,98 +82,3 @@ def candidates(context: ms.TuneContext, spaces: Sequence[Schedule], spec: Target
         if all(postproc.apply(schedule) for postproc in context.space_generator.postprocs or []):
             found.setdefault(structural_hash(schedule.mod), schedule)
     return list(found.values())
-
-
-@derived_object
-class EnumerateSpace(PySearchStrategy):
-    """Measure every point once, up to ``budget`` trials; points already in the database are not repeated."""
-
-    def __init__(self, spec: TargetSpec, budget: int, seed: int) -> None:
-        super().__init__()
-        self.spec, self.budget, self.seed = spec, budget, seed
-
-    def _initialize_with_tune_context(self, context: Any) -> None:
-        self.context = context
-
-    def pre_tuning(
-        self,
-        max_trials: int,
-        num_trials_per_iter: int,
-        design_spaces: Any,
-        database: Any = None,
-        cost_model: Any = None,
-    ) -> None:
-        self.batch = num_trials_per_iter
-        known = _recorded(database, self.context.mod)
-        points = candidates(self.context, design_spaces, self.spec)
-        pending = [schedule for schedule in points if structural_hash(schedule.mod) not in known]
-        rest = pending[1:]
-        np.random.default_rng(self.seed).shuffle(rest)
-        self.pending = [*pending[:1], *rest][: self.budget]
-
-    def post_tuning(self) -> None:
-        self.pending = []
-
-    def generate_measure_candidates(self) -> list[MeasureCandidate] | None:
-        batch, self.pending = self.pending[: self.batch], self.pending[self.batch :]
-        arguments = ms.arg_info.ArgInfo.from_entry_func
-        return [MeasureCandidate(s, arguments(s.mod, remove_preproc=True)) for s in batch] or None
-
-    def notify_runner_results(self, measure_candidates: Any, results: Any) -> None:
-        pass
-
-    def clone(self) -> Any:
-        return EnumerateSpace(self.spec, self.budget, self.seed)
-
-
-def _recorded(database: Any, mod: tvm.IRModule) -> set[int]:
-    """Hashes of the programs that a database holds for a task."""
-    hashes = set()
-    for record in trials(database, mod):
-        schedule = Schedule(mod)
-        record.trace.apply_to_schedule(schedule, False)
-        hashes.add(structural_hash(schedule.mod))
-    return hashes
-
-
-@derived_object
-class Budgeted(PySearchStrategy):
-    """Another strategy that stops after ``budget`` trials: what is left of a task's trials in a resumed run."""
-
-    def __init__(self, budget: int) -> None:
-        super().__init__()
-        self.budget = budget
-        # TVM's population is 512; a search for a handful of trials needs no such crowd, and it costs ten seconds a task
-        population = min(512, 16 * budget)
-        self.inner = ms.search_strategy.EvolutionarySearch(
-            population_size=population, init_min_unmeasured=min(50, population // 2)
-        )
-
-    def _initialize_with_tune_context(self, context: Any) -> None:
-        self.inner._initialize_with_tune_context(context)
-
-    def pre_tuning(
-        self,
-        max_trials: int,
-        num_trials_per_iter: int,
-        design_spaces: Any,
-        database: Any = None,
-        cost_model: Any = None,
-    ) -> None:
-        self.left = self.budget
-        self.inner.pre_tuning(self.budget, num_trials_per_iter, design_spaces, database, cost_model)
-
-    def post_tuning(self) -> None:
-        self.inner.post_tuning()
-
-    def generate_measure_candidates(self) -> Any:
-        candidates = self.inner.generate_measure_candidates() if self.left > 0 else None
-        if candidates is not None:
-            self.left -= len(candidates)
-        return candidates
-
-    def notify_runner_results(self, measure_candidates: Any, results: Any) -> None:
-        self.inner.notify_runner_results(measure_candidates, results)
-
-    def clone(self) -> Any:
-        return Budgeted(self.budget)

@@ -10,7 +10,8 @@ from codesign.blocks import DENSE
 from codesign.compiler.database import best_seconds, open_database, trials
 from codesign.compiler.expand import picked
 from codesign.compiler.lower import Lowered
-from codesign.compiler.operators import Linear, Operator, operator_of
+from codesign.compiler.operators import Linear, Operator, family_operator_of, operator_of
+from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import Schedule, ms, structural_hash, tvm
 from codesign.errors import MissingTask
 
@@ -31,6 +32,11 @@ class Task:
     def operator(self) -> Operator | None:
         """Our operator, or None for one of TVM's own functions."""
         return operator_of(self.module["main"])
+
+    @property
+    def by_families(self) -> bool:
+        """Whether our schedule families compute it, and not TVM's rules."""
+        return family_operator_of(self.module["main"]) is not None
 
     @property
     def weight(self) -> int:
@@ -61,11 +67,21 @@ def extract_tasks(models: Sequence[Lowered]) -> list[Task]:
     for index, lowered in enumerate(models):
         for extracted in ms.relax_integration.extract_tasks(lowered.module, lowered.spec.target):
             module = extracted.dispatched[0]
-            digest = f"{structural_hash(module) & 0xFFFFFFFFFFFFFFFF:016x}"
+            digest = _digest(module)
             task = tasks.setdefault(digest, Task(_name(module, extracted.task_name), module, digest))
             task.weights += [0] * (len(models) - len(task.weights))
             task.weights[index] += int(extracted.weight)
     return sorted(tasks.values(), key=lambda task: (-task.weight, task.name))
+
+
+def task_of(operator: Operator) -> Task:
+    """Make a task of a single operator, used once: what a study of kernels tunes."""
+    module = tvm.IRModule({"main": operator.unscheduled()})
+    return Task(_name(module, operator.kind), module, _digest(module), [1])
+
+
+def _digest(module: tvm.IRModule) -> str:
+    return f"{structural_hash(module) & 0xFFFFFFFFFFFFFFFF:016x}"
 
 
 def _name(module: tvm.IRModule, fallback: str) -> str:
@@ -97,15 +113,16 @@ def task_records(lowered: Lowered, database: Any | None) -> list[dict[str, Any]]
                 "weight": task.weight,
                 "trials": len(records),
                 "best_ns": None if best is None else best * 1e9,
-                "decisions": _decisions(opened, task, lowered) if records else None,
+                "decisions": best_decisions(opened, task, lowered.spec) if opened is not None and records else None,
             }
         )
     return rows
 
 
-def _decisions(opened: Any, task: Task, lowered: Lowered) -> dict[str, Any] | None:
-    record = opened.query_tuning_record(task.module, lowered.spec.target, "main")
-    if task.operator is None or record is None:
+def best_decisions(opened: ms.Database, task: Task, spec: TargetSpec) -> dict[str, Any] | None:
+    """Family and decisions of a task's fastest record; None for TVM's own tasks, and where nothing is recorded."""
+    record = opened.query_tuning_record(task.module, spec.target, "main")
+    if not task.by_families or record is None:
         return None
     schedule = Schedule(task.module)
     record.trace.apply_to_schedule(schedule, False)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from codesign.compiler.expand import expand
-from codesign.compiler.operators import OPERATORS, Linear, Operator, operator_of
+from codesign.compiler.operators import OPERATORS, Linear, Operator, RowBalanced, operator_of
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import (
     BuilderResult,
@@ -41,14 +41,14 @@ _REPEATS = 5
 #: Weights are rotated through this much memory, more than a last-level cache holds: as in an inference, they are cold.
 _COLD_BYTES = 64 << 20
 _MOST_COPIES = 256
-#: Which arguments of a `Linear` are its weights: data and indices.
+#: Which arguments of a linear layer are its weights: data and indices.
 _WEIGHTS = slice(1, 3)
 
 
 def build_candidate(module: tvm.IRModule, spec: TargetSpec, directory: str) -> str:
     """Compile a scheduled task into ``directory``; returns the library's path."""
     operator = operator_of(module["main"])
-    if operator is None:
+    if operator is None or not operator.by_families:
         from tvm.s_tir.transform import RemoveWeightLayoutRewriteBlock
 
         module = RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module)
@@ -86,7 +86,7 @@ def _case(attributes: str) -> tuple[list[list[Any]], np.ndarray]:
     inputs = operator.example_inputs(np.random.default_rng(0))
     tensors = [tvm.runtime.tensor(array) for array in inputs]
     sets = [tensors]
-    if isinstance(operator, Linear):
+    if isinstance(operator, Linear | RowBalanced):
         size = sum(array.nbytes for array in inputs[_WEIGHTS])
         for _ in range(min(_COLD_BYTES // size, _MOST_COPIES)):
             weights = [tvm.runtime.tensor(array) for array in inputs[_WEIGHTS]]
@@ -165,6 +165,16 @@ def start_runner(threads: int) -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
+def build_pool(workers: int) -> PopenPoolExecutor:
+    """Worker processes that build, each with one thread."""
+    return PopenPoolExecutor(workers, timeout=_BUILD_TIMEOUT_S, initializer=_start_builder)
+
+
+def run_pool(spec: TargetSpec) -> PopenPoolExecutor:
+    """The one worker process that runs: two at a time would disturb each other."""
+    return PopenPoolExecutor(1, timeout=_RUN_TIMEOUT_S, initializer=start_runner, initargs=(spec.threads,))
+
+
 @derived_object
 class PooledBuilder(PyBuilder):
     """Builds in worker processes that stay."""
@@ -172,7 +182,7 @@ class PooledBuilder(PyBuilder):
     def __init__(self, spec: TargetSpec, directory: Path, workers: int) -> None:
         super().__init__()
         self.spec, self.directory = spec, directory
-        self.pool = PopenPoolExecutor(workers, timeout=_BUILD_TIMEOUT_S, initializer=_start_builder)
+        self.pool = build_pool(workers)
 
     def build(self, build_inputs: Any) -> list[BuilderResult]:
         futures = [self.pool.submit(build_candidate, item.mod, self.spec, str(self.directory)) for item in build_inputs]
@@ -192,7 +202,7 @@ class CheckedRunner(PyRunner):
     def __init__(self, spec: TargetSpec, directory: Path, ran: Callable[[], None]) -> None:
         super().__init__()
         self.directory, self.ran = directory, ran
-        self.pool = PopenPoolExecutor(1, timeout=_RUN_TIMEOUT_S, initializer=start_runner, initargs=(spec.threads,))
+        self.pool = run_pool(spec)
 
     def run(self, runner_inputs: Any) -> list[PyRunnerFuture]:
         return [_Done(self._run(item)) for item in runner_inputs]

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from codesign import machine
-from codesign.compiler.database import best_seconds, open_database, trials
-from codesign.compiler.space import Budgeted, EnumerateSpace, candidates, is_finite, register_rule, space_generator
+from codesign.compiler.cost_model import CostModel
+from codesign.compiler.database import best_seconds, mean_seconds, open_database, trials
+from codesign.compiler.search import Budgeted, FiniteSearch
+from codesign.compiler.space import candidates, is_finite, register_rule, space_generator
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tasks import Task
 from codesign.compiler.trial import CheckedRunner, PooledBuilder
@@ -27,7 +29,11 @@ _SAY_EVERY_S = 5.0
 
 @dataclass
 class TuningReport:
-    """What a tuning run did; ``curve`` holds [elapsed_s, trials, weighted latency in ns] once every task has a time."""
+    """What a tuning run did.
+
+    ``curve`` holds [elapsed_s, trials, weighted latency in ns] once every task has a time; ``measured`` the seconds of
+    each trial of a task, by its digest and in order, None where it failed.
+    """
 
     tasks: int
     trials: int = 0
@@ -35,6 +41,7 @@ class TuningReport:
     seconds: float = 0.0
     curve: list[list[float]] = field(default_factory=list)
     failures: dict[str, int] = field(default_factory=dict)
+    measured: dict[str, list[float | None]] = field(default_factory=dict)
 
     def fields(self) -> dict[str, Any]:
         """Fields of a `tuning` record."""
@@ -67,8 +74,8 @@ class _Plan:
 
 
 def _plan(task: Task, opened: ms.Database, spec: TargetSpec, trials_per_task: int, seed: int) -> _Plan:
-    """Choose the search: enumerate a finite space that fits the budget, or one of ours; else evolve."""
-    ours = task.operator is not None
+    """Choose the search: point by point in a finite space that fits the budget, or one of ours; else by evolution."""
+    ours = task.by_families
     recorded = len(trials(opened, task.module))
     common = {"mod": task.module, "target": spec.target, "task_name": task.name, "rand_state": seed + 1}
     context = ms.TuneContext(
@@ -82,7 +89,7 @@ def _plan(task: Task, opened: ms.Database, spec: TargetSpec, trials_per_task: in
     context = ms.TuneContext(
         **common,
         space_generator=space_generator(ours),
-        search_strategy=EnumerateSpace(spec, left, seed) if enumerable else Budgeted(left),
+        search_strategy=FiniteSearch(spec, left, seed) if enumerable else Budgeted(left),
         num_threads=spec.threads,
     ).clone()
     return _Plan(task, context, left)
@@ -139,11 +146,10 @@ def tune(
     if not plans:
         return report
     planned = sum(plan.trials for plan in plans)
-    model = ms.cost_model.XGBModel(num_tuning_cores=spec.threads)
+    model = CostModel(spec)
     with machine.exclusive("tuning"), tempfile.TemporaryDirectory(prefix="codesign-trials-") as scratch:
         for plan in plans:
-            if plan.task.operator is None:
-                _refit(model, plan.context, trials(opened, plan.task.module))
+            _refit(model, plan.context, trials(opened, plan.task.module))
         watch = _Watch(report, tasks, plans, opened, model, progress)
         builder = PooledBuilder(spec, Path(scratch), workers=machine.describe().cores)
         runner = CheckedRunner(spec, Path(scratch), watch.ran)
@@ -179,10 +185,7 @@ def _refit(model: ms.CostModel, context: ms.TuneContext, records: list[Any]) -> 
 
 @derived_object
 class _Watch(PyMeasureCallback):
-    """Counts trials, keeps the curve, reports progress, and trains the cost model on TVM's own tasks.
-
-    The model cannot tell our candidates apart (its features do not see annotations), so they are kept from it.
-    """
+    """Counts trials, keeps the curve, reports progress, and trains the cost model."""
 
     def __init__(
         self,
@@ -205,6 +208,7 @@ class _Watch(PyMeasureCallback):
         self, task_scheduler: Any, task_id: int, measure_candidates: Any, builder_results: Any, runner_results: Any
     ) -> None:
         task = self.plans[task_id].task
+        measured = self.report.measured.setdefault(task.digest, [])
         for built, ran in zip(builder_results, runner_results, strict=True):
             self.report.trials += 1
             reason = built.error_msg or (ran.error_msg if ran is not None else "not run")
@@ -212,12 +216,10 @@ class _Watch(PyMeasureCallback):
                 self.report.failed_trials += 1
                 key = f"{task.name}: {str(reason).splitlines()[0]}"
                 self.report.failures[key] = self.report.failures.get(key, 0) + 1
-            else:
-                seconds = sum(float(s) for s in ran.run_secs) / len(ran.run_secs)
-                best = self.best[task.digest]
-                self.best[task.digest] = seconds if best is None else min(best, seconds)
-        if task.operator is None:
-            self.model.update(task_scheduler.tasks_[task_id].ctx, measure_candidates, runner_results)
+            measured.append(None if reason else mean_seconds(ran.run_secs))
+        known = [seconds for seconds in (self.best[task.digest], *measured) if seconds is not None]
+        self.best[task.digest] = min(known, default=None)
+        self.model.update(task_scheduler.tasks_[task_id].ctx, measure_candidates, runner_results)
         elapsed = time.monotonic() - self.start
         if all(best is not None for best in self.best.values()):
             latency = sum(self.weights[digest] * best for digest, best in self.best.items() if best is not None)

@@ -20,7 +20,7 @@ for _name in ("arm_cpu", "cuda", "hexagon", "metal", "riscv_cpu", "rocm"):
 
 import tvm  # noqa: E402
 import tvm.tirx.script.builder as T  # noqa: E402, N812
-from tvm import relax, tirx  # noqa: E402
+from tvm import relax, te, tirx  # noqa: E402
 from tvm.ir.utils import derived_object  # noqa: E402
 from tvm.relax.frontend.torch import from_exported_program  # noqa: E402
 from tvm.s_tir import Schedule  # noqa: E402
@@ -73,6 +73,7 @@ __all__ = [
     "relax",
     "silenced",
     "structural_hash",
+    "te",
     "tirx",
     "tvm",
 ]

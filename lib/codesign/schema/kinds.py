@@ -145,8 +145,28 @@ KINDS: dict[str, Kind] = {
             "failed_trials": COUNT,
             "curve": list_of(list_of(or_null(AMOUNT), minItems=3, maxItems=3)),
         },
-        later=ISA,
-        absent=WAS_NATIVE,
+        later=ISA | {"from_nothing": FLAG},
+        absent=WAS_NATIVE | {"from_nothing": False},
+    ),
+    "search": Kind(
+        "notebook 10_search",
+        POINT
+        | {
+            "target": TEXT,
+            "settings": OBJECT,
+            "m": POSITIVE,
+            "n": POSITIVE,
+            "k": POSITIVE,
+            "flop": COUNT,
+            "strategy": one_of("exhaustive", "random", "model", "taught", "scheduler", "stock rules"),
+            "search_seed": COUNT,
+            "space": or_null(POSITIVE),
+            "rank": or_null(POSITIVE),
+            "failed": COUNT,
+            "best_ns": list_of(AMOUNT),
+        },
+        # of an exhaustive search: every point, with its time in each pass
+        later={"points": list_of(OBJECT, minItems=1)},
     ),
     "latency": Kind(
         "notebook 04_latency",

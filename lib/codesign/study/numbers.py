@@ -13,8 +13,9 @@ from codesign.errors import InputError, MissingRecord
 from codesign.records import code_digest
 from codesign.study.claims import NOT_MEASURED as NOT_MEASURED
 from codesign.study.claims import Verdict, amdahl_bound, attention_share, evaluate
-from codesign.study.evidence import DENSE, Evidence, Source, median_ms
+from codesign.study.evidence import DENSE, Evidence, Source, key_of, median_ms
 from codesign.study.profiles import by_kind, outside_linears
+from codesign.study.searched import searched_numbers
 from codesign.study.swept import swept_numbers
 from codesign.study.ways import distortions, newest
 from codesign.study.ways import ratios as way_ratios
@@ -42,7 +43,7 @@ def numbers(results: Source, **point: object) -> dict[str, str]:
         swept_numbers,
         profiles,
     )
-    parts += (protocols, claim_numbers)
+    parts += (protocols, searched_numbers, claim_numbers)
     return {key: text for part in parts for key, text in part(evidence)}
 
 
@@ -147,7 +148,8 @@ def tasks(evidence: Evidence) -> Iterator[Item]:
 
 def tunings(evidence: Evidence) -> Iterator[Item]:
     """Yield what tuning cost."""
-    for parts, record in evidence.newest("tuning").items():
+    continued = [record for record in evidence.records("tuning") if not record.get("from_nothing")]
+    for parts, record in {key_of(record): record for record in continued}.items():
         key = ".".join(("tuning", *parts))
         yield f"{key}.tasks", str(record["tasks"])
         yield f"{key}.trials", f"{record['trials']:,}"

@@ -18,6 +18,9 @@ from codesign.study.chain import REPLAYING, Study, duration, say, track
 from codesign.study.compiled import database, lower, write_tasks
 from codesign.study.points import Case
 
+#: Of the records of runs that went on from what their database had.
+CONTINUED = {"from_nothing": False}
+
 Lower = Callable[[Study, Case], Lowered]
 
 
@@ -45,7 +48,34 @@ def ensure_tuned(study: Study, cases: Sequence[Case], trials_per_task: int, *, l
     if study.local:
         for run in [run for run in runs if not _finished(study, run)]:
             _tune(study, run, trials_per_task, lower)
-    return [study.newest("tuning", run[0].fields()) for run in runs]
+    return [study.newest("tuning", run[0].fields() | CONTINUED) for run in runs]
+
+
+def ensure_tuned_from_nothing(study: Study, case: Case, trials_per_task: int) -> Record:
+    """Tune all tasks of one encoder into an empty database, which is thrown away; return the `tuning` record.
+
+    What tuning costs somebody who has no records yet.
+
+    Raises
+    ------
+    MissingRecord
+        If the checkpoint or, reading committed results, the record is missing.
+    """
+    fields = case.fields() | {"from_nothing": True}
+    if study.local and not study.found("tuning", fields):
+        spec = target_spec(case.point.threads, case.isa)
+        tasks = compiler.extract_tasks([lower(study, case)])
+        say(f"tuning {len(tasks)} tasks from nothing, up to {trials_per_task} trials each")
+        with tempfile.TemporaryDirectory(prefix="codesign-nothing-") as scratch, capture_output(stderr=False):
+            report = compiler.tune(
+                tasks,
+                database=Path(scratch) / spec.key,
+                spec=spec,
+                trials_per_task=trials_per_task,
+                progress=_say_progress,
+            )
+        study.append("tuning", fields, {"target": spec.key}, report.fields())
+    return study.newest("tuning", fields)
 
 
 def _runs(cases: Sequence[Case]) -> list[list[Case]]:
@@ -59,7 +89,7 @@ def _runs(cases: Sequence[Case]) -> list[list[Case]]:
 def _finished(study: Study, run: Sequence[Case]) -> bool:
     """Whether the run was finished with all of these cases: a new shape beside known ones has tasks of its own."""
     tuned = (any(task["trials"] for task in study.found("task", case.fields())) for case in run)
-    return bool(study.found("tuning", run[0].fields())) and all(tuned)
+    return bool(study.found("tuning", run[0].fields() | CONTINUED)) and all(tuned)
 
 
 def _tune(study: Study, run: Sequence[Case], trials_per_task: int, lower: Lower) -> None:

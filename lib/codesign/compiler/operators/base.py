@@ -50,6 +50,8 @@ class Operator:
     """Base of all operators: a frozen dataclass of sizes, so that equal operators are one tuning task."""
 
     kind: ClassVar[str]
+    #: Whether our schedule families compute it; TVM's own rules schedule the others.
+    by_families: ClassVar[bool] = True
 
     def arguments(self) -> list[Argument]:
         """Arguments in calling order, the output last."""
@@ -123,3 +125,9 @@ def operator_of(function: tirx.PrimFunc) -> Operator | None:
         return None
     fields = json.loads(str(function.attrs[ATTRIBUTE]))
     return _KINDS[fields.pop("kind")](**fields)
+
+
+def family_operator_of(function: tirx.PrimFunc) -> Operator | None:
+    """The operator that a function implements, if schedule families compute it."""
+    operator = operator_of(function)
+    return operator if operator is not None and operator.by_families else None

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from codesign.compiler.schedules import attention_tile, column_tile, layout_tile, token_tile
-from codesign.compiler.schedules.base import Decisions, Family, Space, applicable, families_for, refusals, register
+from codesign.compiler.schedules.base import (
+    Decisions,
+    Family,
+    Space,
+    applicable,
+    families_for,
+    find_family,
+    refusals,
+    register,
+)
 
 register(token_tile.TokenTile(), attention_tile.AttentionTile(), column_tile.ColumnTile(), layout_tile.LayoutTile())
 
-__all__ = ["Decisions", "Family", "Space", "applicable", "families_for", "refusals"]
+__all__ = ["Decisions", "Family", "Space", "applicable", "families_for", "find_family", "refusals"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from codesign.compiler.operators import Operator
+from codesign.compiler.schedules import features
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import tirx
 
@@ -47,6 +48,17 @@ class Family:
         """Emit the scheduled function: same signature, same result as ``operator.unscheduled()``."""
         raise NotImplementedError
 
+    def features(self, operator: Operator, spec: TargetSpec, decisions: Decisions) -> features.Features:
+        """What the cost model sees of a point: the family, the operator's sizes, the decisions and their products.
+
+        Decisions called ``rows`` and ``vectors`` are a register tile in every family. A family that knows more about
+        its decisions adds to this.
+        """
+        found = {f"family.{self.name}": 1.0, **features.of_operator(operator), **features.of_decisions(decisions)}
+        if {"rows", "vectors"} <= decisions.keys():
+            found |= features.of_register_tile(operator, spec, decisions["rows"], decisions["vectors"])
+        return found
+
     def points(self, operator: Operator, spec: TargetSpec) -> list[Decisions]:
         """All valid points of the space; the first is the untuned default."""
         space = self.space(operator, spec)
@@ -59,6 +71,11 @@ _FAMILIES: dict[str, Family] = {}
 def register(*families: Family) -> None:
     """Make families known by name; the order is the index that a tuning record stores."""
     _FAMILIES.update({family.name: family for family in families})
+
+
+def find_family(name: str) -> Family:
+    """The family of that name."""
+    return _FAMILIES[name]
 
 
 def families_for(operator: Operator) -> list[Family]:

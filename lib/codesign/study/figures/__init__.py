@@ -15,6 +15,7 @@ from codesign.study.figures.operator_profile import operator_profile
 from codesign.study.figures.pareto import pareto
 from codesign.study.figures.protocol import protocol
 from codesign.study.figures.retained_norm import retained_norm
+from codesign.study.figures.search_curves import search_curves
 from codesign.study.figures.task_map import task_map
 from codesign.study.figures.tuning_curves import tuning_curves
 from codesign.study.figures.ways import ways
@@ -31,6 +32,7 @@ __all__ = [
     "pareto",
     "protocol",
     "retained_norm",
+    "search_curves",
     "show",
     "task_map",
     "tuning_curves",

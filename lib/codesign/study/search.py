@@ -1,0 +1,190 @@
+"""How good the tuner's search is, and what TVM's own rules make of the same sparsity.
+
+For each size of a model's pruned linears: every point of our design space measured, searches replayed on that table,
+one real search by the task scheduler, and one by TVM's stock rules on the row-balanced form of the same layer.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from codesign import compiler
+from codesign.blocks import BlockShape
+from codesign.compiler import TargetSpec, target_spec
+from codesign.compiler.exhaustive import MeasuredPoint, measure_space
+from codesign.compiler.operators import Linear, RowBalanced
+from codesign.compiler.tasks import best_decisions, task_of
+from codesign.encoder import load_encoder, prunable_linears
+from codesign.prune.allocation import kept_blocks
+from codesign.records import Record
+from codesign.study.chain import Study, track
+from codesign.study.points import Point
+from codesign.study.replay import Table, best_so_far, guided_search, random_search
+
+#: How a record's trials were chosen. The first is the yardstick; the next three are replayed on it; the last two ran.
+STRATEGIES = ("exhaustive", "random", "model", "taught", "scheduler", "stock rules")
+REPLAYED = STRATEGIES[1:4]
+
+
+def ensure_searched(study: Study, point: Point, *, trials: int, seeds: int, passes: int, stock: int) -> list[Record]:
+    """Measure and search the space of every linear of a point that was not done yet; return the `search` records.
+
+    Parameters
+    ----------
+    point
+        A pruned point: its block, its sparsity and its load make the kernels; weights do not matter.
+    trials
+        Of a search.
+    seeds
+        Searches replayed with each strategy.
+    passes
+        Times that each point of a space is timed.
+    stock
+        Trials of TVM's stock rules.
+
+    Raises
+    ------
+    InputError
+        If the block does not divide a linear: TVM's rules need static loops without edges.
+    MissingRecord
+        Reading committed results, if there is none.
+    """
+    settings = {"trials": trials, "seeds": seeds, "passes": passes, "stock_trials": stock}
+    fields = point.fields() | {"settings": settings}
+    if study.local and not study.found("search", fields | {"strategy": STRATEGIES[-1]}):
+        _Search(study, fields, target_spec(point.threads)).run(pairs(point, target_spec(point.threads)))
+    study.newest("search", fields | {"strategy": STRATEGIES[-1]})
+    found = study.found("search", fields)
+    return list({tuple(record[name] for name in _KEY): record for record in found}.values())
+
+
+#: What tells the records of one study apart.
+_KEY = ("n", "k", "strategy", "search_seed")
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What is left to do of one study."""
+
+    study: Study
+    fields: dict[str, Any]
+    spec: TargetSpec
+
+    def run(self, layers: Sequence[tuple[Linear, RowBalanced]]) -> None:
+        """Do what no record says was done; the stock rules come last, and all of them together."""
+        settings, spec = self.fields["settings"], self.spec
+        todo = [linear for linear, _ in layers if not self._found(linear)]
+        for linear in track(todo, "measuring every point of"):
+            self._append([_yardstick(linear, measure_space(linear, spec, settings["passes"]))])
+        spaces = {linear: [_point(each) for each in self._found(linear)[-1]["points"]] for linear, _ in layers}
+        last = layers[-1][0]
+        if not self._found(last, REPLAYED[-1]):
+            self._append(replays(spaces, spec, settings["trials"], settings["seeds"]))
+        if not self._found(last, "scheduler"):
+            self._append(scheduled(spaces, spec, settings["trials"]))
+        self._append(by_stock_rules([balanced for _, balanced in layers], spec, settings["stock_trials"]))
+
+    def _found(self, linear: Linear, strategy: str = "exhaustive") -> list[Record]:
+        which = {"n": linear.outputs, "k": linear.inputs, "strategy": strategy}
+        return self.study.found("search", self.fields | which)
+
+    def _append(self, rows: Iterable[dict[str, Any]]) -> None:
+        for row in list(rows):  # all are computed before one is written
+            self.study.append("search", self.fields, {"target": self.spec.key}, row)
+
+
+def pairs(point: Point, spec: TargetSpec) -> list[tuple[Linear, RowBalanced]]:
+    """Return each distinct linear of a pruned model, as our families and as TVM's rules compute it.
+
+    Both keep equally many blocks in every block-row, so that they do the same arithmetic.
+    """
+    shape = point.shape or BlockShape(1, 1)
+    linears = prunable_linears(load_encoder(point.model, seed=point.seed), point.scope).values()
+    tokens = point.batch * -(-point.seq // spec.lanes) * spec.lanes
+    found = []
+    for outputs, inputs in dict.fromkeys((linear.out_features, linear.in_features) for linear in linears):
+        sizes = outputs, inputs, tokens, shape.rows, shape.cols
+        balanced = RowBalanced(*sizes, kept_blocks(inputs // shape.cols, point.sparsity))
+        nnz = balanced.per_row * balanced.block_rows
+        found.append((Linear(*sizes, nnz, spec.threads, "bias"), balanced))
+    return found
+
+
+def _about(operator: Linear | RowBalanced, strategy: str, seconds: Sequence[float], **more: Any) -> dict[str, Any]:
+    """Fields of a record: ``best_ns`` is the best time so far after each trial."""
+    sizes = {"m": operator.tokens, "n": operator.outputs, "k": operator.inputs, "flop": operator.flops}
+    best = [time * 1e9 for time in best_so_far(seconds)]
+    common = {"strategy": strategy, "search_seed": 0, "space": None, "rank": None, "failed": 0, "best_ns": best}
+    return {**sizes, **common, **more}
+
+
+def _yardstick(linear: Linear, points: Sequence[MeasuredPoint]) -> dict[str, Any]:
+    measured = [
+        {"family": point.family, "decisions": point.decisions, "ns": [time * 1e9 for time in point.seconds]}
+        for point in points
+    ]
+    seconds = [point.median for point in points]
+    return _about(linear, "exhaustive", seconds, space=len(points), rank=1, points=measured)
+
+
+def _point(fields: dict[str, Any]) -> MeasuredPoint:
+    return MeasuredPoint(fields["family"], fields["decisions"], tuple(ns * 1e-9 for ns in fields["ns"]))
+
+
+def replays(
+    spaces: dict[Linear, list[MeasuredPoint]], spec: TargetSpec, trials: int, seeds: int
+) -> Iterator[dict[str, Any]]:
+    """Yield a record's fields for every task, strategy and seed; ``taught`` has seen the whole of all other tasks."""
+    tables = {
+        linear: Table(linear.attributes(), [p.features(linear, spec) for p in points], [p.median for p in points])
+        for linear, points in spaces.items()
+    }
+    for (linear, table), strategy, seed in product(tables.items(), REPLAYED, range(seeds)):
+        others = [other for other in tables.values() if other is not table]
+        match strategy:
+            case "random":
+                order = random_search(table, trials, seed)
+            case "model":
+                order = guided_search(table, trials, seed)
+            case _:
+                order = guided_search(table, trials, seed, others)
+        seconds = [table.seconds[at] for at in order]
+        found = {"space": len(table.seconds), "rank": table.rank(min(seconds)), "search_seed": seed}
+        yield _about(linear, strategy, seconds, **found)
+
+
+def scheduled(spaces: dict[Linear, list[MeasuredPoint]], spec: TargetSpec, trials: int) -> Iterator[dict[str, Any]]:
+    """Tune all tasks together from nothing, as for an encoder; the rank is that of the decisions in the table."""
+    tasks = {linear: task_of(linear) for linear in spaces}
+    with tempfile.TemporaryDirectory(prefix="codesign-search-") as scratch:
+        folder = Path(scratch) / spec.key
+        report = compiler.tune(list(tasks.values()), database=folder, spec=spec, trials_per_task=trials)
+        opened = compiler.open_database(folder, spec)
+        for linear, task in tasks.items():
+            points = spaces[linear]
+            chosen = best_decisions(opened, task, spec)
+            (pick,) = [point.median for point in points if {"family": point.family, **point.decisions} == chosen]
+            rank = 1 + sum(point.median < pick for point in points)
+            seconds, failed = _trials(report.measured[task.digest])
+            yield _about(linear, "scheduler", seconds, failed=failed, space=len(points), rank=rank)
+
+
+def by_stock_rules(balanced: Sequence[RowBalanced], spec: TargetSpec, trials: int) -> Iterator[dict[str, Any]]:
+    """Tune row-balanced layers by TVM's own design space and evolutionary search."""
+    for operator in track(balanced, "stock rules for"):
+        task = task_of(operator)
+        with tempfile.TemporaryDirectory(prefix="codesign-search-") as scratch:
+            report = compiler.tune([task], database=Path(scratch) / spec.key, spec=spec, trials_per_task=trials)
+        seconds, failed = _trials(report.measured[task.digest])
+        yield _about(operator, "stock rules", seconds, failed=failed)
+
+
+def _trials(measured: Sequence[float | None]) -> tuple[list[float], int]:
+    """Seconds of the trials that worked, in order, and the number of those that did not."""
+    seconds = [time for time in measured if time is not None]
+    return seconds, len(measured) - len(seconds)
