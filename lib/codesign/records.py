@@ -195,8 +195,8 @@ def _git(*arguments: str) -> str:
 PRESENTATION = (
     *("cli.py", "doctor.py", "pipeline.py"),
     *(f"study/{name}" for name in ("accuracy", "bench", "claims", "crossover", "evidence", "example", "figures")),
-    *(f"study/{name}" for name in ("ledger", "lint", "numbers", "packaged", "parameters", "profiles", "swept")),
-    *(f"study/{name}" for name in ("tables", "timings", "ways", "words")),
+    *(f"study/{name}" for name in ("kernel_", "ledger", "lint", "numbers", "packaged", "parameters", "profiles")),
+    *(f"study/{name}" for name in ("roofline", "swept", "tables", "timings", "ways", "words")),
 )
 
 
