@@ -17,7 +17,8 @@
 # itself, in every block shape and with every schedule that our families offer. **How much of what the processor can
 # multiply and add does the best schedule of each shape reach, and what holds it back?**
 #
-# The limit is measured, too: multiply-adds in registers, on the same cores, with the same instruction set. Hot means
+# The limit is measured, too: multiply-adds in registers, on the same cores, with the same instruction set, right before
+# each kernel, because the clock of a processor changes. Hot means
 # that a kernel finds its weights in a cache, because the call before used them. Cold means that calls go through many
 # copies of the weights, as an encoder goes through its layers.
 
@@ -46,7 +47,7 @@ from codesign.study.tables import table
 study = open_study(results, profile)
 records = ensure_kernels(study, problems(model, linears, seed, blocks, sparsity, [batch * seq], threads))
 ceilings, machine = limits_of(study, records)
-rows = share_rows(records, ceilings)
+rows = share_rows(records)
 
 # %% [markdown]
 # ## Share of the ceiling

@@ -37,7 +37,7 @@ from codesign.study.chain import open_study
 from codesign.study.figures import family_map, kernel_shares, transfer
 from codesign.study.kernel_views import best_shapes, family_rows, matrix_of, share_rows, taken_away_rows
 from codesign.study.kernel_views import transfer as losses
-from codesign.study.kernels import ensure_kernels, limits_of
+from codesign.study.kernels import ensure_kernels
 from codesign.study.problems import problems
 from codesign.study.tables import table
 
@@ -47,13 +47,12 @@ centre = ensure_kernels(study, problems(model, linears, seed, blocks, sparsity, 
 tokens = [batch * length for length in seqs]
 loads = ensure_kernels(study, problems(model, linears, seed, load_blocks, sparsity, tokens, threads))
 targets = ensure_kernels(study, problems(model, linears, seed, blocks, sparsity, [batch * seq], threads, isas))
-ceilings, machine = limits_of(study, centre)
 
 # %% [markdown]
 # ## The best of each family
 
 # %%
-family_map(family_rows([*centre, *loads], ceilings, "hot"))
+family_map(family_rows([*centre, *loads], "hot"))
 
 # %% [markdown]
 # ## A compiler without one of its families
@@ -89,11 +88,11 @@ transfer(losses(centre, matrix, "hot"), f"{matrix.size}, {matrix.tokens} tokens,
 # are of the ceiling of the same instruction set.
 
 # %%
-kernel_shares(share_rows(targets, ceilings))
+kernel_shares(share_rows(targets))
 
 # %% tags=["hide-input"]
 table(
-    best_shapes(share_rows(targets, ceilings)),
+    best_shapes(share_rows(targets)),
     {
         "compiled for": "{matrix.isa}",
         "fastest shape, hot": "{block}",

@@ -21,6 +21,8 @@ from typing import Any, Self
 import numpy as np
 
 from codesign import machine
+from codesign.compiler.ceiling_kernels import INSTRUCTIONS, Peak
+from codesign.compiler.ceilings import compiled
 from codesign.compiler.expand import annotate
 from codesign.compiler.operators import Linear
 from codesign.compiler.schedules import Decisions, families_for
@@ -32,6 +34,8 @@ from codesign.compiler.tvm_compat import PopenPoolExecutor, Schedule, tvm
 #: a kernel waits for there. Where a last-level cache holds more than that, cold weights come from it, not from memory.
 COLD_BYTES = 64 << 20
 _BUILD_TIMEOUT_S, _RUN_TIMEOUT_S = 60.0, 60.0
+#: Samples of the peak, the best of which counts, and passes in each: about a millisecond.
+_PEAK_SAMPLES, _PEAK_PASSES = 6, 200_000
 #: Which arguments of a `Linear` are its weights: data and indices.
 _WEIGHTS = slice(1, 3)
 
@@ -109,6 +113,10 @@ class Bench:
             Least duration of one sample.
         """
         return _result(self._runner.submit(time_library, library, self.seed, samples, seconds))
+
+    def peak(self) -> float | str:
+        """Multiply-adds in registers at this moment, in GFLOP/s: the clock that a kernel's share must be taken of."""
+        return _result(self._runner.submit(peak_rate, self.spec))
 
 
 def _result(task: Any) -> Any:
@@ -196,6 +204,28 @@ def time_library(library: Path, seed: int, samples: int, seconds: float) -> Timi
         cold.append(_sample(function, sets, out, seconds))
     size = sum(array.nbytes for array in case.inputs[_WEIGHTS])
     return Timing(hot, cold, error, size * len(sets), case.balance)
+
+
+@lru_cache(maxsize=1)
+def _peak(spec: TargetSpec) -> tuple[Peak, Any, list[Any]]:
+    instruction = next(i for i in INSTRUCTIONS if (i.dtype, i.lanes) == ("float32", spec.lanes))
+    kernel = Peak(instruction, spec.registers - 4, spec.threads)
+    tensors = [tvm.runtime.tensor(array) for array in kernel.example_inputs(np.random.default_rng(0))[1:]]
+    output = kernel.arguments()[-1]
+    return kernel, compiled(kernel, spec)["main"], [*tensors, tvm.runtime.empty(output.shape, output.dtype)]
+
+
+def peak_rate(spec: TargetSpec) -> float:
+    """Time multiply-adds in registers in the calling process: the best of a few samples, in GFLOP/s."""
+    kernel, call, tensors = _peak(spec)
+    passes = _PEAK_PASSES
+    count = tvm.runtime.tensor(kernel.loops(passes))
+    best = 0.0
+    for _ in range(_PEAK_SAMPLES):
+        start = time.perf_counter()
+        call(count, *tensors)
+        best = max(best, kernel.work(passes) / (time.perf_counter() - start) / 1e9)
+    return round(best, 2)
 
 
 def _sample(function: Any, sets: Sequence[list[Any]], out: Any, seconds: float) -> float:

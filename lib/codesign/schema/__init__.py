@@ -71,6 +71,9 @@ def _check_kernel(record: Mapping[str, Any]) -> None:
         raise RecordError("kernel record: field 'max_abs_err': a timing without a correctness value is refused")
     if record["status"] == "ok" and not (record["hot_ns"] and record["cold_ns"]):
         raise RecordError("kernel record: field 'hot_ns': status 'ok' without hot and cold samples")
+    rounds = len(record["hot_ns"]) if record["stage"] == "timed" else 0
+    if len(record["peak_gflops"]) != rounds:
+        raise RecordError("kernel record: field 'peak_gflops': needs a rate for each round of a timed kernel")
 
 
 def _check_rounds(record: Mapping[str, Any]) -> None:

@@ -239,6 +239,7 @@ KINDS: dict[str, Kind] = {
             "reason": or_null(TEXT),
             "hot_ns": list_of(AMOUNT),
             "cold_ns": list_of(AMOUNT),
+            "peak_gflops": list_of(AMOUNT),  # timed: multiply-adds in registers, right before each sample
             "rotated_bytes": COUNT,
             "balance": SHARE,
             "max_abs_err": or_null(AMOUNT),

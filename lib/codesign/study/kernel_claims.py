@@ -1,4 +1,4 @@
-"""What claims about single kernels rest on: effects over `kernel` and `ceiling` records of BERT-base's linears.
+"""What claims about single kernels rest on: effects over the `kernel` records of BERT-base's linears.
 
 An effect about several block shapes is that of the shape where it is least; its interval is that of the least, too.
 """
@@ -13,7 +13,7 @@ from codesign.blocks import DENSE
 from codesign.measure.ratios import Interval
 from codesign.schema import Record
 from codesign.study.evidence import Evidence, missing
-from codesign.study.kernel_views import Matrix, by_block, ceiling, gflops, in_turns, interval, rate_draws, winner
+from codesign.study.kernel_views import Matrix, by_block, in_turns, interval, share, share_draws, winner
 
 Effect = Callable[[Evidence], Interval]
 
@@ -45,29 +45,17 @@ def reached(sizes: Sequence[tuple[int, int]], blocks: Sequence[str]) -> Effect:
     """Effect: share of the FMA ceiling that the best hot kernel reaches, for the size and shape where it is least."""
 
     def effect(evidence: Evidence) -> Interval:
-        ceilings = evidence.results.read("ceiling")
-        return _least(
-            _share(evidence, found, block, size, ceilings)
-            for size in sizes
-            for found in [timed(evidence, size)]
-            for block in blocks
-        )
+        found = [(timed(evidence, size), size) for size in sizes]
+        best = [_best(records, block, size) for records, size in found for block in blocks]
+        return _least(interval(share(record, "hot"), share_draws(record, "hot")) for record in best)
 
     return effect
 
 
-def _share(
-    evidence: Evidence, found: dict[str, list[Record]], block: str, size: tuple[int, int], ceilings: list[Record]
-) -> Interval:
-    best = _best(found, block, size)
-    peak = ceiling(ceilings, best)
-    return interval(gflops(best, "hot") / peak, rate_draws(best, "hot") / peak)
-
-
 def lead(block: str, family: str) -> Effect:
-    """Effect: rate of the best hot ``block`` kernel over that of the closest other shape, with one family only.
+    """Effect: share of the best hot ``block`` kernel over that of the closest other shape, with one family only.
 
-    Shapes that the family does not take have no rate; dense is no shape.
+    Shapes that the family does not take have none; dense is no shape.
     """
 
     def effect(evidence: Evidence) -> Interval:
@@ -85,7 +73,7 @@ def lead(block: str, family: str) -> Effect:
 
 
 def against(block: str, other: str) -> Effect:
-    """Effect: rate of the best hot ``block`` kernel over that of ``other``, with all families."""
+    """Effect: share of the best hot ``block`` kernel over that of ``other``, with all families."""
 
     def effect(evidence: Evidence) -> Interval:
         found = timed(evidence, ATTENTION)
@@ -95,8 +83,8 @@ def against(block: str, other: str) -> Effect:
 
 
 def over(a: Record, b: Record) -> Interval:
-    """Return the ratio of two rates, a / b, with its interval; both are of one session, so they share its rounds."""
-    return interval(gflops(a, "hot") / gflops(b, "hot"), rate_draws(a, "hot") / rate_draws(b, "hot"))
+    """Return the ratio of two shares, a / b, with its interval; both are of one session, so they share its rounds."""
+    return interval(share(a, "hot") / share(b, "hot"), share_draws(a, "hot") / share_draws(b, "hot"))
 
 
 def _best(found: dict[str, list[Record]], block: str, size: tuple[int, int], family: str = "any") -> Record:

@@ -6,15 +6,14 @@ The rule against the winner's curse lives here: even rounds choose, odd rounds t
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from codesign.blocks import DENSE
-from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
-from codesign.schema import KINDS, Record
+from codesign.schema import Record
 from codesign.study.screening import STATES, State, point_key
 from codesign.study.words import shape_order
 
@@ -42,25 +41,43 @@ def matrix_of(record: Mapping[str, Any]) -> Matrix:
     return Matrix(*(record[name] for name in Matrix._fields))
 
 
-def choosing_ns(record: Record, state: State) -> float:
-    """Median of the samples that may choose: those of even rounds."""
-    return statistics.median(record[f"{state}_ns"][::2])
+def shares(record: Record, state: State) -> np.ndarray:
+    """Share of the peak that a timed kernel reached in each round, float64[rounds]: a drift of the clock cancels."""
+    rates = record["flops"] / np.asarray(record[f"{state}_ns"])
+    return rates / np.asarray(record["peak_gflops"])
 
 
-def telling(record: Record, state: State) -> list[float]:
-    """Return the samples that say how fast a chosen kernel is: those of odd rounds, in nanoseconds."""
-    samples: list[float] = record[f"{state}_ns"]
-    return samples[1::2] or samples
+def choosing(record: Record, state: State) -> float:
+    """Median share of the rounds that may choose: the even ones."""
+    return float(np.median(shares(record, state)[::2]))
 
 
-def ns(record: Record, state: State) -> float:
-    """Median of `telling`."""
-    return statistics.median(telling(record, state))
+def telling(record: Record, state: State) -> np.ndarray:
+    """Return the shares that say how fast a chosen kernel is: those of odd rounds."""
+    return shares(record, state)[1::2]
+
+
+def share(record: Record, state: State) -> float:
+    """Share of the peak, the median of `telling`. Zeros that are skipped do not count as work."""
+    return float(np.median(telling(record, state)))
 
 
 def gflops(record: Record, state: State) -> float:
-    """Useful floating-point operations a second, in billions: zeros that are skipped do not count."""
-    return record["flops"] / ns(record, state)
+    """Useful floating-point operations a second, in billions, of the same rounds."""
+    return float(record["flops"] / np.median(record[f"{state}_ns"][1::2]))
+
+
+def share_draws(record: Record, state: State) -> np.ndarray:
+    """Bootstrap draws of `share`, float64[2000]; records of one session see the same drawn rounds."""
+    told = telling(record, state)
+    drawn = np.random.default_rng(0).integers(len(told), size=(_RESAMPLES, len(told)))
+    return np.median(told[drawn], axis=1)
+
+
+def interval(value: float, draws: np.ndarray) -> Interval:
+    """95% interval of bootstrap draws around a value."""
+    low, high = np.quantile(draws, (0.025, 0.975))
+    return Interval(value, float(low), float(high))
 
 
 def in_turns(records: Iterable[Record]) -> dict[Matrix, list[Record]]:
@@ -88,7 +105,7 @@ def by_block(records: Iterable[Record]) -> dict[str, list[Record]]:
 
 def winner(records: Iterable[Record], state: State) -> Record:
     """Return the record that the even rounds choose."""
-    return min(records, key=lambda record: choosing_ns(record, state))
+    return max(records, key=lambda record: choosing(record, state))
 
 
 def winners(timed: Iterable[Record], state: State) -> dict[str, Record]:
@@ -120,7 +137,7 @@ def taken_away(timed: Iterable[Record], state: State) -> list[dict[str, Any]]:
         best = winner(families.values(), state)
         for family in families:
             rest = [record for name, record in families.items() if name != family]
-            slower = ns(winner(rest, state), state) / ns(best, state) if rest else None
+            slower = share(best, state) / share(winner(rest, state), state) if rest else None
             rows.append({"block": block, "family": family, "slower": slower})
     return rows
 
@@ -161,63 +178,17 @@ def transfer(records: Iterable[Record], matrix: Matrix, state: State) -> dict[tu
     }
 
 
-def ceiling(ceilings: Iterable[Record], record: Record) -> float:
-    """Return the multiply-add rate in GFLOP/s that the machine of a kernel record reached with its ISA and threads.
-
-    Raises
-    ------
-    MissingRecord
-        If it was not measured.
-    """
-    isa = "avx512f" if record["lanes"] == 16 else "avx2"
-    return rate(ceilings, record, "registers", isa=isa)
-
-
-def rate(ceilings: Iterable[Record], record: Record, level: str, **more: str) -> float:
-    """Return a measured rate of a level for float32 and the threads of a kernel record.
-
-    Raises
-    ------
-    MissingRecord
-        If it was not measured.
-    """
-    wanted = {"level": level, "dtype": "float32", **more}
-    wanted |= {name: record[name] for name in ("machine_id", "threads")}
-    rates = [c["rate"] for c in ceilings if all(c[name] == value for name, value in wanted.items()) and c["rate"]]
-    if not rates:
-        raise MissingRecord("ceiling", wanted, KINDS["ceiling"].producer)
-    return float(rates[-1])
-
-
-def share(record: Record, state: State, ceilings: Iterable[Record]) -> float:
-    """Share of the ceiling that a kernel reaches."""
-    return gflops(record, state) / ceiling(ceilings, record)
-
-
-def rate_draws(record: Record, state: State) -> np.ndarray:
-    """Bootstrap draws of `gflops`, float64[2000]; records of one session see the same drawn rounds."""
-    samples = np.asarray(telling(record, state))
-    drawn = np.random.default_rng(0).integers(len(samples), size=(_RESAMPLES, len(samples)))
-    return record["flops"] / np.median(samples[drawn], axis=1)
-
-
-def interval(value: float, draws: np.ndarray) -> Interval:
-    """95% interval of bootstrap draws around a value."""
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return Interval(value, float(low), float(high))
-
-
-def family_rows(records: Iterable[Record], ceilings: Sequence[Record], state: State) -> list[dict[str, Any]]:
+def family_rows(records: Iterable[Record], state: State) -> list[dict[str, Any]]:
     """Lay out the best kernel of each family: a row a matrix, block shape and family, with its share."""
     return [
-        {"matrix": matrix, "block": block, "family": family, "share": share(record, state, ceilings)}
+        {"matrix": matrix, "block": block, "family": family, "share": share(record, state)}
         for matrix, timed in in_turns(records).items()
         for block, families in family_winners(timed, state).items()
         for family, record in families.items()
     ]
 
 
-def share_rows(records: Sequence[Record], ceilings: Sequence[Record]) -> list[dict[str, Any]]:
+def share_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     """Lay out the best kernels as rows: a row a matrix and block shape, with the shares hot and cold."""
     rows = []
     for matrix, timed in in_turns(records).items():
@@ -230,8 +201,8 @@ def share_rows(records: Sequence[Record], ceilings: Sequence[Record]) -> list[di
                     "family": record["family"],
                     "decisions": ", ".join(f"{name} {value}" for name, value in record["decisions"].items()),
                     "gflops": gflops(record, "hot"),
-                    "hot": share(record, "hot", ceilings),
-                    "cold": share(cold[block], "cold", ceilings),
+                    "hot": share(record, "hot"),
+                    "cold": share(cold[block], "cold"),
                     "rotated_mib": record["rotated_bytes"] / 2**20,
                 }
             )

@@ -5,7 +5,8 @@ The space of a problem is small, so it is searched whole. Its fastest point, as 
 
 1. every point is *screened*: a few short samples, hot and cold;
 2. the best few of each family are *timed* again, in rounds that go through all block shapes of the matrix, so that a
-   slow moment of the machine hits all of them; the even rounds choose the winner,
+   slow moment of the machine hits all of them, each beside the peak of the processor at that moment; the even rounds
+   choose the winner,
 3. and only the odd rounds, which had no part in any choice, say how fast it is (`codesign.study.kernel_views`).
 """
 
@@ -191,17 +192,23 @@ def _time(study: Study, bench: Bench, group: Sequence[Problem], effort: Effort) 
         best = finalists(screened, effort.finalists)
         chosen += [(problem, Candidate(operator, each["family"], each["decisions"])) for each in best]
     libraries = bench.build([point for _, point in chosen])
-    found: list[list[Timing]] = [[] for _ in chosen]
+    found: list[list[tuple[Timing, float]]] = [[] for _ in chosen]
     for _ in range(effort.rounds):
-        for index, library in enumerate(libraries):
+        block = ""
+        for index, (problem, _point) in enumerate(chosen):
+            if problem.block != block:
+                block, peak = problem.block, bench.peak()
+            library = libraries[index]
             timing = bench.time(library, 1, effort.round_s) if isinstance(library, Path) else library
-            if isinstance(timing, Timing):
-                found[index].append(timing)
+            if isinstance(timing, str) or isinstance(peak, str):
+                libraries[index] = timing if isinstance(timing, str) else str(peak)
             else:
-                libraries[index] = timing
+                found[index].append((timing, peak))
     session = new_run_id()
-    for (problem, point), library, timings in zip(chosen, libraries, found, strict=True):
-        _append(study, problem, point, "timed", session, library if isinstance(library, str) else _joined(timings))
+    for (problem, point), library, rounds in zip(chosen, libraries, found, strict=True):
+        peaks = [] if isinstance(library, str) else [peak for _, peak in rounds]
+        timing = library if isinstance(library, str) else _joined([each for each, _ in rounds])
+        _append(study, problem, point, "timed", session, timing, peaks)
 
 
 def _joined(timings: Sequence[Timing]) -> Timing:
@@ -210,7 +217,15 @@ def _joined(timings: Sequence[Timing]) -> Timing:
     return Timing(hot, cold, max(t.max_abs_err for t in timings), first.rotated_bytes, first.balance)
 
 
-def _append(study: Study, problem: Problem, point: Candidate, stage: str, session: str, timing: Timing | str) -> None:
+def _append(
+    study: Study,
+    problem: Problem,
+    point: Candidate,
+    stage: str,
+    session: str,
+    timing: Timing | str,
+    peaks: Sequence[float] = (),
+) -> None:
     operator, spec = point.operator, problem.spec
     failed: dict[str, Any] = {"hot_ns": [], "cold_ns": [], "rotated_bytes": 0, "balance": 0.0, "max_abs_err": None}
     measured = failed if isinstance(timing, str) else asdict(timing)
@@ -218,4 +233,4 @@ def _append(study: Study, problem: Problem, point: Candidate, stage: str, sessio
     what = {name: getattr(operator, name) for name in ("rows", "cols", "nnz", "epilogue", "flops")}
     target = {"dtype": "float32", "target": spec.key, "lanes": spec.lanes}
     how = {"family": point.family, "decisions": point.decisions, "stage": stage, "session_id": session}
-    study.append("kernel", asdict(problem), what, target, how, outcome, measured)
+    study.append("kernel", asdict(problem), what, target, how, outcome, measured, {"peak_gflops": list(peaks)})

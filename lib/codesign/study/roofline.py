@@ -23,8 +23,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from codesign.schema import Record
-from codesign.study.kernel_views import by_block, ceiling, in_turns, matrix_of, rate, share, winners
+from codesign.errors import MissingRecord
+from codesign.schema import KINDS, Record
+from codesign.study.kernel_views import by_block, in_turns, matrix_of, share, winners
 from codesign.study.screening import STATES, State
 
 FMA_PORTS, LOAD_PORTS, FMA_LATENCY = 2, 2, 4
@@ -128,6 +129,34 @@ def row_tile(record: Mapping[str, Any]) -> Step:
 STEPS: dict[str, Callable[[Mapping[str, Any]], Step]] = {"token_tile": token_tile, "row_tile": row_tile}
 
 
+def ceiling(ceilings: Iterable[Record], record: Record) -> float:
+    """Return the multiply-add rate in GFLOP/s that the machine of a kernel record reached with its ISA and threads.
+
+    Raises
+    ------
+    MissingRecord
+        If it was not measured.
+    """
+    isa = "avx512f" if record["lanes"] == 16 else "avx2"
+    return rate(ceilings, record, "registers", isa=isa)
+
+
+def rate(ceilings: Iterable[Record], record: Record, level: str, **more: str) -> float:
+    """Return a measured rate of a level for float32 and the threads of a kernel record.
+
+    Raises
+    ------
+    MissingRecord
+        If it was not measured.
+    """
+    wanted = {"level": level, "dtype": "float32", **more}
+    wanted |= {name: record[name] for name in ("machine_id", "threads")}
+    rates = [c["rate"] for c in ceilings if all(c[name] == value for name, value in wanted.items()) and c["rate"]]
+    if not rates:
+        raise MissingRecord("ceiling", wanted, KINDS["ceiling"].producer)
+    return float(rates[-1])
+
+
 def rates(ceilings: Sequence[Record], machine: Record, record: Record) -> Rates:
     """Return what a core gets from each level, in bytes a cycle of the clock that the peak was reached with.
 
@@ -210,7 +239,7 @@ def prediction_rows(
                 expected = predicted(record, state, ceilings, machine)
                 if expected is None:
                     continue
-                measured = share(record, state, ceilings)
+                measured = share(record, state)
                 rows.append(
                     {
                         "matrix": matrix,
