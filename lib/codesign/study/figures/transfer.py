@@ -24,6 +24,8 @@ def transfer(losses: Mapping[tuple[str, str], float], title: str) -> Drawing:
     title
         Matrix and load.
     """
+    if not losses:
+        return Drawing([], "No schedules were compared.")
     blocks = sorted({block for pair in losses for block in pair}, key=shape_order)
     count = len(blocks)
     with panel(width=1.6 + 0.42 * count, height=1.2 + 0.36 * count) as (figure, axes):
@@ -43,8 +45,8 @@ def transfer(losses: Mapping[tuple[str, str], float], title: str) -> Drawing:
     worst = sorted(losses.items(), key=lambda item: -item[1])[:3]
     listed = "; ".join(f"that of {a} applied to {b} takes {factor:.2f}{TIMES}" for (a, b), factor in worst)
     return Drawing(
-        [figure] if count else [],
-        f"Best schedules lent between block shapes, {title}: {listed}." if worst else "No schedules were compared.",
+        [figure],
+        f"Best schedules lent between block shapes, {title}: {listed}.",
         "Time with the schedule that is best for the shape on the left, over the time with the column's own best one. "
         "The deeper the orange, the more is lost; an empty cell is a schedule that the shape cannot take.",
     )
