@@ -107,6 +107,8 @@ def test_an_unknown_family_gets_no_prediction() -> None:
     limits = ceilings(registers=256, L2=192)
     strange = kernel("4x1", family="not_a_family")
     assert predicted(strange, "hot", limits, machine()) is None
+    newer = kernel("4x1", decisions={"rows": 4, "vectors": 4, "something": 1})
+    assert predicted(newer, "hot", limits, machine()) is None
     assert prediction_rows([strange], limits, machine()) == []
     assert pick_rows([strange | {"stage": "screened"}], limits, machine(), "hot") == []
 

@@ -111,22 +111,10 @@ def token_tile(record: Mapping[str, Any]) -> Step:
     return Step(rows, vectors, width * _FLOAT, reuse, fresh, rows * _FLOAT / passes)
 
 
-def row_tile(record: Mapping[str, Any]) -> Step:
-    """A step of the family ``row_tile``: activations are broadcast against vectors of the rows of a block.
-
-    The tokens of a tile lie side by side, so a step reads whole lines of them.
-    """
-    tokens, vectors = record["decisions"]["tokens"], record["decisions"]["vectors"]
-    width = vectors * record["lanes"]
-    lines = -(-tokens * _FLOAT // _LINE) * _LINE
-    touched = record["nnz"] * record["cols"] / -(-record["outputs"] // record["rows"])
-    groups = max(record["rows"] / width, 1.0)
-    reuse = touched * record["tokens"] * _FLOAT
-    return Step(tokens, vectors, lines, reuse, 1 / groups, width * _FLOAT * tokens / record["tokens"])
-
-
-#: Family -> its step; a family that is not here gets no prediction.
-STEPS: dict[str, Callable[[Mapping[str, Any]], Step]] = {"token_tile": token_tile, "row_tile": row_tile}
+#: Family -> its decisions that the model knows, and its step; what is not here gets no prediction.
+STEPS: dict[str, tuple[set[str], Callable[[Mapping[str, Any]], Step]]] = {
+    "token_tile": ({"rows", "vectors", "tokens_outer", "prefetch"}, token_tile)
+}
 
 
 def ceiling(ceilings: Iterable[Record], record: Record) -> float:
@@ -211,10 +199,11 @@ def predict(step: Step, rates: Rates, balance: float, activations: float, weight
 
 
 def predicted(record: Record, state: State, ceilings: Sequence[Record], machine: Record) -> Prediction | None:
-    """Predict the share of the peak of a kernel record from its shape, tile and balance; None for an unknown family."""
-    if record["family"] not in STEPS:
+    """Predict the share of the peak of a kernel record from its shape, tile and balance; None where `STEPS` lacks its family."""
+    known, step_of = STEPS.get(record["family"], (set(), token_tile))
+    if record["decisions"].keys() != known:
         return None
-    step = STEPS[record["family"]](record)
+    step = step_of(record)
     one = record["nnz"] * record["rows"] * record["cols"] * _FLOAT
     weights = (record["rotated_bytes"] if state == "cold" else one) / record["threads"]
     activations = record["inputs"] * record["tokens"] * _FLOAT
