@@ -199,7 +199,7 @@ def predict(step: Step, rates: Rates, balance: float, activations: float, weight
 
 
 def predicted(record: Record, state: State, ceilings: Sequence[Record], machine: Record) -> Prediction | None:
-    """Predict the share of the peak of a kernel record from its shape, tile and balance; None where `STEPS` lacks its family."""
+    """Predict the share of the peak from a kernel record's shape, tile and balance; None where `STEPS` lacks it."""
     known, step_of = STEPS.get(record["family"], (set(), token_tile))
     if record["decisions"].keys() != known:
         return None
