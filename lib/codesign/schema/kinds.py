@@ -8,6 +8,7 @@ from typing import Any
 from codesign.schema.parts import (
     ALLOCATION,
     AMOUNT,
+    BLOCK,
     COMPANY,
     COUNT,
     FLAG,
@@ -233,6 +234,40 @@ KINDS: dict[str, Kind] = {
             "samples_ns": list_of(AMOUNT, minItems=1),
             "max_abs_err": AMOUNT,
         },
+    ),
+    "kernel": Kind(
+        "notebook 08_kernels",
+        {
+            "outputs": POSITIVE,
+            "inputs": POSITIVE,
+            "tokens": POSITIVE,
+            "block": BLOCK,
+            "sparsity": SHARE,
+            "threads": POSITIVE,
+            "seed": COUNT,
+            "rows": POSITIVE,
+            "cols": POSITIVE,
+            "nnz": COUNT,
+            "epilogue": TEXT,
+            "dtype": one_of("float32"),
+            "target": TEXT,
+            "lanes": POSITIVE,
+            "family": TEXT,
+            "decisions": OBJECT,
+            # screened: every point, briefly; timed: the best few, in turns with those of the other block shapes
+            "stage": one_of("screened", "timed"),
+            "session_id": TEXT,
+            "status": one_of("ok", "failed"),
+            "reason": or_null(TEXT),
+            "hot_ns": list_of(AMOUNT),
+            "cold_ns": list_of(AMOUNT),
+            "peak_gflops": list_of(AMOUNT),  # timed: multiply-adds in registers, right before each sample
+            "rotated_bytes": COUNT,
+            "balance": SHARE,
+            "max_abs_err": or_null(AMOUNT),
+            "flops": POSITIVE,
+        }
+        | ISA,
     ),
     "ceiling": Kind(
         "`codesign doctor --measure`",

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from codesign.blocks import BlockShape
-from codesign.encoder import SCOPES
+from codesign.encoder import LINEARS, SCOPES
 from codesign.engines import ENGINES
 from codesign.errors import InputError
 from codesign.measure import PROTOCOLS
@@ -87,6 +87,8 @@ RULES: Mapping[str, Rule] = {
     "seq": Rule(int, low=1, high=512),
     "threads": Rule(int, low=1, high=256),
     "isa": Rule(str, choices=ISAS),
+    "isas": Rule(str, choices=ISAS, many=True),
+    "linears": Rule(str, choices=LINEARS, many=True),
     "trials_per_task": Rule(int, low=1, high=100_000),
     "engines": Rule(str, choices=tuple(ENGINES), many=True),
     "peer_blocks": Rule(str, shape=True, many=True, empty=True),
@@ -119,6 +121,8 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "07_your_shape": (
         *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "trials_per_task",
     ),
+    "08_kernels": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD),
+    "09_families": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD, "load_blocks", "seqs", "isas"),
 }  # fmt: skip
 
 

@@ -1,0 +1,115 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How near the machine's limit does each block shape run?
+#
+# An encoder is many kernels, and what a block shape does to it is what it does to them. Here one linear layer runs by
+# itself, in every block shape and with every schedule that our families offer. **How much of what the processor can
+# multiply and add does the best schedule of each shape reach, and what holds it back?**
+#
+# The limit is measured, too: multiply-adds in registers, on the same cores, with the same instruction set, right before
+# each kernel, because the clock of a processor changes. Hot means
+# that a kernel finds its weights in a cache, because the call before used them. Cold means that calls go through many
+# copies of the weights, as an encoder goes through its layers.
+
+# %% tags=["parameters"]
+results = "reference"  # or "local": measure here what is missing
+profile = "report"  # smoke, verify, report, paper: whose local records count
+model = "bert-base"  # whose linears: bert-tiny, minilm, a directory, a hub id
+linears = ["attention", "ffn-up", "ffn-down"]  # which of them
+seed = 0  # of patterns and values
+blocks = ["1x1", "1x32", "4x1", "8x1", "16x1", "32x1", "64x1", "4x4", "16x16", "32x32"]  # rows x columns of W[out, in]
+sparsity = 0.8  # share of blocks removed, 0 to below 1
+batch = 1  # sequences
+seq = 128  # tokens a sequence, at most 512
+threads = 2  # at most the cores of this machine
+
+# %% tags=["hide-input"]
+from codesign.study.chain import open_study
+from codesign.study.figures import kernel_shares, predictions
+from codesign.study.kernel_views import share_rows
+from codesign.study.kernels import ensure_kernels, limits_of
+from codesign.study.problems import problems
+from codesign.study.roofline import pick_rows, prediction_rows
+from codesign.study.tables import table
+
+# %% tags=["remove-stdout"]
+study = open_study(results, profile)
+records = ensure_kernels(study, problems(model, linears, seed, blocks, sparsity, [batch * seq], threads))
+ceilings, machine = limits_of(study, records)
+rows = share_rows(records)
+
+# %% [markdown]
+# ## Share of the ceiling
+
+# %%
+kernel_shares(rows)
+
+# %% [markdown]
+# Every valid schedule was measured. The fastest of many is partly the luckiest of many, so the best few of each family
+# were measured again, in rounds that go through all shapes: the even rounds chose, and only the odd rounds are shown.
+
+# %% tags=["hide-input"]
+table(
+    rows,
+    {
+        "matrix": "{matrix.size}",
+        "block": "{block}",
+        "family": "{family}",
+        "decisions, hot": "{decisions}",
+        "GFLOP/s, hot": "{gflops:.0f}",
+        "hot": "{hot:.0%}",
+        "cold": "{cold:.0%}",
+        "MiB rotated": "{rotated_mib:.0f}",
+    },
+)
+
+# %% [markdown]
+# ## What arithmetic predicts
+#
+# The inner loop of a schedule multiplies a few broadcast values by a few vectors. From these two counts follows how
+# long it must take: so many multiply-adds and so many loads for two ports each, four cycles before a sum can go on, and
+# bytes from whichever cache holds them at the rate that was measured for it. Nothing in the prediction was fitted.
+
+# %%
+predictions(prediction_rows(records, ceilings, machine))
+
+# %% tags=["hide-input"]
+table(
+    prediction_rows(records, ceilings, machine),
+    {
+        "matrix": "{matrix.size}",
+        "block": "{block}",
+        "weights": "{state}",
+        "bound by": "{bound}",
+        "predicted": "{predicted:.0%}",
+        "measured": "{measured:.0%}",
+        "off": "{off:+.0%}",
+    },
+)
+
+# %% [markdown]
+# Could the model have chosen instead of the measurements? It ranks all schedules of a shape before any has run; where
+# it cannot tell some apart, the slowest of them counts as its choice.
+
+# %% tags=["hide-input"]
+table(
+    pick_rows(records, ceilings, machine, "cold"),
+    {
+        "matrix": "{matrix.size}",
+        "block": "{block}",
+        "schedules": "{points}",
+        "equally good to the model": "{tied}",
+        "its choice over the fastest": "{slower:.2f}",
+    },
+)

@@ -1,0 +1,168 @@
+"""What records of single kernels say: who wins, by which samples, and what that is worth."""
+
+from __future__ import annotations
+
+import pytest
+from tests.synthetic import Memory, kernel, kernels
+
+from codesign.errors import MissingRecord, RecordError
+from codesign.records import validate
+from codesign.study import figures
+from codesign.study.evidence import Evidence
+from codesign.study.kernel_claims import KERNEL_CLAIMS, against, lead, reached
+from codesign.study.kernel_views import (
+    best_shapes,
+    family_rows,
+    gflops,
+    in_turns,
+    matrix_of,
+    share,
+    share_rows,
+    taken_away,
+    taken_away_rows,
+    transfer,
+    winner,
+    winners,
+)
+from codesign.study.screening import finalists
+
+
+def test_a_record_needs_a_check_and_a_failure_a_reason() -> None:
+    validate(kernel("4x1"))
+    failed = kernel("4x1", status="failed", reason="crashed", hot_ns=[], cold_ns=[], max_abs_err=None)
+    validate(failed)
+    for broken in (
+        kernel("4x1", max_abs_err=None),
+        kernel("4x1", hot_ns=[]),
+        failed | {"reason": None},
+        kernel("4x1", reason="why"),
+        kernel("4x1") | {"block": "x4"},
+        kernel("4x1") | {"peak_gflops": []},
+    ):
+        with pytest.raises(RecordError, match="kernel record"):
+            validate(broken)
+
+
+def test_even_rounds_choose_and_odd_rounds_tell() -> None:
+    ns = kernel("4x1", hot=0.5)["hot_ns"][0]
+    lucky = kernel("4x1", hot_ns=[0.9 * ns, 1.25 * ns] * 4, decisions={"rows": 1})
+    steady = kernel("4x1", hot_ns=[ns] * 8, decisions={"rows": 2})
+    assert winner([steady, lucky], "hot") == lucky
+    assert share(lucky, "hot") == pytest.approx(0.4)
+    assert gflops(lucky, "hot") == pytest.approx(0.4 * 256)
+
+
+def test_a_share_is_of_the_peak_of_its_own_round() -> None:
+    record = kernel("4x1", hot=0.8)
+    slowed = [1.0, 1.0, 1.0, 1.5, 1.0, 1.5, 1.0, 1.5]
+    record["hot_ns"] = [ns * factor for ns, factor in zip(record["hot_ns"], slowed, strict=True)]
+    assert share(record, "hot") == pytest.approx(0.8 / 1.5)
+    record["peak_gflops"] = [peak / factor for peak, factor in zip(record["peak_gflops"], slowed, strict=True)]
+    assert share(record, "hot") == pytest.approx(0.8)
+
+
+def test_finalists_are_the_best_hot_and_the_best_cold_of_each_family() -> None:
+    points = [
+        kernel("4x1", family=family, decisions={"rows": rows}, hot=hot, cold=cold, stage="screened")
+        for family in ("a", "b")
+        for rows, hot, cold in ((1, 0.9, 0.1), (2, 0.5, 0.8), (3, 0.4, 0.2))
+    ]
+    failed = kernel("4x1", family="c", status="failed", reason="x", hot_ns=[], cold_ns=[], max_abs_err=None)
+    found = finalists([*points, failed], 1)
+    assert [(each["family"], each["decisions"]["rows"]) for each in found] == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+    assert len(finalists(points, 9)) == 6
+
+
+def test_only_what_was_timed_in_turns_is_compared() -> None:
+    together = [kernel(block, session_id="all") for block in ("4x1", "32x1")]
+    later = kernel("4x1", hot=0.99, session_id="one")
+    (found,) = in_turns([*together, later]).values()
+    assert found == together
+    again = [kernel(block, session_id="again") for block in ("4x1", "32x1")]
+    (found,) = in_turns([*together, *again]).values()
+    assert found == again
+
+
+def test_a_family_is_missed_by_what_it_was_best_for() -> None:
+    timed = [
+        kernel("4x1", family="tokens", hot=0.8),
+        kernel("32x1", family="tokens", hot=0.8),
+        kernel("32x1", family="rows", hot=0.4),
+    ]
+    rows = {(row["block"], row["family"]): row["slower"] for row in taken_away(timed, "hot")}
+    assert rows[("4x1", "tokens")] is None
+    assert rows[("32x1", "tokens")] == pytest.approx(2)
+    assert rows[("32x1", "rows")] == pytest.approx(1)
+    assert [row["slower"] for row in taken_away_rows(timed, "hot")] == ["-", "2.00", "1.00"]
+
+
+def test_a_schedule_on_loan_is_judged_by_samples_that_chose_nothing() -> None:
+    one, two = {"rows": 4}, {"rows": 8}
+    screened = [
+        kernel("4x1", stage="screened", decisions=one, hot=0.8),
+        kernel("8x1", stage="screened", decisions=one, hot=0.4),
+        kernel("8x1", stage="screened", decisions=two, hot=0.8),
+    ]
+    timed = [kernel("4x1", decisions=one, hot=0.7), kernel("8x1", decisions=two, hot=0.7), kernel("dense")]
+    losses = transfer([*screened, *timed], matrix_of(timed[0]), "hot")
+    assert losses == {("4x1", "4x1"): 1, ("4x1", "8x1"): pytest.approx(2), ("8x1", "8x1"): 1}  # 4x1 has no 8 rows
+
+
+def test_the_best_shape_leaves_dense_out_and_is_found_for_each_instruction_set() -> None:
+    records = [kernel("dense", hot=0.99), kernel("4x1", hot=0.8), kernel("32x1", hot=0.9)]
+    records += [kernel("4x1", hot=0.9, isa="avx2", peak=128), kernel("32x1", hot=0.6, isa="avx2", peak=128)]
+    best = best_shapes(share_rows(records))
+    assert [(row["matrix"].isa, row["block"]) for row in best] == [("native", "32x1"), ("avx2", "4x1")]
+    assert best[1]["hot"] == pytest.approx(0.9)
+    assert list(winners(records[:3], "hot")) == ["dense", "4x1", "32x1"]
+
+
+def effect_of(claim: str, records: list) -> float:
+    effects = {id: effect for id, _, effect, _ in KERNEL_CLAIMS}
+    return effects[claim](Evidence(Memory(records))).value
+
+
+def test_a_claim_about_several_shapes_is_about_the_slowest() -> None:
+    assert effect_of("kernel-tall", kernels(0.9, {"16x1": 0.7})) == pytest.approx(0.7)
+    assert effect_of("kernel-tall", kernels(0.9, {"1x1": 0.3})) == pytest.approx(0.9)
+    assert effect_of("kernel-flat", kernels(0.9, {"1x1": 0.3})) == pytest.approx(0.3)
+    assert effect_of("kernel-tall-ffn", kernels(0.9)) == pytest.approx(0.9)
+    with pytest.raises(MissingRecord, match="kernel"):
+        effect_of("kernel-tall", [record for record in kernels(0.9) if record["block"] != "16x1"])
+    with pytest.raises(MissingRecord, match="08_kernels"):
+        effect_of("kernel-tall", [])
+
+
+def test_a_lead_with_one_family_ignores_what_the_others_can() -> None:
+    records = kernels(0.9, family="token_tile")
+    records += [kernel(block, family="row_tile", hot=hot) for block, hot in (("32x1", 0.8), ("16x1", 0.5))]
+    found = Evidence(Memory(records))
+    assert lead("32x1", "row_tile")(found).value == pytest.approx(1.6)
+    assert lead("16x1", "row_tile")(found).value == pytest.approx(0.625)
+    assert against("4x1", "32x1")(found).value == pytest.approx(1)
+    with pytest.raises(MissingRecord, match="no_such"):
+        lead("32x1", "no_such")(found)
+
+
+def test_an_interval_is_as_wide_as_the_rounds_that_tell() -> None:
+    noisy = kernels(0.9)
+    for record in noisy:
+        if record["block"] == "4x1":
+            record["hot_ns"] = [ns * factor for ns, factor in zip(record["hot_ns"], (1, 0.8, 1, 1.25) * 2, strict=True)]
+    found = reached([(768, 768)], ["4x1"])(Evidence(Memory(noisy)))
+    assert found.low < 0.8
+    assert found.high > 1.0
+
+
+@pytest.mark.parametrize("name", ["kernel_shares", "family_map", "transfer"])
+def test_figures_without_records_draw_nothing_and_say_so(name: str) -> None:
+    drawing = figures.transfer({}, "nothing") if name == "transfer" else getattr(figures, name)([])
+    assert drawing.panels == []
+    assert drawing.alt.startswith("No ")
+
+
+def test_a_figure_names_every_shape() -> None:
+    drawing = figures.kernel_shares(share_rows(kernels(0.9, {"16x1": 0.7})))
+    assert "16x1 70% hot" in drawing.alt
+    assert len(drawing.panels) == 3
+    assert "token_tile 90%" in figures.family_map(family_rows(kernels(0.9), "hot")).alt

@@ -1,0 +1,140 @@
+"""The model of what bounds a kernel, against cases computed by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.synthetic import ceilings, kernel, machine
+
+from codesign.errors import MissingRecord
+from codesign.study.roofline import Prediction, Rates, Step, pick_rows, predict, predicted, prediction_rows, rates
+from codesign.study.roofline import token_tile as token_step
+
+#: 48 KiB at 128 bytes a cycle, 2 MiB at 48, anything at 8.
+LEVELS = Rates(((48 * 1024, 128.0), (2 * 2**20, 48.0), (float("inf"), 8.0)))
+L1, L2, FAR = 1024.0, 2.0**20, 2.0**30
+
+
+def step(scalars: int, vectors: int, **changes: Any) -> Step:
+    fields = {"activation_bytes": 0.0, "reuse_bytes": L1, "fresh": 0.0, "weight_bytes": 0.0}
+    return Step(scalars, vectors, **{**fields, **changes})
+
+
+@pytest.mark.parametrize(
+    ("scalars", "vectors", "share", "bound"),
+    [
+        (4, 4, 1.0, "fma"),  # 16 FMAs in 8 cycles, 8 loads in 4
+        (8, 2, 1.0, "fma"),  # 8 cycles, 10 loads in 5
+        (1, 8, 4 / 4.5, "load"),  # 4 cycles, 9 loads in 4.5
+        (1, 4, 2 / 4, "latency"),  # 2 cycles of FMAs, 2.5 of loads, and each of the 4 sums waits for 4
+        (2, 2, 2 / 4, "latency"),
+        (1, 16, 8 / 8.5, "load"),
+    ],
+)
+def test_ports_and_latency_bound_a_tile(scalars: int, vectors: int, share: float, bound: str) -> None:
+    found = predict(step(scalars, vectors), LEVELS, 1.0, L1, L1)
+    assert (found.share, found.bound) == (pytest.approx(share), bound)
+
+
+def test_an_unstructured_step_waits_for_activations() -> None:
+    """8 vectors of 64 bytes from an L2 that gives 48 a cycle: 10.7 cycles for 4 cycles of FMAs."""
+    wide = step(1, 8, activation_bytes=512, reuse_bytes=L2, fresh=1.0)
+    found = predict(wide, LEVELS, 1.0, L2, L1)
+    assert (found.share, found.bound) == (pytest.approx(4 / (512 / 48)), "activations")
+    # four rows share the loads: 4 x 4 needs 256 bytes in 8 cycles, 5.3 at that rate
+    assert predict(step(4, 4, activation_bytes=256, reuse_bytes=L2), LEVELS, 1.0, L2, L1).share == 1
+
+
+def test_only_the_first_group_of_rows_reads_from_afar() -> None:
+    """Half of 480 bytes at 48 a cycle and half at 128: 5 + 1.875 cycles."""
+    found = predict(step(1, 8, activation_bytes=480, fresh=0.5), LEVELS, 1.0, L2, L1)
+    assert found.cycles["activations"] == pytest.approx(240 / 48 + 240 / 128)
+
+
+def test_cold_weights_come_from_where_their_copies_fit() -> None:
+    tile = step(4, 4, weight_bytes=80)
+    assert predict(tile, LEVELS, 1.0, L1, L2).share == 1  # 80 / 48 cycles
+    cold = predict(tile, LEVELS, 1.0, L1, FAR)  # 80 / 8
+    assert (cold.share, cold.bound) == (pytest.approx(8 / 10), "weights")
+
+
+def test_the_slowest_thread_is_waited_for() -> None:
+    assert predict(step(4, 4), LEVELS, 0.9, L1, L1).share == pytest.approx(0.9)
+
+
+@given(
+    scalars=st.integers(1, 16),
+    vectors=st.integers(1, 16),
+    held=st.floats(1, 1e10),
+    more=st.floats(1, 100),
+    fresh=st.floats(0, 1),
+)
+def test_a_larger_working_set_never_helps(scalars: int, vectors: int, held: float, more: float, fresh: float) -> None:
+    def share(scale: float) -> float:
+        tile = step(scalars, vectors, activation_bytes=64.0 * vectors, reuse_bytes=held * scale, fresh=fresh,
+                    weight_bytes=4.0 * scalars)  # fmt: skip
+        return predict(tile, LEVELS, 1.0, held * scale, held * scale).share
+
+    assert 0 < share(more) <= share(1.0) * (1 + 1e-9) <= 1 + 1e-9
+
+
+def test_a_step_is_read_off_a_record() -> None:
+    """32x1, 154 blocks in each of 24 block-rows; a tile of 4 rows and 4 vectors of 16 tokens, tokens inside."""
+    record = kernel("32x1", decisions={"rows": 4, "vectors": 4, "tokens_outer": 0, "prefetch": 1}, nnz=24 * 154)
+    found = token_step(record)
+    assert (found.scalars, found.vectors, found.activation_bytes) == (4, 4, 256)
+    assert found.reuse_bytes == 154 * 128 * 4  # what a block-row touches, before the next 4 of its 32 rows come
+    assert found.fresh == 1 / 8
+    assert found.weight_bytes == 4 * 4 / 2  # 128 tokens are two tiles: the second finds the weights in a cache
+    outside = kernel("32x1", decisions={"rows": 8, "vectors": 2, "tokens_outer": 1, "prefetch": 0}, nnz=24 * 154)
+    assert token_step(outside).reuse_bytes == 768 * 2 * 16 * 4
+    assert token_step(outside).fresh == 0
+
+
+def test_rates_are_those_of_one_core_at_the_clock_of_the_peak() -> None:
+    """256 GFLOP/s on 2 cores of 64 operations a cycle is a clock of 2 GHz; 192 GB/s on 2 cores are 48 bytes a cycle."""
+    found = rates(ceilings(registers=256, L2=192), machine(l1d_kib=48, l2_kib=2048, l3_kib=65536), kernel("4x1"))
+    assert found.levels[:2] == ((48 * 1024, 128.0), (2048 * 1024, pytest.approx(48.0)))
+    assert found.serving(2.0**40) == pytest.approx(48.0)  # nothing beyond was measured
+    with pytest.raises(MissingRecord, match="ceiling"):
+        rates(ceilings(registers=256), machine(), kernel("4x1"))
+
+
+def test_an_unknown_family_gets_no_prediction() -> None:
+    limits = ceilings(registers=256, L2=192)
+    strange = kernel("4x1", family="not_a_family")
+    assert predicted(strange, "hot", limits, machine()) is None
+    newer = kernel("4x1", decisions={"rows": 4, "vectors": 4, "something": 1})
+    assert predicted(newer, "hot", limits, machine()) is None
+    assert prediction_rows([strange], limits, machine()) == []
+    assert pick_rows([strange | {"stage": "screened"}], limits, machine(), "hot") == []
+
+
+def test_a_prediction_stands_beside_what_was_measured() -> None:
+    limits = ceilings(registers=256, L2=192)
+    record = kernel("4x1", hot=0.75, cold=0.5, peak=256)
+    hot, cold = prediction_rows([record], limits, machine())
+    assert hot["predicted"] == 1
+    assert (hot["measured"], hot["off"]) == (pytest.approx(0.75), pytest.approx(-0.25))
+    assert (cold["state"], cold["measured"]) == ("cold", pytest.approx(0.5))
+
+
+def test_trusting_the_model_costs_what_its_worst_tied_choice_costs() -> None:
+    good = {"rows": 4, "vectors": 4, "tokens_outer": 0, "prefetch": 1}
+    points = [
+        kernel("4x1", stage="screened", decisions=decisions, hot=share, peak=256)
+        for decisions, share in (
+            (good, 0.8),
+            (good | {"prefetch": 0}, 0.4),  # the same to the model
+            (good | {"vectors": 1}, 1.0),  # latency-bound to the model, and the fastest here
+        )
+    ]
+    (row,) = pick_rows(points, ceilings(registers=256, L2=192), machine(), "hot")
+    assert (row["points"], row["tied"], row["slower"]) == (3, 2, pytest.approx(2.5))
+
+
+def test_the_bound_is_what_takes_longest() -> None:
+    assert Prediction(0.5, {"fma": 4.0, "load": 8.0, "latency": 4.0}).bound == "load"
