@@ -23,7 +23,7 @@ from codesign.compiler.operators import (
     pack,
 )
 from codesign.compiler.operators.base import as_slabs
-from codesign.compiler.schedules import applicable, families_for, refusals
+from codesign.compiler.schedules import applicable, find_family, refusals
 from codesign.compiler.tvm_compat import tirx
 
 # a compilation takes tens of milliseconds, more under load; what is tested is the result
@@ -85,9 +85,20 @@ def test_unscheduled_linear_equals_the_oracle(linear: Linear, spec: TargetSpec) 
 @given(linear=linears(), data=st.data())
 @COMPILES
 def test_every_family_computes_any_linear(linear: Linear, data: st.DataObject, spec: TargetSpec) -> None:
-    for family in families_for(linear):
+    for _, family in applicable(linear, spec):
         decisions = data.draw(st.sampled_from(family.points(linear, spec)))
         check(family.generate(linear, spec, decisions), linear, inputs_of(linear), spec)
+
+
+@pytest.mark.parametrize("shape", [(16, 1), (32, 1), (48, 2), (64, 1), (32, 32)])
+@pytest.mark.parametrize("epilogue", ["bias_gelu", "bias_residual"])
+def test_every_point_of_tall_blocks(shape: tuple[int, int], epilogue: str, spec: TargetSpec) -> None:
+    """Blocks of whole vectors, which both families of linears take; the last block-row reaches beyond the matrix."""
+    linear = Linear(100, 70, 96, *shape, 3, 1, epilogue, slab=48, token_shares=2)
+    assert [family.name for _, family in applicable(linear, spec)] == ["token_tile", "row_tile"]
+    for _, family in applicable(linear, spec):
+        for decisions in family.points(linear, spec)[::5]:
+            check(family.generate(linear, spec, decisions), linear, inputs_of(linear), spec)
 
 
 @pytest.mark.parametrize("operator", OPERATORS, ids=lambda o: f"{o.kind}-{'-'.join(map(str, vars(o).values()))}")
@@ -123,7 +134,7 @@ def test_tiles_fit_the_registers_of_each_isa(isa: str) -> None:
         pytest.skip("this machine has no AVX-512")
     spec = target_spec(threads=2, isa=isa)
     linear = Linear(64, 64, 64, 32, 1, 40, 2, "bias")
-    (family,) = families_for(linear)
+    family = find_family("token_tile")
     points = family.points(linear, spec)
     assert points
     assert all(point["rows"] * point["vectors"] < spec.registers for point in points)
@@ -134,7 +145,8 @@ def test_a_family_that_cannot_says_why(spec: TargetSpec) -> None:
     linear = Linear(8, 8, spec.lanes + 1, 4, 1, 2, 1, "bias")
     assert applicable(linear, spec) == []
     assert refusals(linear, spec) == {
-        "token_tile": f"{spec.lanes + 1} token columns are not whole vectors of {spec.lanes}"
+        "token_tile": f"{spec.lanes + 1} token columns are not whole vectors of {spec.lanes}",
+        "row_tile": f"4 rows of a block are not whole vectors of {spec.lanes}",
     }
 
 

@@ -11,8 +11,17 @@ Expr = Any  # a float32 TensorIR expression
 
 #: Cephes ``expf``: minimax polynomial of (exp(r) - 1 - r) / r^2 on |r| <= ln(2)/2.
 _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
-#: Abramowitz & Stegun 7.1.26: |error| <= 1.5e-7.
-_ERF_P, _ERF = 0.3275911, (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
+#: Odd and even polynomials of a rational minimax approximation of erf on [-4, 4], as in Eigen's ``generic_fast_erf``;
+#: beyond, erf is 1 in float32.
+_ERF_END = 4.0
+_ERF_ODD = (
+    *(-2.72614225801306e-10, 2.77068142495902e-08, -2.10102402082508e-06, -5.69250639462346e-05),
+    *(-7.34990630326855e-04, -2.95459980854025e-03, -1.60960333262415e-02),
+)
+_ERF_EVEN = (
+    *(-1.45660718464996e-05, -2.13374055278905e-04, -1.68282697438203e-03),
+    *(-7.37332916720468e-03, -1.42647390514189e-02),
+)
 
 
 def _f32(value: float) -> Expr:
@@ -47,13 +56,12 @@ def _exp(x: Expr, n: Expr) -> Expr:
 
 
 def erf(x: Expr) -> Expr:
-    """erf(x) for float32 ``x``, absolute error below 1e-6."""
+    """erf(x) for float32 ``x``, absolute error below 1e-6; one division and no exp."""
 
-    def positive(magnitude: Expr) -> Expr:
-        t = _f32(1.0) / (_f32(_ERF_P) * magnitude + _f32(1.0))
-        return _let(t, lambda t: _f32(1.0) - _horner(t, _ERF) * t * exp(-(magnitude * magnitude)))
+    def rational(x: Expr) -> Expr:
+        return _let(x * x, lambda square: x * _horner(square, _ERF_ODD) / _horner(square, _ERF_EVEN))
 
-    return _let(_let(tirx.abs(x), positive), lambda value: tirx.Select(x < _f32(0.0), -value, value))
+    return _let(tirx.max(tirx.min(x, _f32(_ERF_END)), _f32(-_ERF_END)), rational)
 
 
 def gelu(x: Expr) -> Expr:

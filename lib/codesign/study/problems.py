@@ -10,6 +10,7 @@ from codesign.blocks import DENSE, BlockShape
 from codesign.compiler import target_spec
 from codesign.compiler.operators import Linear
 from codesign.compiler.operators.linear import DENSE_ROWS
+from codesign.compiler.slabs import slabs_for
 from codesign.compiler.target import TargetSpec
 from codesign.encoder import layer_sizes
 from codesign.prune.allocation import kept_blocks
@@ -42,9 +43,8 @@ class Problem:
         return target_spec(self.threads, self.isa)
 
     def operator(self) -> Linear:
-        """The linear layer: tokens padded to whole vectors, blocks kept as pruning would."""
-        lanes = self.spec.lanes
-        tokens = -(-self.tokens // lanes) * lanes
+        """The linear layer: one sequence of tokens, laid out as in an encoder; blocks kept as pruning would."""
+        slabs = slabs_for(1, self.tokens, self.spec)
         if self.block == DENSE:
             shape = BlockShape(DENSE_ROWS, self.inputs)
             nnz = shape.grid((self.outputs, self.inputs))[0]
@@ -52,7 +52,8 @@ class Problem:
             shape = BlockShape.parse(self.block)
             rows, columns = shape.grid((self.outputs, self.inputs))
             nnz = kept_blocks(rows * columns, self.sparsity)
-        return Linear(self.outputs, self.inputs, tokens, shape.rows, shape.cols, nnz, self.threads, "bias")
+        sizes = self.outputs, self.inputs, slabs.padded, shape.rows, shape.cols, nnz
+        return Linear(*sizes, slabs.row_shares, "bias", slabs.slab, slabs.token_shares)
 
 
 def problems(

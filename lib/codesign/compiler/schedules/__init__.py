@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codesign.compiler.schedules import attention_tile, column_tile, layout_tile, token_tile
+from codesign.compiler.schedules import attention_tile, column_tile, layout_tile, row_tile, token_tile
 from codesign.compiler.schedules.base import (
     Decisions,
     Family,
@@ -14,6 +14,12 @@ from codesign.compiler.schedules.base import (
     register,
 )
 
-register(token_tile.TokenTile(), attention_tile.AttentionTile(), column_tile.ColumnTile(), layout_tile.LayoutTile())
+register(
+    token_tile.TokenTile(),
+    row_tile.RowTile(),
+    attention_tile.AttentionTile(),
+    column_tile.ColumnTile(),
+    layout_tile.LayoutTile(),
+)
 
 __all__ = ["Decisions", "Family", "Space", "applicable", "families_for", "find_family", "refusals"]

@@ -12,15 +12,13 @@ buffers and stall, and inside the inner loop it would keep LLVM from holding the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from codesign.compiler.operators import Linear
 from codesign.compiler.operators.base import primfunc
 from codesign.compiler.schedules.base import Decisions, Family, Space
 from codesign.compiler.schedules.emit import At, Registers, f32, fits, serial_unrolled
-from codesign.compiler.schedules.walk import Walk, group_options
+from codesign.compiler.schedules.walk import Walk, group_options, inside
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import T, tirx
 
@@ -113,18 +111,8 @@ def _tile(
         T.buffer_store(y, value, [slab, n, m])
 
     for r in range(rows):
-        with _inside(operator, row * operator.rows + in_block + r):
+        with inside(operator, row * operator.rows + in_block + r):
             tile.each(write, range(r, r + 1))
-
-
-@contextmanager
-def _inside(operator: Linear, output: Any) -> Iterator[None]:
-    """Leave out outputs beyond the matrix: the last block-row may have some."""
-    if operator.outputs % operator.rows == 0:
-        yield
-    else:
-        with T.If(output < operator.outputs), T.Then():
-            yield
 
 
 def _in_chains(count: Any, cols: int, chains: int, step: Any) -> None:

@@ -50,3 +50,13 @@ class Walk:
             element = (share * part + line) * LINE
             block = tirx.min(indptr[row] + element // area, max(self.operator.nnz, 1) - 1)
             prefetch(data[block, element % area // self.operator.rows, element % self.operator.rows])
+
+
+@contextmanager
+def inside(operator: Linear, output: Any) -> Iterator[None]:
+    """Leave out outputs beyond the matrix: the last block-row may have some."""
+    if operator.outputs % operator.rows == 0:
+        yield
+    else:
+        with T.If(output < operator.outputs), T.Then():
+            yield
