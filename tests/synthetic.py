@@ -130,7 +130,8 @@ def everything() -> list[Record]:
     shapes = [(scope, block) for scope in ("attention", "all") for block in ("4x1", "32x1")]
     patterns = [pattern(scope, block, 0.7 if block == "4x1" else 0.6) for scope, block in shapes]
     tasks = [task(scope, block, f"{scope}-{block}", 48) for scope, block in shapes]
-    return [machine(), slow, related, *session(), *patterns, *tasks, *compared(), tuning(), tuning("tvm-stock-tuned")]
+    tunings = [tuning(), tuning("tvm-stock-tuned"), tuning("tvm-bsr", **point("all", "32x1"), from_nothing=True)]
+    return [machine(), slow, related, *session(), *patterns, *tasks, *compared(), *tunings, *searches()]
 
 
 def profile(engine: str, scope: str, block: str, kinds: Mapping[str, float], **changes: Any) -> list[Record]:

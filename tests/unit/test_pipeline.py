@@ -115,8 +115,8 @@ def test_every_profile_gives_every_notebook_a_sweep_and_a_budget(profile: str) -
     assert set(sections) == set(NOTEBOOKS) - {pipeline.TRY}
     names = inspect.signature(sweep).parameters
     for name, values in sections.items():
-        scopes = {"scopes": [values["scope"]]} if name == "06_sweeps" else {}
-        assert sweep(**{name: value for name, value in (values | scopes).items() if name in names})
+        lists = {f"{one}s": [values[one]] for one in ("scope", "block") if one in values}
+        assert sweep(**{name: value for name, value in (lists | values).items() if name in names})
     assert set(pipeline.ledger.budgets(profile)) == {*sections, "book"}
 
 

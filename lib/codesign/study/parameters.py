@@ -98,6 +98,10 @@ RULES: Mapping[str, Rule] = {
     "sparsities": Rule(float, low=0.0, high=SPARSITY_MAX, many=True, empty=True),
     "models": Rule(str, many=True, empty=True),
     "model_sparsities": Rule(float, low=0.0, high=SPARSITY_MAX, many=True, empty=True),
+    "search_trials": Rule(int, low=1, high=100_000),
+    "search_seeds": Rule(int, low=1, high=10_000),
+    "passes": Rule(int, low=1, high=1000),
+    "stock_trials": Rule(int, low=1, high=100_000),
 }
 
 _MODE = ("results", "profile")
@@ -118,6 +122,10 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     ),
     "07_your_shape": (
         *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "trials_per_task",
+    ),
+    "10_search": (
+        *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "search_trials", "search_seeds",
+        "passes", "stock_trials", "trials_per_task",
     ),
 }  # fmt: skip
 
