@@ -13,9 +13,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from IPython.utils.capture import capture_output
+
 from codesign import compiler
 from codesign.blocks import BlockShape
-from codesign.compiler import TargetSpec, target_spec
+from codesign.compiler import TargetSpec, Task, TuningReport, target_spec
 from codesign.compiler.exhaustive import MeasuredPoint, measure_space
 from codesign.compiler.operators import Linear, RowBalanced
 from codesign.compiler.tasks import best_decisions, task_of
@@ -163,7 +165,7 @@ def scheduled(spaces: dict[Linear, list[MeasuredPoint]], spec: TargetSpec, trial
     tasks = {linear: task_of(linear) for linear in spaces}
     with tempfile.TemporaryDirectory(prefix="codesign-search-") as scratch:
         folder = Path(scratch) / spec.key
-        report = compiler.tune(list(tasks.values()), database=folder, spec=spec, trials_per_task=trials)
+        report = _tune(list(tasks.values()), folder, spec, trials)
         opened = compiler.open_database(folder, spec)
         for linear, task in tasks.items():
             points = spaces[linear]
@@ -179,9 +181,14 @@ def by_stock_rules(balanced: Sequence[RowBalanced], spec: TargetSpec, trials: in
     for operator in track(balanced, "stock rules for"):
         task = task_of(operator)
         with tempfile.TemporaryDirectory(prefix="codesign-search-") as scratch:
-            report = compiler.tune([task], database=Path(scratch) / spec.key, spec=spec, trials_per_task=trials)
+            report = _tune([task], Path(scratch) / spec.key, spec, trials)
         seconds, failed = _trials(report.measured[task.digest])
         yield _about(operator, "stock rules", seconds, failed=failed)
+
+
+def _tune(tasks: Sequence[Task], folder: Path, spec: TargetSpec, trials: int) -> TuningReport:
+    with capture_output(stderr=False):  # in a notebook, TVM displays a table of all tasks after every batch
+        return compiler.tune(tasks, database=folder, spec=spec, trials_per_task=trials)
 
 
 def _trials(measured: Sequence[float | None]) -> tuple[list[float], int]:
