@@ -130,7 +130,8 @@ def everything() -> list[Record]:
     shapes = [(scope, block) for scope in ("attention", "all") for block in ("4x1", "32x1")]
     patterns = [pattern(scope, block, 0.7 if block == "4x1" else 0.6) for scope, block in shapes]
     tasks = [task(scope, block, f"{scope}-{block}", 48) for scope, block in shapes]
-    return [machine(), slow, related, *session(), *patterns, *tasks, *compared(), tuning(), tuning("tvm-stock-tuned")]
+    tunings = [tuning(), tuning("tvm-stock-tuned"), tuning("tvm-bsr", **point("all", "32x1"), from_nothing=True)]
+    return [machine(), slow, related, *session(), *patterns, *tasks, *compared(), *tunings, *searches()]
 
 
 def profile(engine: str, scope: str, block: str, kinds: Mapping[str, float], **changes: Any) -> list[Record]:
@@ -181,7 +182,7 @@ def ceilings(threads: int = 2, isa: str = "avx512f", **rates: float) -> list[Rec
 
 
 #: A schedule that the model of ports thinks well of.
-TILE = {"rows": 4, "vectors": 4, "tokens_outer": 1, "prefetch": 0}
+TILE = {"rows": 4, "vectors": 4, "chains": 1, "rows_inner": 0, "slabs": 1, "prefetch": 0}
 
 
 def kernel(block: str, hot: float = 0.8, cold: float | None = None, peak: float = 256, **changes: Any) -> Record:
@@ -195,9 +196,10 @@ def kernel(block: str, hot: float = 0.8, cold: float | None = None, peak: float 
     matrix = {"outputs": outputs, "inputs": inputs, "tokens": 128, "block": block, "sparsity": 0.0 if dense else 0.8}
     target = {"threads": 2, "seed": 0, "isa": "native", "lanes": 16, "target": "cpu-2t", "dtype": "float32"}
     shape = {"rows": rows, "cols": cols, "nnz": nnz, "epilogue": "bias", "flops": flops}
+    layout = {"slab": 64, "token_shares": 2}
     how = {"family": "token_tile", "decisions": TILE, "stage": "timed", "session_id": "turns"}
     checks = {"status": "ok", "reason": None, "rotated_bytes": 64 << 20, "balance": 1.0, "max_abs_err": 1e-5}
-    record = stamp("kernel") | matrix | target | shape | how | samples | checks | changes
+    record = stamp("kernel") | matrix | target | shape | layout | how | samples | checks | changes
     rounds = len(record["hot_ns"]) if record["stage"] == "timed" else 0
     return record | {"peak_gflops": [float(peak)] * rounds}
 

@@ -18,8 +18,6 @@ from codesign.study.parameters import NOTEBOOKS, RULES, check, check_all, parse
 from codesign.study.points import sweep
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-#: What the book leaves out until there are reference records of it.
-WAITING = {"08_kernels", "09_families"}
 TUNE = pipeline.default_parameters("03_tune")
 
 
@@ -120,14 +118,13 @@ def test_every_parameter_says_its_values_or_unit_in_the_cell() -> None:
 def test_every_profile_gives_every_notebook_a_sweep_and_a_budget(profile: str) -> None:
     path = places.PROFILES / f"{profile}.yaml"
     sections = pipeline.load_profile(path)
-    waiting = WAITING if profile in ("report", "verify") else set()
-    assert set(sections) == set(NOTEBOOKS) - {pipeline.TRY} - waiting
+    assert set(sections) == set(NOTEBOOKS) - {pipeline.TRY}
     names = inspect.signature(sweep).parameters
     for name, values in sections.items():
         if "pruner" not in values:  # single kernels, of no model's weights
             continue
-        scopes = {"scopes": [values["scope"]]} if name == "06_sweeps" else {}
-        assert sweep(**{name: value for name, value in (values | scopes).items() if name in names})
+        lists = {f"{one}s": [values[one]] for one in ("scope", "block") if one in values}
+        assert sweep(**{name: value for name, value in (lists | values).items() if name in names})
     assert set(pipeline.ledger.budgets(profile)) == {*sections, "book"}
 
 

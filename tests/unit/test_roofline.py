@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.synthetic import ceilings, kernel, machine
+from tests.synthetic import TILE, ceilings, kernel, machine
 
 from codesign.errors import MissingRecord
 from codesign.study.roofline import Prediction, Rates, Step, pick_rows, predict, predicted, prediction_rows, rates
+from codesign.study.roofline import row_tile as row_step
 from codesign.study.roofline import token_tile as token_step
 
 #: 48 KiB at 128 bytes a cycle, 2 MiB at 48, anything at 8.
@@ -82,16 +83,29 @@ def test_a_larger_working_set_never_helps(scalars: int, vectors: int, held: floa
 
 
 def test_a_step_is_read_off_a_record() -> None:
-    """32x1, 154 blocks in each of 24 block-rows; a tile of 4 rows and 4 vectors of 16 tokens, tokens inside."""
-    record = kernel("32x1", decisions={"rows": 4, "vectors": 4, "tokens_outer": 0, "prefetch": 1}, nnz=24 * 154)
+    """32x1, 154 blocks in each of 24 block-rows; a tile of 4 rows and 2 vectors of 16 tokens in a slab of 64."""
+    record = kernel("32x1", decisions=TILE | {"vectors": 2}, nnz=24 * 154)
     found = token_step(record)
-    assert (found.scalars, found.vectors, found.activation_bytes) == (4, 4, 256)
-    assert found.reuse_bytes == 154 * 128 * 4  # what a block-row touches, before the next 4 of its 32 rows come
+    assert (found.scalars, found.vectors, found.activation_bytes, found.chains) == (4, 2, 128, 1)
+    assert found.reuse_bytes == 154 * 64 * 4  # what a block-row touches, before the next 4 of its 32 rows come
     assert found.fresh == 1 / 8
-    assert found.weight_bytes == 4 * 4 / 2  # 128 tokens are two tiles: the second finds the weights in a cache
-    outside = kernel("32x1", decisions={"rows": 8, "vectors": 2, "tokens_outer": 1, "prefetch": 0}, nnz=24 * 154)
-    assert token_step(outside).reuse_bytes == 768 * 2 * 16 * 4
-    assert token_step(outside).fresh == 0
+    assert found.weight_bytes == 4 * 4 / 2  # a slab is two tiles: the second finds the weights in a cache
+    inside = kernel("32x1", decisions=TILE | {"rows": 8, "vectors": 2, "rows_inner": 1}, nnz=24 * 154)
+    assert token_step(inside).reuse_bytes == 154 * 32 * 4
+    assert token_step(inside).fresh == 1 / 4
+
+
+def test_a_step_along_block_rows_reads_few_activations() -> None:
+    """A tile of 2 vectors of 16 rows and 8 tokens: 8 activations a step, and all rows of the block at once."""
+    decisions = {"vectors": 2, "tokens": 8, "slabs": 1, "prefetch": 0}
+    found = row_step(kernel("32x1", family="row_tile", decisions=decisions, nnz=24 * 154))
+    assert (found.scalars, found.vectors, found.activation_bytes) == (8, 2, 32)
+    assert (found.fresh, found.weight_bytes) == (1, 32 * 4 / 8)
+
+
+def test_chains_hide_the_latency_of_a_small_tile() -> None:
+    assert predict(step(1, 4), LEVELS, 1.0, L1, L1).share == pytest.approx(2 / 4)
+    assert predict(step(1, 4, chains=2), LEVELS, 1.0, L1, L1).share == pytest.approx(2 / 2.5)
 
 
 def test_rates_are_those_of_one_core_at_the_clock_of_the_peak() -> None:
@@ -123,7 +137,7 @@ def test_a_prediction_stands_beside_what_was_measured() -> None:
 
 
 def test_trusting_the_model_costs_what_its_worst_tied_choice_costs() -> None:
-    good = {"rows": 4, "vectors": 4, "tokens_outer": 0, "prefetch": 1}
+    good = TILE | {"prefetch": 1}
     points = [
         kernel("4x1", stage="screened", decisions=decisions, hot=share, peak=256)
         for decisions, share in (

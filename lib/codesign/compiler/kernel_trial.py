@@ -35,7 +35,7 @@ from codesign.compiler.tvm_compat import PopenPoolExecutor, Schedule, tvm
 COLD_BYTES = 64 << 20
 _BUILD_TIMEOUT_S, _RUN_TIMEOUT_S = 60.0, 60.0
 #: Samples of the peak, the best of which counts, and passes in each: about a millisecond.
-_PEAK_SAMPLES, _PEAK_PASSES = 6, 200_000
+_PEAK_SAMPLES, _PEAK_PASSES = 20, 400_000
 #: Which arguments of a `Linear` are its weights: data and indices.
 _WEIGHTS = slice(1, 3)
 

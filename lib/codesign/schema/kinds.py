@@ -249,6 +249,8 @@ KINDS: dict[str, Kind] = {
             "cols": POSITIVE,
             "nnz": COUNT,
             "epilogue": TEXT,
+            "slab": POSITIVE,
+            "token_shares": POSITIVE,
             "dtype": one_of("float32"),
             "target": TEXT,
             "lanes": POSITIVE,

@@ -230,7 +230,9 @@ def _append(
     failed: dict[str, Any] = {"hot_ns": [], "cold_ns": [], "rotated_bytes": 0, "balance": 0.0, "max_abs_err": None}
     measured = failed if isinstance(timing, str) else asdict(timing)
     outcome = {"status": "failed", "reason": timing} if isinstance(timing, str) else {"status": "ok", "reason": None}
-    what = {name: getattr(operator, name) for name in ("rows", "cols", "nnz", "epilogue", "flops")}
+    what = {
+        name: getattr(operator, name) for name in ("rows", "cols", "nnz", "epilogue", "flops", "slab", "token_shares")
+    }
     target = {"dtype": "float32", "target": spec.key, "lanes": spec.lanes}
     how = {"family": point.family, "decisions": point.decisions, "stage": stage, "session_id": session}
     study.append("kernel", asdict(problem), what, target, how, outcome, measured, {"peak_gflops": list(peaks)})

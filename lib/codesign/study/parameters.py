@@ -100,6 +100,10 @@ RULES: Mapping[str, Rule] = {
     "sparsities": Rule(float, low=0.0, high=SPARSITY_MAX, many=True, empty=True),
     "models": Rule(str, many=True, empty=True),
     "model_sparsities": Rule(float, low=0.0, high=SPARSITY_MAX, many=True, empty=True),
+    "search_trials": Rule(int, low=1, high=100_000),
+    "search_seeds": Rule(int, low=1, high=10_000),
+    "passes": Rule(int, low=1, high=1000),
+    "stock_trials": Rule(int, low=1, high=100_000),
 }
 
 _MODE = ("results", "profile")
@@ -123,6 +127,10 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     ),
     "08_kernels": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD),
     "09_families": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD, "load_blocks", "seqs", "isas"),
+    "10_search": (
+        *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "search_trials", "search_seeds",
+        "passes", "stock_trials", "trials_per_task",
+    ),
 }  # fmt: skip
 
 

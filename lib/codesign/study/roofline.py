@@ -3,9 +3,9 @@ r"""What bounds a kernel, by arithmetic: ports, loads, latency, and the bandwidt
 A *step* multiplies one column of a tile: ``scalars`` values, each loaded and broadcast once, by ``vectors`` registers,
 each loaded once. With two FMA and two load ports a core, as on every x86 CPU since Haswell, it takes at least
 
-.. math:: \max(s v / 2,\; (s + v) / 2,\; 4,\; a / A,\; w / W)
+.. math:: \max(s v / 2,\; (s + v) / 2,\; 4 / c,\; a / A,\; w / W)
 
-cycles: FMAs; loads; the 4 cycles after which a sum can take its next product; ``a`` bytes of activations at the ``A``
+cycles: FMAs; loads; the 4 cycles after which a sum can take its next product, with ``c`` sums in turn; ``a`` bytes of activations at the ``A``
 bytes a cycle of the cache that they come from; and ``w`` bytes of weights at the ``W`` of the level that holds all
 weights that take turns: one matrix where they are hot, the copies that calls rotate through where they are cold. The
 predicted share of the peak is the first of these over the largest, times the balance of the threads. Nothing else is
@@ -57,6 +57,8 @@ class Step:
         Share of the activation reads that are not such second ones, and are served as if by the whole matrix.
     weight_bytes
         Weights that a step reads for the first time: later passes over the tokens find them in a cache.
+    chains
+        Accumulators that take products in turn.
     """
 
     scalars: int
@@ -65,6 +67,7 @@ class Step:
     reuse_bytes: float
     fresh: float
     weight_bytes: float
+    chains: int = 1
 
 
 @dataclass(frozen=True)
@@ -97,23 +100,35 @@ class Prediction:
 def token_tile(record: Mapping[str, Any]) -> Step:
     """A step of the family ``token_tile``: weights are broadcast against vectors of tokens.
 
-    With tokens outside, a slab of as many tokens as a tile has stays while all block-rows pass. With tokens inside, an
-    activation comes back with the next group of rows of the same block-row, if it has another one.
+    An activation comes back with the next group of rows of the same block-row, if it has another one: after one tile of
+    tokens with rows inside, after all of a slab without.
     """
-    rows, vectors = record["decisions"]["rows"], record["decisions"]["vectors"]
+    decisions = record["decisions"]
+    rows, vectors = decisions["rows"], decisions["vectors"]
     width = vectors * record["lanes"]
-    groups, passes = record["rows"] / rows, record["tokens"] / width
-    touched = record["nnz"] * record["cols"] / -(-record["outputs"] // record["rows"])  # columns of a block-row
-    if record["decisions"]["tokens_outer"]:
-        reuse, fresh = record["inputs"] * width * _FLOAT, 0.0
-    else:
-        reuse, fresh = touched * record["tokens"] * _FLOAT, 1 / groups
-    return Step(rows, vectors, width * _FLOAT, reuse, fresh, rows * _FLOAT / passes)
+    between = width if decisions["rows_inner"] else record["slab"]
+    reuse, fresh = _touched(record) * between * _FLOAT, rows / record["rows"]
+    weights = rows * _FLOAT * width / record["slab"]
+    return Step(rows, vectors, width * _FLOAT, reuse, fresh, weights, decisions["chains"])
+
+
+def row_tile(record: Mapping[str, Any]) -> Step:
+    """A step of the family ``row_tile``: activations of a few tokens are broadcast against vectors of rows."""
+    tokens, vectors = record["decisions"]["tokens"], record["decisions"]["vectors"]
+    width = vectors * record["lanes"]
+    reuse, fresh = _touched(record) * record["slab"] * _FLOAT, width / record["rows"]
+    return Step(tokens, vectors, tokens * _FLOAT, reuse, fresh, width * _FLOAT * tokens / record["slab"])
+
+
+def _touched(record: Mapping[str, Any]) -> float:
+    """Columns of the activations that a block-row reads, on average."""
+    return float(record["nnz"] * record["cols"] / -(-record["outputs"] // record["rows"]))
 
 
 #: Family -> its decisions that the model knows, and its step; what is not here gets no prediction.
 STEPS: dict[str, tuple[set[str], Callable[[Mapping[str, Any]], Step]]] = {
-    "token_tile": ({"rows", "vectors", "tokens_outer", "prefetch"}, token_tile)
+    "token_tile": ({"rows", "vectors", "chains", "rows_inner", "slabs", "prefetch"}, token_tile),
+    "row_tile": ({"tokens", "vectors", "slabs", "prefetch"}, row_tile),
 }
 
 
@@ -180,7 +195,7 @@ def predict(step: Step, rates: Rates, balance: float, activations: float, weight
     balance
         Mean work of a thread over the most of any.
     activations
-        Bytes of the whole activation matrix, which every thread reads.
+        Bytes of the activations that a thread reads: of its tokens, all features.
     weights
         Bytes of the weights that take turns.
 
@@ -191,7 +206,7 @@ def predict(step: Step, rates: Rates, balance: float, activations: float, weight
     cycles = {
         "fma": step.scalars * step.vectors / FMA_PORTS,
         "load": (step.scalars + step.vectors) / LOAD_PORTS,
-        "latency": float(FMA_LATENCY),
+        "latency": FMA_LATENCY / step.chains,
         "activations": step.activation_bytes * slow,
         "weights": step.weight_bytes / rates.serving(weights),
     }
@@ -205,8 +220,8 @@ def predicted(record: Record, state: State, ceilings: Sequence[Record], machine:
         return None
     step = step_of(record)
     one = record["nnz"] * record["rows"] * record["cols"] * _FLOAT
-    weights = (record["rotated_bytes"] if state == "cold" else one) / record["threads"]
-    activations = record["inputs"] * record["tokens"] * _FLOAT
+    weights = (record["rotated_bytes"] if state == "cold" else one) * record["token_shares"] / record["threads"]
+    activations = record["inputs"] * record["tokens"] / record["token_shares"] * _FLOAT
     return predict(step, rates(ceilings, machine, record), record["balance"], activations, weights)
 
 
