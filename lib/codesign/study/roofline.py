@@ -5,11 +5,11 @@ each loaded once. With two FMA and two load ports a core, as on every x86 CPU si
 
 .. math:: \max(s v / 2,\; (s + v) / 2,\; 4 / c,\; a / A,\; w / W)
 
-cycles: FMAs; loads; the 4 cycles after which a sum can take its next product, with ``c`` sums in turn; ``a`` bytes of activations at the ``A``
-bytes a cycle of the cache that they come from; and ``w`` bytes of weights at the ``W`` of the level that holds all
-weights that take turns: one matrix where they are hot, the copies that calls rotate through where they are cold. The
-predicted share of the peak is the first of these over the largest, times the balance of the threads. Nothing else is
-modelled: not the loop around a step, the start and end of a tile, or the call.
+cycles: FMAs; loads; the 4 cycles after which a sum can take its next product, with ``c`` sums in turn; ``a`` bytes of
+activations at the ``A`` bytes a cycle of the cache that they come from; and ``w`` bytes of weights at the ``W`` of the
+level that holds all weights that take turns: one matrix where they are hot, the copies that calls rotate through where
+they are cold. The predicted share of the peak is the first of these over the largest, times the balance of the threads.
+Nothing else is modelled: not the loop around a step, the start and end of a tile, or the call.
 
 This is the roofline model of Williams, Waterman and Patterson (2009) with one roof for each port. Two FMAs of 4 cycles
 and two loads a cycle are in Agner Fog's tables for Intel from Skylake on and AMD from Zen 2 on. The rates ``A``, ``W``
