@@ -65,21 +65,14 @@ def load_encoder(name: str, *, seed: int = 0, attention: Attention = "eager") ->
             torch.manual_seed(seed)
             model = BertModel(RANDOM_MODELS[name](), add_pooling_layer=False)
     else:
-        model = _load_pretrained(name, _location(name))
+        model = _load_pretrained(name, directory_of(name))
     model.set_attn_implementation(attention)
     model.requires_grad_(False)
     model.train(False)
     return model
 
 
-def layer_sizes(name: str) -> dict[str, tuple[int, int]]:
-    """Outputs and inputs of the linears of a layer, by the names in `LINEARS`."""
-    config = RANDOM_MODELS[name]() if name in RANDOM_MODELS else AutoConfig.from_pretrained(_location(name))
-    hidden, wide = int(config.hidden_size), int(config.intermediate_size)
-    return dict(zip(LINEARS, ((hidden, hidden), (wide, hidden), (hidden, wide)), strict=True))
-
-
-def _location(name: str) -> str:
+def directory_of(name: str) -> str:
     """Directory of a packaged model (found without importing its package); otherwise the name itself."""
     if name not in PACKAGED_MODELS:
         return name
@@ -227,7 +220,7 @@ def has_tokenizer(name: str) -> bool:
     """Whether a model has a language: random weights have none, and somebody's directory may lack the tokenizer."""
     if name in RANDOM_MODELS:
         return False
-    location = Path(_location(name))
+    location = Path(directory_of(name))
     return not location.is_dir() or any((location / file).is_file() for file in ("tokenizer.json", "vocab.txt"))
 
 
@@ -246,7 +239,7 @@ def sentence_inputs(name: str, sentences: list[str], seq: int) -> tuple[np.ndarr
     """
     if name in RANDOM_MODELS:
         raise InputError("model", name, "a pretrained model, which has a tokenizer", "minilm")
-    location = _location(name)
+    location = directory_of(name)
     config = AutoConfig.from_pretrained(location, trust_remote_code=False)
     _check_size(config, len(sentences), seq)
     try:

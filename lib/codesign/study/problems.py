@@ -6,13 +6,15 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from transformers import AutoConfig
+
 from codesign.blocks import DENSE, BlockShape
 from codesign.compiler import target_spec
 from codesign.compiler.operators import Linear
 from codesign.compiler.operators.linear import DENSE_ROWS
 from codesign.compiler.slabs import slabs_for
 from codesign.compiler.target import TargetSpec
-from codesign.encoder import layer_sizes
+from codesign.encoder import LINEARS, RANDOM_MODELS, directory_of
 from codesign.prune.allocation import kept_blocks
 from codesign.schema import NATIVE
 from codesign.study.parameters import check
@@ -54,6 +56,13 @@ class Problem:
             nnz = kept_blocks(rows * columns, self.sparsity)
         sizes = self.outputs, self.inputs, slabs.padded, shape.rows, shape.cols, nnz
         return Linear(*sizes, slabs.row_shares, "bias", slabs.slab, slabs.token_shares)
+
+
+def layer_sizes(name: str) -> dict[str, tuple[int, int]]:
+    """Outputs and inputs of the linears of a layer, by the names in `LINEARS`."""
+    config = RANDOM_MODELS[name]() if name in RANDOM_MODELS else AutoConfig.from_pretrained(directory_of(name))
+    hidden, wide = int(config.hidden_size), int(config.intermediate_size)
+    return dict(zip(LINEARS, ((hidden, hidden), (wide, hidden), (hidden, wide)), strict=True))
 
 
 def problems(
