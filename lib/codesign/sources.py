@@ -44,8 +44,8 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "latency": _TIMED,
     "protocol": (*_TIMED, "study/protocol.py"),
     "profile": (*_TIMED, "study/profiled.py"),
-    "search": (*_COMPILER, "study/chain.py", "study/search.py"),
-    "kernel": (*_COMPILER, *(f"study/{name}.py" for name in ("chain", "problems", "kernels", "screening"))),
+    "search": (*_COMPILED, "study/search.py", "study/replay.py"),
+    "kernel": (*_COMPILED, *(f"study/{name}.py" for name in ("ceilings", "kernels", "problems", "screening"))),
     "ceiling": (*_COMPILER, "study/chain.py", "study/ceilings.py"),
 }
 

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from codesign.errors import InputError
@@ -133,6 +133,7 @@ def test_a_session_is_doubted_for_its_control_and_for_a_shift_against_alone() ->
 @given(st.floats(0.5, 2))
 @settings(max_examples=50, deadline=None)
 def test_two_processes_may_differ_by_a_tenth_in_either_direction(control: float) -> None:
+    assume(abs(max(control, 1 / control) - 1.1) > 1e-6)  # at the very edge, rounding decides
     beyond = not 1 / 1.1 <= control <= 1.1
     assert bool(doubts(session(control=control))) == beyond
     swapped = [r | {"control": None if r["control"] else "A/A"} for r in session(control=control)]
