@@ -102,3 +102,10 @@ table(
         "share of the ceiling": "{hot:.0%}",
     },
 )
+
+# %% [markdown]
+# ## What this shows
+#
+# A family that vectorises along the rows of a block can take a shape only if its rows fill vectors, and then wants it
+# tall: a compiler that has no other must find that tall linear blocks are best. A family that vectorises over tokens
+# takes every shape. So which block shape a pruner should aim for depends on what the compiler was given to choose from.
