@@ -56,9 +56,9 @@ example = compile_one_matrix(headline(points))
 listing(example.before)
 
 # %% [markdown]
-# And after a *schedule* was chosen, here the first that fits, without tuning: block-rows are divided among the threads
-# by their non-zeros, a tile of outputs stays in registers while the blocks of its row go by, and the innermost loop is
-# one vector wide.
+# And after a *schedule* was chosen, here the first that fits, without tuning: threads divide the tokens, or the
+# block-rows by their non-zeros where tokens are few; a tile of outputs stays in registers, each a buffer of its own,
+# while the blocks of its row go by; and the innermost loops are one vector wide.
 
 # %% tags=["scroll-output"]
 listing(example.after)
