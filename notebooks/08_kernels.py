@@ -19,8 +19,8 @@
 #
 # The limit is measured, too: multiply-adds in registers, on the same cores, with the same instruction set, right before
 # each kernel, because the clock of a processor changes ([why](../decisions/0012-kernel-ceiling.md)). Hot means that a
-# kernel finds its weights in a cache, because the call before used them. Cold means that calls go through many copies of
-# the weights, as an encoder goes through its layers.
+# kernel finds its weights in a cache, because the call before used them. Cold means that calls go through many copies
+# of the weights, as an encoder goes through its layers.
 
 # %% tags=["parameters"]
 results = "reference"  # or "local": measure here what is missing
@@ -118,6 +118,7 @@ table(
 # ## What this shows
 #
 # One load of activations serves as many rows as a tile has, and a block of one row has one. So unstructured pruning is
-# bound by loads and by the cache behind them, whatever the schedule, and a block of a few rows no longer is. Between the
-# tall shapes the model sees nothing in the way of the peak: what they lose all the same, it does not explain, and their
-# order here is as much a matter of the minute as of the shape. What lies between hot and cold is the price of memory.
+# bound by loads and by the cache behind them, whatever the schedule, and a block of a few rows no longer is. Between
+# the tall shapes the model sees nothing in the way of the peak: what they lose all the same, it does not explain, and
+# their order here is as much a matter of the minute as of the shape. What lies between hot and cold is the price of
+# memory.
