@@ -113,6 +113,6 @@ table(
 # %% [markdown]
 # ## What this shows
 #
-# The claims at the end of the book judge it: whether the model beats chance at equal trials, where its pick stands in
-# the space, and whether tuning an encoder fits into three minutes. The difference between stock rules and the best of
-# our space is what schedule families add for the same zeros.
+# Does the model beat chance at equal trials, where does its pick stand in the space, and does tuning an encoder fit
+# into three minutes? The difference between stock rules and the best of our space is what schedule families add for the
+# same zeros.

@@ -18,6 +18,8 @@ from codesign.study.parameters import NOTEBOOKS, RULES, check, check_all, parse
 from codesign.study.points import sweep
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+#: What the book leaves out until there are reference records of it.
+WAITING = {"10_search"}
 TUNE = pipeline.default_parameters("03_tune")
 
 
@@ -118,7 +120,8 @@ def test_every_parameter_says_its_values_or_unit_in_the_cell() -> None:
 def test_every_profile_gives_every_notebook_a_sweep_and_a_budget(profile: str) -> None:
     path = places.PROFILES / f"{profile}.yaml"
     sections = pipeline.load_profile(path)
-    assert set(sections) == set(NOTEBOOKS) - {pipeline.TRY}
+    waiting = WAITING if profile in ("report", "verify") else set()
+    assert set(sections) == set(NOTEBOOKS) - {pipeline.TRY} - waiting
     names = inspect.signature(sweep).parameters
     for name, values in sections.items():
         if "pruner" not in values:  # single kernels, of no model's weights

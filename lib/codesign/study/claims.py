@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.study.evidence import Evidence, Key, flagged
-from codesign.study.searched import lead, margin, standing
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 INCONCLUSIVE, NOT_MEASURED = "inconclusive", "not measured here"
@@ -148,16 +147,6 @@ def uses_per_task(evidence: Evidence) -> Interval:
     return Interval(min(counts), min(counts), min(counts))
 
 
-def searches_lead(strategy: str) -> Effect:
-    """Effect: how many times further from the best of a space random searches are, on average over equal trials."""
-    return lambda evidence: lead(evidence.records("search"), strategy)
-
-
-def search_standing(strategy: str) -> Effect:
-    """Effect: share of its space that the pick of a search is at least as fast as."""
-    return lambda evidence: standing(evidence.records("search"), strategy)
-
-
 def _sparse_task_uses(evidence: Evidence) -> Iterator[float]:
     for engine, scope, block in evidence.newest("task"):
         weights = [t["weight"] for t in evidence.tasks(engine, scope, block) if t["family_kind"] == "bsr"]
@@ -194,12 +183,4 @@ CLAIMS: tuple[Claim, ...] = (
           share_of_bound, 0.8, (("tvm-dense", "none", "dense"), ("tvm-bsr", "attention", SHAPE)), "share", *VERIFY),
     Claim("paper-3", "Uniform pruning leaves few distinct sparse tasks: each is used at least 6 times on average, for "
           "every measured block shape (attention weights).", uses_per_task, 6.0, (), "uses per task", *VERIFY),
-    Claim("search-model", "A search that follows our cost model is nearer to the best of its space than chance, at "
-          "equal trials, from nothing.", searches_lead("model"), 1.0, (), "ratio", *FULL),
-    Claim("search-taught", "So is one whose model has learnt from the encoder's other matrix sizes, by a factor of two "
-          "at least.", searches_lead("taught"), 2.0, (), "ratio", *FULL),
-    Claim("search-pick", "The pick of a search from nothing is at least as fast as 95% of its space.",
-          search_standing("model"), 0.95, (), "share", *FULL),
-    Claim("tuning-time", "Tuning all tasks of one encoder from nothing comes within 5% of its final kernel time in "
-          "three minutes.", margin, 1.0, (), "ratio", *FULL),
 )  # fmt: skip
