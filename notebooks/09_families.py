@@ -106,6 +106,6 @@ table(
 # %% [markdown]
 # ## What this shows
 #
-# A family that vectorises along the rows of a block can take a shape only if its rows fill vectors, and then wants it
-# tall: a compiler that has no other must find that tall linear blocks are best. A family that vectorises over tokens
-# takes every shape. So which block shape a pruner should aim for depends on what the compiler was given to choose from.
+# A family that vectorises along the rows of a block can take a shape only if its rows fill vectors; one that vectorises
+# over tokens takes every shape. So which shapes a pruner may choose from depends on what the compiler was given.
+# Whether tall linear blocks lead without the second family is for the first figure to say, not for this argument.
