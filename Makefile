@@ -57,7 +57,7 @@ headline: $(LOCKED)  ## draw the README's figure from the committed results
 	$(BIN)/codesign headline
 
 test: $(LOCKED)  ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(LOCKED)  ## linter, formatter, types, prose
 	$(BIN)/ruff check
