@@ -3,17 +3,24 @@
 A record counts, and is not measured again, while they are as they were. One that names too few would go on counting
 after a change that it depends on; one that names too many is only measured once more. So rooms are listed whole, and a
 kind that is not listed rests on everything.
+
+A change that cannot alter what any record says (a message, a crash that left no record) may be declared in
+`UNCHANGED`, with its reason; the new sources then go by the digest of the old ones (decision 0019).
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 _PACKAGE = Path(__file__).parent
 _EVERYTHING = ("",)
+#: Declared changes: [{"reason", "digests": {kind: [digest of the new sources, digest that they go by]}}].
+UNCHANGED = _PACKAGE / "unchanged.json"
 
 _PRUNED = (
     *(
@@ -58,8 +65,35 @@ DECIDES_NOTHING = (
 
 @functools.cache
 def code_digest(kind: str) -> str:
-    """Digest of the sources that records of ``kind`` rest on: 12 hex digits, the same in every clone."""
-    return digest(_PACKAGE, RESTS_ON.get(kind, _EVERYTHING))
+    """Digest that the sources of ``kind`` go by: 12 hex digits, the same in every clone; see `UNCHANGED`."""
+    return stands_for(kind, digest(_PACKAGE, RESTS_ON.get(kind, _EVERYTHING)), declared())
+
+
+def declared() -> list[dict[str, Any]]:
+    """Return the declared changes, oldest first."""
+    changes: list[dict[str, Any]] = json.loads(UNCHANGED.read_text(encoding="utf-8"))
+    return changes
+
+
+def stands_for(kind: str, found: str, changes: Sequence[Mapping[str, Any]]) -> str:
+    """Return the digest that sources with the digest ``found`` go by: their own, unless a change was declared."""
+    for change in changes:
+        new, old = change["digests"].get(kind, (None, None))
+        if found == new:
+            return str(old)
+    return found
+
+
+def declare(reason: str, committed: Mapping[str, str]) -> None:
+    """Declare that the sources as they are decide what those with the digests ``committed`` (by kind) decided.
+
+    The entry for this reason is replaced, so that a change in several steps is one entry.
+    """
+    found = {kind: digest(_PACKAGE, RESTS_ON.get(kind, _EVERYTHING)) for kind in committed}
+    digests = {kind: [found[kind], old] for kind, old in committed.items() if found[kind] != old}
+    others = [change for change in declared() if change["reason"] != reason]
+    lines = json.dumps([*others, {"reason": reason, "digests": digests}], indent=2)
+    UNCHANGED.write_text(lines + "\n", encoding="utf-8")
 
 
 def digest(package: Path, beginnings: tuple[str, ...]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -148,6 +150,21 @@ def test_a_family_that_cannot_says_why(spec: TargetSpec) -> None:
         "token_tile": f"{spec.lanes + 1} token columns are not whole vectors of {spec.lanes}",
         "row_tile": f"4 rows of a block are not whole vectors of {spec.lanes}",
     }
+
+
+class _Zeros(np.random.Generator):
+    """Draws a zero now and then, as float32 normals do once in some ten million."""
+
+    def standard_normal(self, *arguments: Any, **options: Any) -> Any:
+        values = super().standard_normal(*arguments, **options)
+        values.flat[::3] = 0
+        return values
+
+
+def test_example_weights_have_every_stored_block() -> None:
+    linear = Linear(8, 8, 16, 1, 1, 20, 1, "bias")
+    inputs = linear.example_inputs(_Zeros(np.random.PCG64(0)))
+    assert [array.shape for array in inputs] == [argument.shape for argument in linear.arguments()[:-1]]
 
 
 def test_an_operator_survives_the_ir(spec: TargetSpec) -> None:

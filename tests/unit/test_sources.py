@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import codesign
+from codesign import sources
 from codesign.schema import KINDS
-from codesign.sources import DECIDES_NOTHING, RESTS_ON, code_digest, digest
+from codesign.sources import DECIDES_NOTHING, RESTS_ON, code_digest, declare, declared, digest, stands_for
 
 PACKAGE = Path(codesign.__file__).parent
 #: Imported for what an engine is called and can do, which is nothing to a pattern or to the accuracy of a model.
@@ -27,7 +28,7 @@ def changed(copy: Path, name: str) -> set[str]:
     """Return which kinds get another digest when one file gets another line."""
     with (copy / name).open("a") as file:
         file.write("# changed\n")
-    return {kind for kind, names in RESTS_ON.items() if digest(copy, names) != code_digest(kind)}
+    return {kind for kind, names in RESTS_ON.items() if digest(copy, names) != digest(PACKAGE, names)}
 
 
 MODELS = {"pattern", "accuracy", "compile", "task", "tuning", "latency", "protocol", "profile", "search", "kernel"}
@@ -62,9 +63,9 @@ def test_a_new_experiment_leaves_old_records_as_they_were(copy: Path) -> None:
 
 def test_a_renamed_file_and_one_that_is_gone_are_changes(copy: Path) -> None:
     (copy / "compiler" / "lower.py").rename(copy / "compiler" / "lowering.py")
-    assert digest(copy, RESTS_ON["compile"]) != code_digest("compile")
+    assert digest(copy, RESTS_ON["compile"]) != digest(PACKAGE, RESTS_ON["compile"])
     (copy / "compiler" / "lowering.py").unlink()
-    assert digest(copy, RESTS_ON["compile"]) != code_digest("compile")
+    assert digest(copy, RESTS_ON["compile"]) != digest(PACKAGE, RESTS_ON["compile"])
 
 
 def test_a_kind_that_nothing_is_said_of_rests_on_everything(copy: Path) -> None:
@@ -73,6 +74,24 @@ def test_a_kind_that_nothing_is_said_of_rests_on_everything(copy: Path) -> None:
     with (copy / "cli.py").open("a") as file:
         file.write("# changed\n")
     assert digest(copy, ("",)) != before
+
+
+def test_sources_that_decide_the_same_go_by_the_old_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "UNCHANGED", tmp_path / "unchanged.json")
+    sources.UNCHANGED.write_text("[]")
+    now = digest(PACKAGE, RESTS_ON["compile"])
+    assert stands_for("compile", now, declared()) == now
+    declare("a message", {"compile": "0123456789ab", "task": now})
+    assert declared() == [{"reason": "a message", "digests": {"compile": [now, "0123456789ab"]}}]
+    assert stands_for("compile", now, declared()) == "0123456789ab"
+    assert stands_for("task", now, declared()) == now  # what did not change needs no declaration
+    assert stands_for("compile", "another", declared()) == "another"  # the next change is not declared by this one
+    declare("a message", {"compile": "ba9876543210"})
+    assert stands_for("compile", now, declared()) == "ba9876543210"
+
+
+def test_a_declared_change_says_why() -> None:
+    assert all(len(change["reason"]) > 40 and set(change["digests"]) <= set(KINDS) for change in declared())
 
 
 def test_every_name_is_that_of_a_source() -> None:

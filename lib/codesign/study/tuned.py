@@ -109,6 +109,8 @@ def _tune(study: Study, run: Sequence[Case], trials_per_task: int, lower: Lower)
             trials_per_task=trials_per_task,
             progress=_say_progress,
         )
+    for failure, count in report.failures.items():
+        say(f"{count} trials failed, {failure}")
     for case, model in zip(run, lowered, strict=True):
         write_tasks(study, case, model, folder)
     # Last: this record says that the run is finished.

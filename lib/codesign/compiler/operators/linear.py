@@ -144,7 +144,9 @@ class Linear(Operator):
         stored = np.zeros((self.block_rows, columns), np.float32)
         stored.flat[rng.choice(stored.size, self.nnz, replace=False)] = 1.0
         mask = np.kron(stored, np.ones((self.rows, self.cols), np.float32))[: self.outputs, : self.inputs]
-        weight = mask * rng.standard_normal(mask.shape, np.float32)
+        values = rng.standard_normal(mask.shape, np.float32)
+        values[values == 0] = 1.0  # once in ten million draws; a block of one weight would not be stored
+        weight = mask * values
         packed = pack(BSRMatrix.from_dense(weight, BlockShape(self.rows, self.cols)), self.shares)
         residual = [rng.standard_normal(self._outputs("residual").shape).astype(np.float32)]
         return [x, *packed.arrays(), bias, *(residual if self.epilogue == "bias_residual" else [])]
