@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,8 +31,8 @@ from codesign.compiler.operators import Linear
 from codesign.compiler.schedules import families_for
 from codesign.compiler.space import register_rule
 from codesign.compiler.trial import MARKER, build_candidate, discard, run_candidate
-from codesign.compiler.tvm_compat import ms, tvm
-from codesign.errors import InputError
+from codesign.compiler.tvm_compat import PyRunner, PyRunnerFuture, RunnerResult, derived_object, ms, tvm
+from codesign.errors import InputError, MissingTask
 
 TRIALS = 4
 
@@ -89,6 +92,45 @@ def test_an_interrupted_run_continues_where_it_stopped(
     # no decision was measured twice
     decisions = [json.dumps([json.loads(line)[0], json.loads(line)[1][0]]) for line in resumed]
     assert len(set(decisions)) == len(decisions)
+
+
+@derived_object
+class _Refusing(PyRunner):
+    """Runs nothing."""
+
+    def __init__(self, *_: Any) -> None:
+        super().__init__()
+        self.pool = SimpleNamespace(shutdown=lambda: None)
+
+    def run(self, runner_inputs: Any) -> list[PyRunnerFuture]:
+        return [_Refused() for _ in runner_inputs]
+
+
+@derived_object
+class _Refused(PyRunnerFuture):
+    def __init__(self) -> None:
+        super().__init__()
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> RunnerResult:
+        return RunnerResult(None, "ValueError: no such thing")
+
+
+def test_a_task_whose_trials_all_failed_is_named_and_tried_again(
+    lowered: Lowered, spec: TargetSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = next(task for task in extract_tasks([lowered]) if task.name.startswith("linear"))
+    database = tmp_path / spec.key
+    with monkeypatch.context() as patch:
+        patch.setattr(import_module("codesign.compiler.tune"), "CheckedRunner", _Refusing)
+        with pytest.raises(
+            MissingTask, match=f"no trial of {task.name} passed; {task.name}: ValueError: no such thing"
+        ):
+            tune([task], database=database, spec=spec, trials_per_task=2)
+    assert planned_trials([task], database, spec, 2) == 2
+    assert tune([task], database=database, spec=spec, trials_per_task=2).failed_trials == 0
 
 
 def test_a_tuned_build_replays_the_best_decisions(

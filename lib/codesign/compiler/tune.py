@@ -20,7 +20,7 @@ from codesign.compiler.target import TargetSpec
 from codesign.compiler.tasks import Task
 from codesign.compiler.trial import CheckedRunner, PooledBuilder
 from codesign.compiler.tvm_compat import PyMeasureCallback, derived_object, ms, silenced
-from codesign.errors import InputError
+from codesign.errors import InputError, MissingTask
 
 #: Candidates built, then run, at a time. Small, so that the task scheduler decides often.
 _BATCH = 32
@@ -135,6 +135,8 @@ def tune(
     ------
     InputError
         If ``trials_per_task`` is not positive, or the database is for another target.
+    MissingTask
+        If every trial of a task failed: it says which, and why. The other trials are kept.
     """
     if trials_per_task < 1:
         raise InputError("trials_per_task", trials_per_task, "at least 1", 1)
@@ -173,6 +175,8 @@ def tune(
             builder.pool.shutdown()
             runner.pool.shutdown()
     report.seconds = time.monotonic() - watch.start
+    if lost := [task.name for task in tasks if watch.best[task.digest] is None]:
+        raise MissingTask(f"no trial of {', '.join(lost)} passed; {'; '.join(report.failures)}")
     return report
 
 
