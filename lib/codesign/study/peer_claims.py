@@ -66,7 +66,7 @@ PEER_CLAIMS: tuple[tuple[str, str, Effect, float, tuple[Key, ...]], ...] = (
      over_same_weights(SPARSE_PEER, "all", "4x1"), 1.4, _sparse("4x1")),
     ("deepsparse-1x1", "BSR in TVM is faster than DeepSparse, 80% of all encoder weights pruned one by one.",
      over_same_weights(SPARSE_PEER, "all", "1x1"), 1.0, _sparse("1x1")),
-    ("deepsparse-attention", "BSR in TVM is faster than DeepSparse, 80% of the attention weights pruned in 32x1 blocks.",
+    ("deepsparse-attention", "BSR in TVM is faster than DeepSparse, 80% of attention weights pruned in 32x1 blocks.",
      over_same_weights(SPARSE_PEER, "attention", "32x1"), 1.0, _sparse("32x1", "attention")),
     ("best-dense-32x1", f"BSR in TVM is at least 4 times as fast as the best dense engine, {_PRUNED.format('32x1')}.",
      over_best_dense("all", "32x1"), 4.0, _dense("32x1")),
