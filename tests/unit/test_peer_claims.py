@@ -40,7 +40,7 @@ def test_dense_is_compared_with_dense() -> None:
 
 def test_what_was_not_measured_is_named() -> None:
     with pytest.raises(MissingRecord, match="deepsparse"):
-        over_same_weights("deepsparse", "all", "8x1")(evidence())
+        over_same_weights("deepsparse", "all", "8x1")(evidence(("tvm-bsr", "all", "8x1", 20.0)))
     with pytest.raises(MissingRecord, match="tvm-bsr"):
         over_best_dense("all", "3x3")(evidence())
 
