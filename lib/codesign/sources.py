@@ -53,6 +53,8 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "profile": (*_TIMED, "study/profiled.py"),
     "search": (*_COMPILED, "study/search.py", "study/replay.py"),
     "kernel": (*_COMPILED, *(f"study/{name}.py" for name in ("ceilings", "kernels", "problems", "screening"))),
+    "listing": (*_COMPILED, "study/listing.py", "study/assembly.py"),
+    "neighbour": (*_COMPILED, *(f"study/{name}.py" for name in ("listing", "assembly", "neighbours"))),
     "ceiling": (*_COMPILER, "study/chain.py", "study/ceilings.py"),
 }
 

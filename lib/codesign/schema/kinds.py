@@ -12,6 +12,7 @@ from codesign.schema.parts import (
     COMPANY,
     COUNT,
     FLAG,
+    INNER_LOOP,
     ISA,
     KERNEL_KINDS,
     MATRIX,
@@ -270,6 +271,50 @@ KINDS: dict[str, Kind] = {
             "flops": POSITIVE,
         }
         | ISA,
+    ),
+    "listing": Kind(
+        "notebook 16_layer",
+        POINT
+        | ISA
+        | {
+            "target": TEXT,
+            "layer": TEXT,
+            "operator": OBJECT,
+            "arrays": OBJECT,
+            "block_row": COUNT,
+            "heads": OBJECT,  # of the arrays, from the first block of that block-row on
+            "pattern": list_of({"type": "string", "pattern": "^([0-9a-f]{2})+$"}, minItems=1),
+            "family": TEXT,
+            "decisions": OBJECT,
+            "tuned": list_of(OBJECT, minItems=1),  # every schedule that tuning tried, the chosen one first
+            "before": TEXT,
+            "after": TEXT,
+            **INNER_LOOP,
+            "max_abs_err": AMOUNT,
+        },
+    ),
+    "neighbour": Kind(
+        "notebook 16_layer",
+        POINT
+        | ISA
+        | {
+            "target": TEXT,
+            "operator": OBJECT,
+            "family": TEXT,
+            "decisions": OBJECT,
+            # the decision in which it differs from what tuning chose; "nothing" is that itself, "control" its twin
+            "changed": TEXT,
+            "refused": FLAG,  # by the family, for want of registers
+            **INNER_LOOP,
+            "session_id": TEXT,
+            "status": one_of("ok", "failed"),
+            "reason": or_null(TEXT),
+            "hot_ns": list_of(AMOUNT),
+            "cold_ns": list_of(AMOUNT),
+            "peak_gflops": list_of(AMOUNT),  # multiply-adds in registers, right before each round
+            "rotated_bytes": COUNT,
+            "max_abs_err": or_null(AMOUNT),
+        },
     ),
     "ceiling": Kind(
         "`codesign doctor --measure`",

@@ -1,0 +1,150 @@
+"""What each decision changed: the schedules that differ from the chosen one in a single decision, beside it.
+
+They take turns, in an order drawn anew for each round, and each round begins with the peak of the processor. The chosen
+schedule takes part twice, built twice (the control): how far its two times lie apart is what a difference must exceed.
+A family refuses tiles that do not fit the registers; here they are built all the same, to see what it refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codesign import machine
+from codesign.compiler import TargetSpec, target_spec
+from codesign.compiler.kernel_trial import Bench, Candidate, Timing
+from codesign.compiler.operators import Linear
+from codesign.compiler.schedules import Decisions, find_family
+from codesign.records import Record, new_run_id
+from codesign.schema import NATIVE, POINT
+from codesign.study.chain import Study, track
+from codesign.study.listing import compiled, loop_of, operator_in, scheduled
+
+#: What differs, for the chosen schedule and for its twin; and for the best of the other families.
+NOTHING, CONTROL, FAMILY = "nothing", "control", "family"
+
+#: Profile -> rounds, and the least seconds of one sample.
+ROUNDS = {"smoke": (4, 1e-3), "verify": (24, 4e-3), "report": (40, 4e-3), "paper": (80, 6e-3)}
+#: More vector registers than any processor has.
+_ROOMY = 1 << 10
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A schedule, the decision in which it differs, and whether its family refuses it for want of registers."""
+
+    changed: str
+    family: str
+    decisions: Decisions
+    refused: bool = False
+
+
+def ensure_neighbours(study: Study, listings: Sequence[Record]) -> list[Record]:
+    """Time the neighbours of every listed layer that still needs it; return the `neighbour` records of all.
+
+    Raises
+    ------
+    MissingRecord
+        Reading committed results, if they lack a layer.
+    """
+    todo = [listing for listing in listings if study.local and not _found(study, listing)]
+    if todo:
+        with machine.exclusive("timing kernels"):
+            for listing, _ in zip(todo, track([each["block"] for each in todo], "neighbours of"), strict=True):
+                _measure(study, listing)
+    return [record for listing in listings for record in neighbours_of(study, listing)]
+
+
+def neighbours_of(study: Study, listing: Record) -> list[Record]:
+    """Return the newest session of a layer, the chosen schedule and its twin first.
+
+    Raises
+    ------
+    MissingRecord
+        If there is none.
+    """
+    newest = study.newest("neighbour", _key(listing))
+    return [record for record in _found(study, listing) if record["session_id"] == newest["session_id"]]
+
+
+def neighbours(operator: Linear, spec: TargetSpec, family: str, decisions: Decisions) -> list[Neighbour]:
+    """Return the schedules of a family that differ from one in a single decision, decision by decision.
+
+    Those that only the number of registers rules out are among them.
+    """
+    offered = find_family(family)
+    fitting = offered.points(operator, spec)
+    found = []
+    for point in offered.points(operator, replace(spec, registers=_ROOMY)):
+        changed = [name for name in decisions if point[name] != decisions[name]]
+        if len(changed) == 1:
+            found.append(Neighbour(changed[0], family, point, point not in fitting))
+    order = list(decisions)
+    return sorted(found, key=lambda each: (order.index(each.changed), each.decisions[each.changed]))
+
+
+def _key(listing: Record) -> dict[str, Any]:
+    return {name: listing[name] for name in (*POINT, "isa", "operator")}
+
+
+def _found(study: Study, listing: Record) -> list[Record]:
+    """Records that are about what a listing says was chosen."""
+    mine = study.found("neighbour", _key(listing))
+    wanted = (listing["family"], listing["decisions"])
+    sessions = {r["session_id"] for r in mine if r["changed"] == NOTHING and (r["family"], r["decisions"]) == wanted}
+    return [record for record in mine if record["session_id"] in sessions]
+
+
+def _measure(study: Study, listing: Record) -> None:
+    spec, operator = target_spec(listing["threads"]), operator_in(listing)
+    family, decisions = listing["family"], listing["decisions"]
+    others = [each for each in listing["tuned"] if each["family"] != family]
+    chosen = [Neighbour(changed, family, decisions) for changed in (NOTHING, CONTROL)]
+    elsewhere = [Neighbour(FAMILY, each["family"], each["decisions"]) for each in others[:1]]
+    wanted = [*chosen, *neighbours(operator, spec, family, decisions), *elsewhere]
+    with Bench(spec, listing["seed"]) as bench:
+        points = [Candidate(operator, each.family, each.decisions) for each in wanted]
+        outcomes = _rounds(bench, bench.build(points), *ROUNDS[study.protocol])
+    session = new_run_id()
+    for each, outcome in zip(wanted, outcomes, strict=True):
+        what = {"target": spec.key, "family": each.family, "decisions": each.decisions}
+        why = {"changed": each.changed, "refused": each.refused, "session_id": session}
+        code = loop_of(compiled(scheduled(operator, spec, each.family, each.decisions), spec))
+        study.append("neighbour", _key(listing), {"isa": NATIVE}, what, why, code, outcome)
+
+
+def _rounds(bench: Bench, libraries: Sequence[Path | str], rounds: int, seconds: float) -> list[dict[str, Any]]:
+    """Time libraries in turns; return the timing fields of a record of each. What fails once is out."""
+    left, rng = list(libraries), np.random.default_rng(0)
+    timings: list[list[Timing]] = [[] for _ in left]
+    peaks: list[list[float]] = [[] for _ in left]
+    for _ in range(rounds):
+        peak = bench.peak()
+        for at in rng.permutation(len(left)):
+            library = left[at]
+            timing = bench.time(library, 1, seconds) if isinstance(library, Path) else library
+            if isinstance(timing, str) or isinstance(peak, str):
+                left[at] = timing if isinstance(timing, str) else str(peak)
+            else:
+                timings[at].append(timing)
+                peaks[at].append(peak)
+    return [_fields(library, *found) for library, *found in zip(left, timings, peaks, strict=True)]
+
+
+def _fields(library: Path | str, timings: Sequence[Timing], peaks: Sequence[float]) -> dict[str, Any]:
+    if isinstance(library, str):
+        samples: dict[str, Any] = {"hot_ns": [], "cold_ns": [], "peak_gflops": [], "rotated_bytes": 0}
+        return samples | {"status": "failed", "reason": library, "max_abs_err": None}
+    return {
+        "status": "ok",
+        "reason": None,
+        "hot_ns": [ns for timing in timings for ns in timing.hot_ns],
+        "cold_ns": [ns for timing in timings for ns in timing.cold_ns],
+        "peak_gflops": list(peaks),
+        "rotated_bytes": timings[0].rotated_bytes,
+        "max_abs_err": max(timing.max_abs_err for timing in timings),
+    }
