@@ -27,9 +27,10 @@ from codesign.compiler.tvm_compat import Schedule, tirx, tvm
 from codesign.records import Record
 from codesign.schema import NATIVE
 from codesign.study import places
-from codesign.study.assembly import code_bytes, count, inner_loop
+from codesign.study.assembly import count
 from codesign.study.chain import Study, track
 from codesign.study.compiled import database
+from codesign.study.loops import code_bytes, inner_loop
 from codesign.study.points import Point
 from codesign.study.pruned import example_weights
 

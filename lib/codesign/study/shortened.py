@@ -1,8 +1,9 @@
 """TensorIR cut down to what a reader needs, by one rule for all of it.
 
 Of neighbouring statements that use the same names in the same order, the first is kept and the others are counted:
-a register tile is written out register by register, and its statements differ in numbers alone. Attributes and long
-ends of lines are left out, and every argument of a function gets its own line.
+a register tile is written out register by register, and its statements differ in numbers alone. An index inside an
+index is left out where it is long, so are attributes and what makes a line too long, and every argument of a function
+gets a line of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 #: Longest line that is shown whole.
-WIDTH = 110
+WIDTH = 160
+#: Longest index inside an index that is written out.
+_INDEX = 10
+_NESTED = 2
 _SAME = 3  # statements in a row that are worth a sentence
 _ATTRIBUTES = ("T.func_attr", "T.sblock_attr", "T.reads", "T.writes")
 
@@ -77,4 +81,22 @@ def _fitted(line: str) -> Iterator[str]:
         yield head.rstrip()
         yield from (f"    {each.rstrip()}" for each in rest)
     else:
+        line = _without_long_indices(line)
         yield line if len(line) <= WIDTH else f"{line[: WIDTH - 2]} …"
+
+
+def _without_long_indices(line: str) -> str:
+    """Put an ellipsis in the place of what stands in brackets inside brackets, where it is long."""
+    depth, kept, inside = 0, "", ""
+    for letter in line:
+        if letter == "]":
+            if depth == _NESTED:
+                kept, inside = kept + (inside if len(inside) <= _INDEX else "…"), ""
+            depth -= 1
+        if depth >= _NESTED:
+            inside += letter
+        else:
+            kept += letter
+        if letter == "[":
+            depth += 1
+    return kept

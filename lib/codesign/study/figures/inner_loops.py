@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from codesign.schema import Record
 from codesign.study.figures.drawing import BLUE, INK, ON_ORANGE, ORANGE, PAPER, SKY, Drawing, at_end, panel
 from codesign.study.listed import BOUNDS, bound, cycles
+from codesign.study.roofline import LOAD_PORTS
 
 #: What the load ports are busy with, and the colours of the segments: the field of the counts, its name.
 _SEGMENTS = (("broadcast", ORANGE, ON_ORANGE), ("load", SKY, ON_ORANGE), ("index", INK, PAPER))
@@ -44,7 +45,7 @@ def _panel(listings: Sequence[Record]) -> Figure:
             _inside(axes, busy["fma"] / 2, place, f"{counts['fma']} multiply-adds", PAPER)
             start = 0.0
             for field, colour, ink in _SEGMENTS:
-                width = counts[field] / counts["reads"] * busy["reads"]
+                width = counts[field] / LOAD_PORTS
                 axes.barh(place + 1, width, left=start, height=0.9, color=colour, edgecolor=PAPER)
                 if width > 0.06 * longest:
                     _inside(axes, start + width / 2, place + 1, str(counts[field]), ink)
