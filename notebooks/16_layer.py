@@ -79,21 +79,20 @@ listing(shorten(layer["before"]))
 # %% [markdown]
 # ## How it is computed
 #
-# A schedule family turns a few decisions into loops. These were chosen by tuning:
+# A schedule family turns a few decisions into loops. Tuning tried the schedules of this layer once each, on this machine,
+# and took the fastest:
 
 # %% tags=["hide-input"]
-table(
-    [layer],
-    {"block": "{block}", "family": "{family}", **{name: f"{{decisions[{name}]}}" for name in layer["decisions"]}},
-)
+decisions = {name: f"{{decisions[{name}]}}" for name in layer["decisions"]}
+table([layer], {"layer": "{layer}", "block": "{block}", "family": "{family}"} | decisions)
 
 # %% [markdown]
 # `rows` and `vectors` are the tile: so many outputs, each for so many vectors of tokens, are added up in registers
 # while the blocks of a row go by. In TensorIR every register of the tile is a buffer of its own.
 #
-# The tile is written out register by register, so the listing is long and says the same many times. Below, of
-# neighbouring statements that differ only in numbers the first is kept and the others are counted, and long lines are
-# cut.
+# That makes the listing long, and it says the same many times. Below, of neighbouring statements that use the same names
+# the first is kept and the others are counted; an index inside an index is left out where it is long, and so are the
+# ends of long lines.
 
 # %% tags=["hide-input"]
 listing(shorten(layer["after"]))
@@ -162,9 +161,11 @@ for other in listings[1:]:
 # %% [markdown]
 # ## What each decision changed
 #
-# The chosen schedule, and beside it those that differ in a single decision, timed in turns. Tiles that the family
-# refuses, because they need more registers than there are, were built all the same. The pattern is random here, with as
-# many blocks.
+# The chosen schedule, and beside it those that differ in a single decision, timed in turns. A trial of the tuner is short
+# and happens once, so a neighbour may turn out to be as fast. Tiles that the family refuses, because they need more
+# registers than there are, were built all the same.
+#
+# The pattern is random here, with as many blocks, and every result was compared with one in double precision.
 
 # %% tags=["hide-input"]
 neighbours(neighbours_of(study, layer))

@@ -260,11 +260,12 @@ def neighbour(changed: str, hot: float, cold: float | None = None, **changes: An
     """Return a neighbour of the schedule `TILE`, in units of its time."""
     noise = np.random.default_rng(1).normal(1.0, 0.01, 20)
     samples = {f"{state}_ns": [float(1e5 * t * n) for n in noise] for state, t in (("hot", hot), ("cold", cold or hot))}
-    where = {"target": "cpu-2t", "isa": "native", "operator": _OPERATOR, "session_id": "turns"}
+    where = {"target": "cpu-2t", "isa": "native", "operator": _OPERATOR}
+    session = {"session_id": "turns", "flagged": False}
     decisions = TILE | ({changed: TILE[changed] * 2 + 2} if changed in TILE else {})
     how = {"family": "token_tile", "decisions": decisions, "changed": changed, "refused": False}
     checks = {"status": "ok", "reason": None, "peak_gflops": [256.0] * 20, "rotated_bytes": 64 << 20}
-    record = stamp("neighbour") | point("attention", "32x1") | where | how | _INNER | samples | checks
+    record = stamp("neighbour") | point("attention", "32x1") | where | how | session | _INNER | samples | checks
     return record | {"max_abs_err": 1e-5} | changes
 
 

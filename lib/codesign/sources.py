@@ -55,7 +55,7 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "search": (*_COMPILED, "study/search.py", "study/replay.py"),
     "kernel": (*_COMPILED, *(f"study/{name}.py" for name in ("ceilings", "kernels", "problems", "screening"))),
     "listing": _LISTED,
-    "neighbour": (*_LISTED, "study/neighbours.py"),
+    "neighbour": (*_LISTED, "study/neighbours.py", "study/screening.py"),
     "ceiling": (*_COMPILER, "study/chain.py", "study/ceilings.py"),
 }
 

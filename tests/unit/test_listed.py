@@ -16,12 +16,13 @@ from synthetic import LOOP, LOOP_COUNTS, listing, neighbour, neighbourhood
 from codesign.errors import MissingRecord, RecordError
 from codesign.records import Results
 from codesign.schema import validate
+from codesign.study import figures
 from codesign.study.chain import Study
 from codesign.study.figures.layer_matrix import layer_matrix, pattern_of
 from codesign.study.listed import against_chosen, bound, cycles, loop_rows, most, neighbour_rows
 from codesign.study.listing import ensure_listed, operator_in
 from codesign.study.marked import assembly
-from codesign.study.neighbours import ensure_neighbours
+from codesign.study.neighbours import alike, ensure_neighbours
 from codesign.study.points import Point
 from codesign.study.shortened import WIDTH, shorten
 
@@ -99,6 +100,17 @@ def test_a_difference_counts_beyond_that_of_the_schedule_from_itself() -> None:
     assert against_chosen(neighbourhood(), "cold")[prefetch].value == pytest.approx(0.9)
 
 
+def test_a_session_in_which_a_schedule_differs_from_itself_is_flagged() -> None:
+    chosen = neighbour("nothing", 1.0)
+    assert alike(chosen, neighbour("control", 1.05))
+    assert not alike(chosen, neighbour("control", 1.2))
+    assert not alike(neighbour("control", 1.0, 1.2), chosen)
+    assert not alike(chosen, chosen | {"status": "failed"})
+    flagged = [record | {"flagged": True} for record in neighbourhood(1.2)]
+    assert "flagged" in figures.neighbours(flagged).caption
+    assert "flagged" not in figures.neighbours(neighbourhood()).caption
+
+
 def test_rows_say_what_was_refused_and_what_failed() -> None:
     failed = neighbour("slabs", 1.0, status="failed", reason="crashed", hot_ns=[], cold_ns=[], peak_gflops=[])
     rows = {row["change"]: row for row in neighbour_rows([*neighbourhood(), failed | {"max_abs_err": None}])}
@@ -125,6 +137,8 @@ def test_multiply_adds_are_marked_and_everything_is_said_in_words_too() -> None:
     assert page.count(">multiply-add</span>") == 2
     assert page.count(">weight</span>") == 2
     assert page.count(">activations</span>") == 1
+    folded = str(assembly(["vfmadd231ps (%rax), %zmm1, %zmm2"]).data)
+    assert ">multiply-add, activations</span>" in folded
     assert 'tabindex="0"' in page  # a box that scrolls must be reached by keyboard
     assert re.sub(r"<[^>]*>", "", page).count("%zmm17") == 3
     by_rows = str(assembly(LOOP, "row_tile").data)

@@ -307,6 +307,7 @@ KINDS: dict[str, Kind] = {
             "refused": FLAG,  # by the family, for want of registers
             **INNER_LOOP,
             "session_id": TEXT,
+            "flagged": FLAG,
             "status": one_of("ok", "failed"),
             "reason": or_null(TEXT),
             "hot_ns": list_of(AMOUNT),

@@ -10,7 +10,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import GasLexer
 
-from codesign.study.assembly import BROADCAST, FMA, INDEX, LOAD, OTHER, SPILL, STORE, instructions
+from codesign.study.assembly import BROADCAST, FMA, INDEX, LABEL, LOAD, OTHER, SPILL, STORE, instructions
 
 #: What stands in the margin: colour alone would not reach everybody.
 MARGIN = {
@@ -33,8 +33,13 @@ def assembly(lines: Sequence[str], family: str = "token_tile") -> HTML:
     roles = iter(instructions(lines))
     rows = []
     for line, text in zip(lines, coloured, strict=True):
-        role = OTHER if line.endswith(":") else next(roles).role
-        rows.append(f'<span class="line {role}"><span class="role">{escape(margin[role])}</span>{text}</span>')
+        role, said = OTHER, ""
+        if not LABEL.fullmatch(line):
+            found = next(roles)
+            role, said = found.role, margin[found.role]
+            if found.is_fma and found.reads_memory:
+                said += f", {margin[LOAD]}"
+        rows.append(f'<span class="line {role}"><span class="role">{escape(said)}</span>{text}</span>')
     body = "\n".join(rows)
     label = "Assembly of the inner loop"
     box = f'<div class="assembly highlight" tabindex="0" role="region" aria-label="{label}"><pre>{body}</pre></div>'

@@ -43,9 +43,11 @@ def neighbours(records: Sequence[Record]) -> Drawing:
         axes.invert_yaxis()
         axes.spines["left"].set_visible(False)
         axes.set_xlabel("time, in units of the chosen schedule's")
+    doubt = " The session is flagged: the schedule differs from itself by too much." if records[0]["flagged"] else ""
     said = "; ".join(f"{name}: {', '.join(f'{found[s][name].value:.2f} {s}' for s in STATES)}" for name in names)
     caption = (
         "One decision changed at a time, orange with weights in a cache and blue with cold ones, with 95% intervals. "
         "The first line is the chosen schedule once more: what it differs from itself, every interval is wider by."
+        + doubt
     )
     return Drawing([figure], f"Time over that of the chosen {records[0]['block']} schedule. {said}.", caption)
