@@ -79,8 +79,8 @@ listing(shorten(layer["before"]))
 # %% [markdown]
 # ## How it is computed
 #
-# A schedule family turns a few decisions into loops. Tuning tried the schedules of this layer once each, on this machine,
-# and took the fastest:
+# A schedule family turns a few decisions into loops. The tuner timed candidates for this layer, each of them once, and
+# took the fastest:
 
 # %% tags=["hide-input"]
 decisions = {name: f"{{decisions[{name}]}}" for name in layer["decisions"]}
@@ -90,9 +90,9 @@ table([layer], {"layer": "{layer}", "block": "{block}", "family": "{family}"} | 
 # `rows` and `vectors` are the tile: so many outputs, each for so many vectors of tokens, are added up in registers
 # while the blocks of a row go by. In TensorIR every register of the tile is a buffer of its own.
 #
-# That makes the listing long, and it says the same many times. Below, of neighbouring statements that use the same names
-# the first is kept and the others are counted; an index inside an index is left out where it is long, and so are the
-# ends of long lines.
+# That makes the listing long, and it says the same many times. Below, of neighbouring statements that use the same
+# names, the first is kept and the others are counted; an index inside an index is left out where it is long, and so are
+# the ends of long lines.
 
 # %% tags=["hide-input"]
 listing(shorten(layer["after"]))
@@ -161,9 +161,9 @@ for other in listings[1:]:
 # %% [markdown]
 # ## What each decision changed
 #
-# The chosen schedule, and beside it those that differ in a single decision, timed in turns. A trial of the tuner is short
-# and happens once, so a neighbour may turn out to be as fast. Tiles that the family refuses, because they need more
-# registers than there are, were built all the same.
+# The chosen schedule, and beside it those that differ in a single decision, timed in turns. A trial of the tuner is
+# short and happens once, so a neighbour may turn out to be as fast. Tiles that the family refuses, because they need
+# more registers than there are, were built all the same.
 #
 # The pattern is random here, with as many blocks, and every result was compared with one in double precision.
 
