@@ -50,6 +50,11 @@ class Neighbour:
 def ensure_neighbours(study: Study, listings: Sequence[Record]) -> list[Record]:
     """Time the neighbours of every listed layer that still needs it; return the `neighbour` records of all.
 
+    Parameters
+    ----------
+    listings
+        `listing` records that share a target and a seed.
+
     Raises
     ------
     MissingRecord
@@ -57,9 +62,10 @@ def ensure_neighbours(study: Study, listings: Sequence[Record]) -> list[Record]:
     """
     todo = [listing for listing in listings if study.local and not _found(study, listing)]
     if todo:
-        with machine.exclusive("timing kernels"):
+        spec = target_spec(todo[0]["threads"])
+        with machine.exclusive("timing kernels"), Bench(spec, todo[0]["seed"]) as bench:
             for listing, _ in zip(todo, track([each["block"] for each in todo], "neighbours of"), strict=True):
-                _measure(study, listing)
+                _measure(study, listing, spec, bench)
     return [record for listing in listings for record in neighbours_of(study, listing)]
 
 
@@ -103,22 +109,19 @@ def _found(study: Study, listing: Record) -> list[Record]:
     return [record for record in mine if record["session_id"] in sessions]
 
 
-def _measure(study: Study, listing: Record) -> None:
-    spec, operator = target_spec(listing["threads"]), operator_in(listing)
+def _measure(study: Study, listing: Record, spec: TargetSpec, bench: Bench) -> None:
+    operator = operator_in(listing)
     family, decisions = listing["family"], listing["decisions"]
     others = [each for each in listing["tuned"] if each["family"] != family]
     chosen = [Neighbour(changed, family, decisions) for changed in (NOTHING, CONTROL)]
     elsewhere = [Neighbour(FAMILY, each["family"], each["decisions"]) for each in others[:1]]
     wanted = [*chosen, *neighbours(operator, spec, family, decisions), *elsewhere]
-    with Bench(spec, listing["seed"]) as bench:
-        points = [Candidate(operator, each.family, each.decisions) for each in wanted]
-        libraries = bench.build(points)
-        for _ in range(_ATTEMPTS):
-            outcomes = _rounds(bench, libraries, *ROUNDS[study.protocol])
-            flagged = not alike(*outcomes[:2])
-            if not flagged:
-                break
-    session = {"session_id": new_run_id(), "flagged": flagged}
+    libraries = bench.build([Candidate(operator, each.family, each.decisions) for each in wanted])
+    for _ in range(_ATTEMPTS):
+        outcomes = _rounds(bench, libraries, *ROUNDS[study.protocol])
+        if agreed := alike(*outcomes[:2]):
+            break
+    session = {"session_id": new_run_id(), "flagged": not agreed}
     for each, outcome in zip(wanted, outcomes, strict=True):
         what = {"target": spec.key, "family": each.family, "decisions": each.decisions}
         why = {"changed": each.changed, "refused": each.refused}
