@@ -43,18 +43,27 @@ def committed(folder: Path, *records: dict[str, Any]) -> Study:
 
 def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
     mine, others = listing(), neighbourhood()
-    study = committed(tmp_path, mine, *others)
+    study = committed(tmp_path, mine, *reversed(others))  # the chosen schedule is written last
     assert ensure_listed(study, [POINT]) == [mine]
     assert ensure_neighbours(study, [mine]) == others
     assert operator_in(mine).nnz == 12
 
 
+def test_a_session_that_was_interrupted_does_not_count(tmp_path: Path) -> None:
+    study = committed(tmp_path, *reversed(neighbourhood()[1:]))
+    with pytest.raises(MissingRecord, match=r"neighbour.*16_layer"):
+        ensure_neighbours(study, [listing()])
+
+
+def test_neighbours_of_a_schedule_that_was_not_chosen_do_not_count(tmp_path: Path) -> None:
+    study = committed(tmp_path, *reversed(neighbourhood()))
+    with pytest.raises(MissingRecord, match=r"neighbour.*16_layer"):
+        ensure_neighbours(study, [listing(decisions={"rows": 8})])
+
+
 def test_what_is_missing_is_named_with_the_notebook_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(MissingRecord, match=r"listing.*16_layer"):
         ensure_listed(committed(tmp_path), [POINT])
-    other = neighbour("nothing", 1.0, decisions={"rows": 8})
-    study = committed(tmp_path, listing(), other)
-    assert not ensure_neighbours(study, [listing()])  # of another schedule than the one that was chosen
 
 
 @pytest.mark.parametrize(

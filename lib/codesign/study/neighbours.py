@@ -60,7 +60,7 @@ def ensure_neighbours(study: Study, listings: Sequence[Record]) -> list[Record]:
     MissingRecord
         Reading committed results, if they lack a layer.
     """
-    todo = [listing for listing in listings if study.local and not _found(study, listing)]
+    todo = [listing for listing in listings if study.local and not study.found("neighbour", _chosen(listing))]
     if todo:
         spec = target_spec(todo[0]["threads"])
         with machine.exclusive("timing kernels"), Bench(spec, todo[0]["seed"]) as bench:
@@ -77,8 +77,8 @@ def neighbours_of(study: Study, listing: Record) -> list[Record]:
     MissingRecord
         If there is none.
     """
-    newest = study.newest("neighbour", _key(listing))
-    return [record for record in _found(study, listing) if record["session_id"] == newest["session_id"]]
+    newest = study.newest("neighbour", _chosen(listing))
+    return study.found("neighbour", _key(listing) | {"session_id": newest["session_id"]})[::-1]
 
 
 def neighbours(operator: Linear, spec: TargetSpec, family: str, decisions: Decisions) -> list[Neighbour]:
@@ -101,12 +101,9 @@ def _key(listing: Record) -> dict[str, Any]:
     return {name: listing[name] for name in (*POINT, "isa", "operator")}
 
 
-def _found(study: Study, listing: Record) -> list[Record]:
-    """Records that are about what a listing says was chosen."""
-    mine = study.found("neighbour", _key(listing))
-    wanted = (listing["family"], listing["decisions"])
-    sessions = {r["session_id"] for r in mine if r["changed"] == NOTHING and (r["family"], r["decisions"]) == wanted}
-    return [record for record in mine if record["session_id"] in sessions]
+def _chosen(listing: Record) -> dict[str, Any]:
+    """What finds the chosen schedule of a layer: it is written last, so that a session without it is not whole."""
+    return _key(listing) | {"changed": NOTHING} | {name: listing[name] for name in ("family", "decisions")}
 
 
 def _measure(study: Study, listing: Record, spec: TargetSpec, bench: Bench) -> None:
@@ -122,7 +119,7 @@ def _measure(study: Study, listing: Record, spec: TargetSpec, bench: Bench) -> N
         if agreed := alike(*outcomes[:2]):
             break
     session = {"session_id": new_run_id(), "flagged": not agreed}
-    for each, outcome in zip(wanted, outcomes, strict=True):
+    for each, outcome in reversed(list(zip(wanted, outcomes, strict=True))):
         what = {"target": spec.key, "family": each.family, "decisions": each.decisions}
         why = {"changed": each.changed, "refused": each.refused}
         code = loop_of(compiled(scheduled(operator, spec, each.family, each.decisions), spec))
