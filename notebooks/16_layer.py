@@ -140,7 +140,7 @@ table(
         "block": "{block}",
         "schedule": "{how}",
         "multiply-adds": "{fma}",
-        "weights": "{broadcast}",
+        "values copied to all lanes": "{broadcast}",
         "vectors": "{load}",
         "indices": "{index}",
         "others": "{other}",
