@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from codesign.schema.layers import LISTING, NEIGHBOUR
 from codesign.schema.parts import (
     ALLOCATION,
     AMOUNT,
@@ -12,7 +13,6 @@ from codesign.schema.parts import (
     COMPANY,
     COUNT,
     FLAG,
-    INNER_LOOP,
     ISA,
     KERNEL_KINDS,
     MATRIX,
@@ -272,51 +272,8 @@ KINDS: dict[str, Kind] = {
         }
         | ISA,
     ),
-    "listing": Kind(
-        "notebook 16_layer",
-        POINT
-        | ISA
-        | {
-            "target": TEXT,
-            "layer": TEXT,
-            "operator": OBJECT,
-            "arrays": OBJECT,
-            "block_row": COUNT,
-            "heads": OBJECT,  # of the arrays, from the first block of that block-row on
-            "pattern": list_of({"type": "string", "pattern": "^([0-9a-f]{2})+$"}, minItems=1),
-            "family": TEXT,
-            "decisions": OBJECT,
-            "tuned": list_of(OBJECT, minItems=1),  # every schedule that tuning tried, the chosen one first
-            "before": TEXT,
-            "after": TEXT,
-            **INNER_LOOP,
-            "max_abs_err": AMOUNT,
-        },
-    ),
-    "neighbour": Kind(
-        "notebook 16_layer",
-        POINT
-        | ISA
-        | {
-            "target": TEXT,
-            "operator": OBJECT,
-            "family": TEXT,
-            "decisions": OBJECT,
-            # the decision in which it differs from what tuning chose; "nothing" is that itself, "control" its twin
-            "changed": TEXT,
-            "refused": FLAG,  # by the family, for want of registers
-            **INNER_LOOP,
-            "session_id": TEXT,
-            "flagged": FLAG,
-            "status": one_of("ok", "failed"),
-            "reason": or_null(TEXT),
-            "hot_ns": list_of(AMOUNT),
-            "cold_ns": list_of(AMOUNT),
-            "peak_gflops": list_of(AMOUNT),  # multiply-adds in registers, right before each round
-            "rotated_bytes": COUNT,
-            "max_abs_err": or_null(AMOUNT),
-        },
-    ),
+    "listing": Kind("notebook 16_layer", LISTING),
+    "neighbour": Kind("notebook 16_layer", NEIGHBOUR),
     "ceiling": Kind(
         "`codesign doctor --measure`",
         {

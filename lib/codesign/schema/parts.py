@@ -103,13 +103,6 @@ STORED: Schema = {
     "required": ["block", "block_sparsity", "fill_in", "distinct_patterns", "pattern_entropy"],
 }
 
-#: The inner loop of a compiled kernel: its lines, what they are, and their bytes of machine code.
-INNER_LOOP: dict[str, Schema] = {
-    "loop": list_of(TEXT, minItems=2),
-    "counts": {"type": "object", "additionalProperties": COUNT, "required": ["fma", "reads", "accumulators", "chain"]},
-    "loop_bytes": POSITIVE,
-}
-
 #: Rates of the probe in GB/s: between cores, and the slowest L2; null where there is no such thing.
 RATES: Schema = list_of(or_null(AMOUNT), minItems=2, maxItems=2)
 

@@ -83,10 +83,18 @@ def operator_in(listing: Record) -> Linear:
 def operator_for(matrix: BSRMatrix, point: Point, spec: TargetSpec) -> Linear:
     """Return the linear layer as an encoder of a point has it."""
     slabs = slabs_for(point.batch, point.seq, spec)
-    sizes = {"rows": matrix.block.rows, "cols": matrix.block.cols, "nnz": matrix.nnz_blocks}
-    layout = {"shares": slabs.row_shares, "slab": slabs.slab, "token_shares": slabs.token_shares}
-    tokens, epilogue = point.batch * slabs.padded, FIRST[point.scope][1]
-    return Linear(*matrix.shape, tokens=tokens, epilogue=epilogue, **sizes, **layout)
+    return Linear(
+        outputs=matrix.shape[0],
+        inputs=matrix.shape[1],
+        tokens=point.batch * slabs.padded,
+        rows=matrix.block.rows,
+        cols=matrix.block.cols,
+        nnz=matrix.nnz_blocks,
+        shares=slabs.row_shares,
+        epilogue=FIRST[point.scope][1],
+        slab=slabs.slab,
+        token_shares=slabs.token_shares,
+    )
 
 
 def tried(study: Study, operator: Linear, spec: TargetSpec) -> list[Tried]:

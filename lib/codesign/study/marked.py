@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 
 from IPython.display import HTML
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import GasLexer
 
 from codesign.study.assembly import BROADCAST, FMA, INDEX, LABEL, LOAD, OTHER, SPILL, STORE, instructions
 
@@ -29,18 +27,23 @@ BY_ROWS = MARGIN | {BROADCAST: MARGIN[LOAD], LOAD: MARGIN[BROADCAST]}
 def assembly(lines: Sequence[str], family: str = "token_tile") -> HTML:
     """Show a loop; it scrolls inside its own box, and a screen reader hears the margin before each line."""
     margin = BY_ROWS if family == "row_tile" else MARGIN
-    coloured = highlight("\n".join(lines), GasLexer(), HtmlFormatter(nowrap=True)).splitlines()
     roles = iter(instructions(lines))
     rows = []
-    for line, text in zip(lines, coloured, strict=True):
+    for line in lines:
         role, said = OTHER, ""
         if not LABEL.fullmatch(line):
             found = next(roles)
             role, said = found.role, margin[found.role]
             if found.is_fma and found.reads_memory:
                 said += f", {margin[LOAD]}"
-        rows.append(f'<span class="line {role}"><span class="role">{escape(said)}</span>{text}</span>')
+        rows.append(f'<span class="line {role}"><span class="role">{escape(said)}</span>{_coloured(line)}</span>')
     body = "\n".join(rows)
     label = "Assembly of the inner loop"
     box = f'<div class="assembly highlight" tabindex="0" role="region" aria-label="{label}"><pre>{body}</pre></div>'
     return HTML(box)  # type: ignore[no-untyped-call]  # IPython has no types
+
+
+def _coloured(line: str) -> str:
+    """Wrap the names of an instruction and of its registers in the classes that the page has colours for."""
+    line = re.sub(r"^[a-z]\w*", r'<span class="nf">\g<0></span>', escape(line))
+    return re.sub(r"%\w+", r'<span class="nv">\g<0></span>', line)

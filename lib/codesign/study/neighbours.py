@@ -149,7 +149,7 @@ def _rounds(bench: Bench, libraries: Sequence[Path | str], rounds: int, seconds:
             else:
                 timings[at].append(timing)
                 peaks[at].append(peak)
-    return [_fields(library, *found) for library, *found in zip(left, timings, peaks, strict=True)]
+    return [_fields(*each) for each in zip(left, timings, peaks, strict=True)]
 
 
 def _fields(library: Path | str, timings: Sequence[Timing], peaks: Sequence[float]) -> dict[str, Any]:

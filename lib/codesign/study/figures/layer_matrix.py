@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -75,9 +76,9 @@ def _corner(listing: Record, stored: np.ndarray) -> Figure:
         for row in range(top, bottom):
             for column in np.flatnonzero(stored[row, :width]):
                 colour = ORANGE if row == picked else BLUE
-                axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, edgecolor=PAPER, linewidth=1))
+                axes.add_patch(Rectangle((float(column), row), 1, 1, facecolor=colour, edgecolor=PAPER, linewidth=1))
         for number, column in enumerate(columns):
-            style = {"rotation": 90, "ha": "center", "va": "center", "fontsize": 7, "color": ON_ORANGE}
+            style: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "center", "fontsize": 7, "color": ON_ORANGE}
             axes.text(column + 0.5, picked + 0.5, str(first + number), **style)
         axes.set_xlim(0, width)
         axes.set_ylim(bottom, top)
