@@ -184,7 +184,7 @@ def test_what_a_register_tile_repeats_is_counted() -> None:
         "        buffer = T.alloc_buffer((16,))",
         "        # and 2 more like this",
         "        for v_1 in T.vectorized(16):",
-        "            buffer[v_1] = x[indices[…], 3] * 2",
+        "            buffer[v_1] = x[indices[...], 3] * 2",
         "        # and 2 more like this",
         "        y[v] = buffer[0]",  # two of a kind are not worth a sentence
         "        y[v] = buffer_1[0]",
@@ -196,4 +196,4 @@ def test_statements_of_other_names_are_kept_and_long_lines_cut() -> None:
     assert "more like this" not in shorten(other).partition("T.vectorized")[2]
     long = shorten(f"y[0] = {' + '.join(['a'] * 200)}")
     assert len(long) == WIDTH
-    assert long.endswith("…")
+    assert long.endswith(" ...")

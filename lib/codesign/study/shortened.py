@@ -82,7 +82,7 @@ def _fitted(line: str) -> Iterator[str]:
         yield from (f"    {each.rstrip()}" for each in rest)
     else:
         line = _without_long_indices(line)
-        yield line if len(line) <= WIDTH else f"{line[: WIDTH - 2]} …"
+        yield line if len(line) <= WIDTH else f"{line[: WIDTH - 4]} ..."
 
 
 def _without_long_indices(line: str) -> str:
@@ -91,7 +91,7 @@ def _without_long_indices(line: str) -> str:
     for letter in line:
         if letter == "]":
             if depth == _NESTED:
-                kept, inside = kept + (inside if len(inside) <= _INDEX else "…"), ""
+                kept, inside = kept + (inside if len(inside) <= _INDEX else "..."), ""
             depth -= 1
         if depth >= _NESTED:
             inside += letter
