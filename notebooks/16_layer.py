@@ -84,7 +84,7 @@ listing(shorten(layer["before"]))
 
 # %% tags=["hide-input"]
 decisions = {name: f"{{decisions[{name}]}}" for name in layer["decisions"]}
-table([layer], {"layer": "{layer}", "block": "{block}", "family": "{family}"} | decisions)
+table([layer], {"block": "{block}", "family": "{family}"} | decisions)
 
 # %% [markdown]
 # `rows` and `vectors` are the tile: so many outputs, each for so many vectors of tokens, are added up in registers
@@ -138,9 +138,9 @@ table(
     loop_rows(listings),
     {
         "block": "{block}",
-        "schedule": "{how}",
+        "tile": "{tile}",
         "multiply-adds": "{fma}",
-        "values copied to all lanes": "{broadcast}",
+        "single values": "{broadcast}",
         "vectors": "{load}",
         "indices": "{index}",
         "others": "{other}",

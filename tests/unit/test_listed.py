@@ -129,7 +129,7 @@ def test_rows_say_what_was_refused_and_what_failed() -> None:
     assert rows["as chosen"]["per_load"] == 0.5
     assert re.fullmatch(r"\d+%", rows["as chosen"]["reached"])
     (row,) = loop_rows([listing()])
-    assert row["how"].startswith("token_tile: rows 4, vectors 4")
+    assert row["tile"] == "rows 4, vectors 4"
     assert LOOP_COUNTS.items() <= row.items()
 
 

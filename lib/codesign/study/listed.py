@@ -16,6 +16,9 @@ from codesign.study.words import times
 #: What may bound a loop, in words.
 BOUNDS = {"fma": "FMA ports", "reads": "load ports", "chain": "FMA latency"}
 
+#: The decisions that make the register tile of a family.
+_TILE = ("rows", "tokens", "vectors")
+
 
 def cycles(counts: Mapping[str, int]) -> dict[str, float]:
     """Return the least cycles of one pass of a loop, for each of `BOUNDS`.
@@ -41,18 +44,13 @@ def most(counts: Mapping[str, int]) -> float:
     return cycles(counts)["fma"] / max(cycles(counts).values())
 
 
-def decisions(record: Record) -> str:
-    """Write the decisions of a schedule in a line."""
-    return ", ".join(f"{name} {value}" for name, value in record["decisions"].items())
-
-
 def loop_rows(listings: Iterable[Record]) -> list[dict[str, Any]]:
     """Lay out inner loops: a row a block shape, with counts, ``cycles`` by bound, ``bound`` and ``most``."""
     return [
         {
             **listing["counts"],
             "block": listing["block"],
-            "how": f"{listing['family']}: {decisions(listing)}",
+            "tile": ", ".join(f"{n} {v}" for n, v in listing["decisions"].items() if n in _TILE),
             "bytes": listing["loop_bytes"],
             "bound": bound(listing["counts"]),
             "most": most(listing["counts"]),
