@@ -143,16 +143,16 @@ def test_the_pattern_is_read_as_it_was_written() -> None:
 def test_multiply_adds_are_marked_and_everything_is_said_in_words_too() -> None:
     page = str(assembly(LOOP).data)
     assert page.count('class="line fma"') == 2
-    assert page.count(">multiply-add</span>") == 2
-    assert page.count(">weight</span>") == 2
-    assert page.count(">activations</span>") == 1
+    assert page.count(">multiply-add </span>") == 2
+    assert page.count(">weight </span>") == 2
+    assert page.count(">activations </span>") == 1
     folded = str(assembly(["vfmadd231ps (%rax), %zmm1, %zmm2"]).data)
-    assert ">multiply-add, activations</span>" in folded
+    assert ">multiply-add, activations </span>" in folded
     assert 'tabindex="0"' in page  # a box that scrolls must be reached by keyboard
     assert re.sub(r"<[^>]*>", "", page).count("%zmm17") == 3
     by_rows = str(assembly(LOOP, "row_tile").data)
-    assert by_rows.count(">weight</span>") == 1
-    assert by_rows.count(">activations</span>") == 2
+    assert by_rows.count(">weight </span>") == 1
+    assert by_rows.count(">activations </span>") == 2
 
 
 TILE = """

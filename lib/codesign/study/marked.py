@@ -36,7 +36,7 @@ def assembly(lines: Sequence[str], family: str = "token_tile") -> HTML:
             role, said = found.role, margin[found.role]
             if found.is_fma and found.reads_memory:
                 said += f", {margin[LOAD]}"
-        rows.append(f'<span class="line {role}"><span class="role">{escape(said)}</span>{_coloured(line)}</span>')
+        rows.append(f'<span class="line {role}"><span class="role">{escape(said)} </span>{_coloured(line)}</span>')
     body = "\n".join(rows)
     label = "Assembly of the inner loop"
     box = f'<div class="assembly highlight" tabindex="0" role="region" aria-label="{label}"><pre>{body}</pre></div>'
