@@ -106,16 +106,17 @@ listing(layer["after"])
 # %% [markdown]
 # ## The inner loop
 #
-# LLVM keeps every buffer of the tile in a register, and what remains of the loop over blocks is this. One pass is one
-# block. The margin says what an instruction is for; an empty one means counting and addresses. In this notation the
-# destination stands last, and parentheses mean memory.
+# LLVM keeps the buffers of the tile in registers, and what remains of the loop over blocks is this. One pass takes one
+# block, as far as its rows are in the tile, or a few blocks where LLVM unrolled. The margin says what an instruction is
+# for; an empty one means counting and addresses. In this notation the destination stands last, and parentheses mean
+# memory.
 
 # %% tags=["hide-input"]
 assembly(layer["loop"], layer["family"])
 
 # %% [markdown]
-# Each stored weight is read once and copied to all lanes of a register, each vector of activations is read once, and
-# every pair of the two is one multiply-add. The sums never leave their registers.
+# Each weight is read once and copied to all lanes of a register, each vector of activations is read once, and every pair
+# of the two is one multiply-add. The sums never leave their registers.
 #
 # That is all a tall block is good for: its rows share the activations. One index and one vector of activations serve
 # every row of the tile.
@@ -172,7 +173,8 @@ neighbours(neighbours_of(study, layer))
 
 # %% [markdown]
 # The reason is in the loops. A larger tile does more multiply-adds for each load, until its sums no longer fit the
-# registers. Then some live on the stack, and each of them is fetched and put back for every block: a *spill*.
+# registers. Then some live on the stack, and each of them is fetched and put back for every block: a *spill*. What a
+# kernel stays below its bound, it loses in caches and in the loops around this one ([](08_kernels)).
 
 # %% tags=["hide-input"]
 columns = {
