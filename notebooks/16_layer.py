@@ -115,8 +115,8 @@ listing(layer["after"])
 assembly(layer["loop"], layer["family"])
 
 # %% [markdown]
-# Each weight is read once and copied to all lanes of a register, each vector of activations is read once, and every pair
-# of the two is one multiply-add. The sums never leave their registers.
+# Each weight is read once and copied to all lanes of a register, each vector of activations is read once, and every
+# pair of the two is one multiply-add. The sums never leave their registers.
 #
 # That is all a tall block is good for: its rows share the activations. One index and one vector of activations serve
 # every row of the tile.
