@@ -30,15 +30,12 @@ POINT = Point("bert-base", 0, "attention", "magnitude", "32x1", 0.8, 1, 128, 2)
 
 
 def committed(folder: Path, *records: dict[str, Any]) -> Study:
-    results = Results("reference", folder)
-    (folder / "reference").mkdir(exist_ok=True)
+    """Return a study that reads these records, written as local ones are."""
     for record in records:
         Results("local", folder).append(record)
     if records:
-        (folder / "local").rename(folder / "reference" / "moved")
-        for path in (folder / "reference" / "moved").iterdir():
-            path.rename(folder / "reference" / path.name)
-    return Study(results, "report", "run", "one", folder)
+        (folder / "local").rename(folder / "reference")
+    return Study(Results("reference", folder), "report", "run", "one", folder)
 
 
 def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:

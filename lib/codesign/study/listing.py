@@ -15,7 +15,7 @@ import numpy as np
 
 from codesign.bsr import BSRMatrix
 from codesign.compiler import MissingTask, TargetSpec, open_database, target_spec
-from codesign.compiler.database import trials
+from codesign.compiler.database import mean_seconds, trials
 from codesign.compiler.expand import picked
 from codesign.compiler.operators import Linear, pack
 from codesign.compiler.operators.base import as_slabs
@@ -112,12 +112,12 @@ def tried(study: Study, operator: Linear, spec: TargetSpec) -> list[Tried]:
         folder = places.results("reference").tuning(spec.key)
     found = []
     for record in trials(open_database(folder, spec), task.module):
-        times = [float(second) for second in record.run_secs or ()]
-        if times and max(times) < 1e3:  # which is how TVM stores a failure
+        seconds = mean_seconds(record.run_secs)
+        if seconds is not None:
             schedule = Schedule(task.module)
             record.trace.apply_to_schedule(schedule, False)
             family, decisions = picked(schedule)
-            found.append(Tried(family.name, decisions, float(np.mean(times)) * 1e9))
+            found.append(Tried(family.name, decisions, seconds * 1e9))
     if not found:
         raise MissingTask(f"task {task.name} ({task.digest}) is not in {folder}: tune it with notebook 03_tune")
     return sorted(found, key=lambda each: each.ns)
