@@ -182,7 +182,6 @@ columns = {
     "multiply-adds": "{fma}",
     "for each load": "{per_load:.2f}",
     "spills": "{spill}",
-    "bytes of code": "{bytes}",
     "bound by": "{bound}",
     "of the peak, at most": "{most:.0%}",
     "measured, hot": "{reached}",

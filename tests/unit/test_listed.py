@@ -97,7 +97,7 @@ def test_the_longest_queue_bounds_a_loop(counts: dict[str, int], words: str, sha
 
 def test_a_difference_counts_beyond_that_of_the_schedule_from_itself() -> None:
     calm, restless = (against_chosen(neighbourhood(control), "hot") for control in (1.0, 1.1))
-    name = "rows 4 → 10"
+    name = "rows 4 → 10, refused"
     assert calm[name].value == restless[name].value == pytest.approx(2.0)
     assert calm[name].low == pytest.approx(2.0)  # every round drew the same noise
     assert (restless[name].low, restless[name].high) == pytest.approx((2.0 / 1.1, 2.0 * 1.1))

@@ -83,7 +83,7 @@ def _timed(record: Record, state: State, spread: float) -> dict[str, Any]:
 
 
 def label(record: Record, chosen: Record) -> str:
-    """Say what a neighbour changes, as in ``"rows 8 → 16"``."""
+    """Say what a neighbour changes, as in ``"rows 8 → 16, refused"``."""
     changed = record["changed"]
     if changed == NOTHING:
         return "as chosen"
@@ -91,7 +91,8 @@ def label(record: Record, chosen: Record) -> str:
         return "as chosen, again"
     if changed == FAMILY:
         return f"{chosen['family']} → {record['family']}"
-    return f"{changed} {chosen['decisions'][changed]} → {record['decisions'][changed]}"
+    said = f"{changed} {chosen['decisions'][changed]} → {record['decisions'][changed]}"
+    return f"{said}, refused" if record["refused"] else said
 
 
 def neighbour_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -106,12 +107,11 @@ def neighbour_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
             {
                 **counts,
                 "block": record["block"],
-                "change": name + (", refused" if record["refused"] else ""),
+                "change": name,
                 "per_load": counts["fma"] / max(counts["reads"], 1),
                 "bound": bound(counts),
                 "most": most(counts),
                 "reached": _reached(record),
-                "bytes": record["loop_bytes"],
                 **{state: times(found[name]) if name in found else failed for state, found in relative.items()},
             }
         )
