@@ -216,3 +216,64 @@ def kernels(hot: float, others: Mapping[str, float] | None = None, **changes: An
         for outputs, inputs in ((768, 768), (3072, 768), (768, 3072))
         for block in blocks
     ]
+
+
+LOOP = [
+    ".LBB4_32:",
+    "movslq       %r12d, %r12",
+    "vbroadcastss (%rdx,%r12,4), %zmm16",
+    "movl         (%r10,%r11,4), %esi",
+    "vmovaps      (%r9,%rsi,4), %zmm17",
+    "vfmadd231ps  %zmm17, %zmm16, %zmm0",
+    "vbroadcastss 4(%rdx,%r12,4), %zmm18",
+    "vfmadd231ps  %zmm17, %zmm18, %zmm1",
+    "decq         %rax",
+    "jne          .LBB4_32",
+]
+#: `LOOP`, counted by hand.
+LOOP_COUNTS = {
+    **{"fma": 2, "broadcast": 2, "load": 1, "index": 1, "store": 0, "spill": 0, "other": 3},
+    **{"instructions": 9, "reads": 4, "accumulators": 2, "chain": 1},
+}
+_INNER = {"loop": LOOP, "counts": LOOP_COUNTS, "loop_bytes": 44}
+_OPERATOR = {
+    **{"kind": "linear", "outputs": 64, "inputs": 24, "tokens": 128, "rows": 32, "cols": 1, "nnz": 12, "shares": 1},
+    **{"epilogue": "bias", "slab": 64, "token_shares": 2},
+}
+
+
+def listing(block: str = "32x1", **changes: Any) -> Record:
+    """Return a layer of two block-rows of six blocks each."""
+    shapes = {"data": [12, 1, 32], "indices": [12], "indptr": [3], "bounds": [2]}
+    arrays = {name: {"dtype": "float32" if name == "data" else "int32", "shape": s} for name, s in shapes.items()}
+    columns = [1, 4, 5, 9, 16, 23]
+    bits = "".join("1" if column in columns else "0" for column in range(24))
+    heads = {"indptr": [0, 6, 12], "indices": columns, "data": [[0.5, -0.25, 0.0625, 1.0]] * 6}
+    tir = (
+        "@T.prim_func\ndef main(x: T.Buffer((2,)), y: T.Buffer((2,))):\n    for v in T.serial(2):\n        y[v] = x[v]"
+    )
+    where = {"target": "cpu-2t", "isa": "native", "layer": "encoder.layer.0.attention.self.query"}
+    matrix = {"operator": _OPERATOR, "arrays": arrays, "block_row": 1, "heads": heads}
+    pattern = {"pattern": [f"{int(bits, 2):06x}"] * 2}
+    how = {"family": "token_tile", "decisions": TILE, "tuned": [{"family": "token_tile", "decisions": TILE, "ns": 5.0}]}
+    text = {"before": tir, "after": tir, "max_abs_err": 1e-6}
+    return stamp("listing") | point("attention", block) | where | matrix | pattern | how | _INNER | text | changes
+
+
+def neighbour(changed: str, hot: float, cold: float | None = None, **changes: Any) -> Record:
+    """Return a neighbour of the schedule `TILE`, in units of its time."""
+    noise = np.random.default_rng(1).normal(1.0, 0.01, 20)
+    samples = {f"{state}_ns": [float(1e5 * t * n) for n in noise] for state, t in (("hot", hot), ("cold", cold or hot))}
+    where = {"target": "cpu-2t", "isa": "native", "operator": _OPERATOR}
+    session = {"session_id": "turns", "flagged": False}
+    decisions = TILE | ({changed: TILE[changed] * 2 + 2} if changed in TILE else {})
+    how = {"family": "token_tile", "decisions": decisions, "changed": changed, "refused": False}
+    checks = {"status": "ok", "reason": None, "peak_gflops": [256.0] * 20, "rotated_bytes": 64 << 20}
+    record = stamp("neighbour") | point("attention", "32x1") | where | how | session | _INNER | samples | checks
+    return record | {"max_abs_err": 1e-5} | changes
+
+
+def neighbourhood(control: float = 1.0) -> list[Record]:
+    """Return one session: the chosen schedule, its twin, one twice as slow, and one that is faster cold alone."""
+    pair = [neighbour("nothing", 1.0), neighbour("control", control)]
+    return [*pair, neighbour("rows", 2.0, refused=True), neighbour("prefetch", 1.05, 0.9)]

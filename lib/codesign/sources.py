@@ -37,6 +37,7 @@ _PRUNED = (
 )
 _COMPILER = ("blocks.py", "bsr.py", "machine.py", "checkpoint.py", "encoder.py", "compiler/", "runtime.py")
 _COMPILED = (*_PRUNED, *_COMPILER, "engines/", "study/compiled.py", "study/tuned.py")
+_LISTED = (*_COMPILED, *(f"study/{name}.py" for name in ("listing", "assembly", "loops")))
 _TIMED = (*_COMPILED, "measure/", "study/timed.py", "study/memory.py")
 
 #: Kind of record -> beginnings of the names of its sources. A pruned model that was trained counts as weights from
@@ -53,6 +54,8 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "profile": (*_TIMED, "study/profiled.py"),
     "search": (*_COMPILED, "study/search.py", "study/replay.py"),
     "kernel": (*_COMPILED, *(f"study/{name}.py" for name in ("ceilings", "kernels", "problems", "screening"))),
+    "listing": _LISTED,
+    "neighbour": (*_LISTED, "study/neighbours.py", "study/screening.py"),
     "ceiling": (*_COMPILER, "study/chain.py", "study/ceilings.py"),
 }
 

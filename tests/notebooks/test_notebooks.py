@@ -102,6 +102,19 @@ def test_kernels_were_searched_whole_and_timed_in_turns(workspace: Path) -> None
     assert len(set(screened)) == len(screened)  # the second notebook found what the first had measured
 
 
+def test_a_layer_was_listed_with_the_schedule_that_tuning_chose(workspace: Path) -> None:
+    results = places.results("local")
+    listings, neighbours = results.read("listing"), results.read("neighbour")
+    assert [record["block"] for record in listings] == SMOKE["16_layer"]["blocks"]
+    for record in listings:
+        found = [task for task in results.read("task") if task["nnz_blocks"] == record["operator"]["nnz"]]
+        assert {"family": record["family"], **record["decisions"]} in [task["decisions"] for task in found]
+        assert record["max_abs_err"] <= 1e-4
+        beside = [other for other in neighbours if other["block"] == record["block"]]
+        assert [other["changed"] for other in beside][:2] == ["nothing", "control"]
+        assert {other["status"] for other in beside} == {"ok"}
+
+
 def test_nothing_was_tried_in_a_fresh_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
     assert "Not measured here" in printed(pipeline.run_notebook(pipeline.TRY, {}))

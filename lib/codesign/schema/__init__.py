@@ -56,7 +56,7 @@ def validate(record: Mapping[str, Any]) -> None:
             raise RecordError("latency record: field 'samples_ns': status 'ok' without a sample")
         if record["status"] != "ok" and not record["reason"]:
             raise RecordError(f"latency record: field 'reason': status {record['status']!r} needs one")
-    if kind == "kernel":
+    if kind in ("kernel", "neighbour"):
         _check_kernel(record)
     if kind == "accuracy":
         _check_hits(record)
@@ -65,15 +65,16 @@ def validate(record: Mapping[str, Any]) -> None:
 
 
 def _check_kernel(record: Mapping[str, Any]) -> None:
+    kind = record["kind"]
     if (record["status"] == "ok") != (record["reason"] is None):
-        raise RecordError("kernel record: field 'reason': a failure needs one, and nothing else has one")
+        raise RecordError(f"{kind} record: field 'reason': a failure needs one, and nothing else has one")
     if record["max_abs_err"] is None and (record["hot_ns"] or record["cold_ns"] or record["status"] == "ok"):
-        raise RecordError("kernel record: field 'max_abs_err': a timing without a correctness value is refused")
+        raise RecordError(f"{kind} record: field 'max_abs_err': a timing without a correctness value is refused")
     if record["status"] == "ok" and not (record["hot_ns"] and record["cold_ns"]):
-        raise RecordError("kernel record: field 'hot_ns': status 'ok' without hot and cold samples")
-    rounds = len(record["hot_ns"]) if record["stage"] == "timed" else 0
+        raise RecordError(f"{kind} record: field 'hot_ns': status 'ok' without hot and cold samples")
+    rounds = len(record["hot_ns"]) if record.get("stage") != "screened" else 0
     if len(record["peak_gflops"]) != rounds:
-        raise RecordError("kernel record: field 'peak_gflops': needs a rate for each round of a timed kernel")
+        raise RecordError(f"{kind} record: field 'peak_gflops': needs a rate for each round of a timed kernel")
 
 
 def _check_rounds(record: Mapping[str, Any]) -> None:

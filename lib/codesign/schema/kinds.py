@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from codesign.schema.layers import LISTING, NEIGHBOUR
 from codesign.schema.parts import (
     ALLOCATION,
     AMOUNT,
@@ -271,6 +272,8 @@ KINDS: dict[str, Kind] = {
         }
         | ISA,
     ),
+    "listing": Kind("notebook 16_layer", LISTING),
+    "neighbour": Kind("notebook 16_layer", NEIGHBOUR),
     "ceiling": Kind(
         "`codesign doctor --measure`",
         {

@@ -131,6 +131,7 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
         *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "search_trials", "search_seeds",
         "passes", "stock_trials", "trials_per_task",
     ),
+    "16_layer": (*_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD),
 }  # fmt: skip
 
 

@@ -8,11 +8,14 @@ from IPython.display import HTML, display
 from codesign.study.figures.crossover import crossover
 from codesign.study.figures.drawing import Drawing
 from codesign.study.figures.family_map import family_map
+from codesign.study.figures.inner_loops import inner_loops
 from codesign.study.figures.kernel_shares import kernel_shares
 from codesign.study.figures.latency_bars import latency_bars
+from codesign.study.figures.layer_matrix import layer_arrays, layer_matrix
 from codesign.study.figures.loads import loads
 from codesign.study.figures.machines import machines
 from codesign.study.figures.masks import masks
+from codesign.study.figures.neighbours import neighbours
 from codesign.study.figures.operator_profile import operator_profile
 from codesign.study.figures.pareto import pareto
 from codesign.study.figures.predictions import predictions
@@ -29,11 +32,15 @@ __all__ = [
     "Drawing",
     "crossover",
     "family_map",
+    "inner_loops",
     "kernel_shares",
     "latency_bars",
+    "layer_arrays",
+    "layer_matrix",
     "loads",
     "machines",
     "masks",
+    "neighbours",
     "operator_profile",
     "pareto",
     "predictions",

@@ -1,0 +1,148 @@
+"""A pruned matrix as a kernel finds it: the blocks that are stored, and the arrays that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from codesign.schema import Record
+from codesign.study.figures.drawing import BLUE, INK, ON_ORANGE, ORANGE, PAPER, Drawing, panel
+
+_SHOWN = 8  # blocks of the block-row that are followed into the arrays
+_CELL_ROWS = 4  # rows of a block whose values are written out
+
+
+def pattern_of(listing: Record) -> np.ndarray:
+    """Return which blocks of the first block-rows are stored, bool[block-rows, block-columns]."""
+    columns = -(-listing["operator"]["inputs"] // listing["operator"]["cols"])
+    rows = [np.frombuffer(bytes.fromhex(line), np.uint8) for line in listing["pattern"]]
+    return np.unpackbits(np.stack(rows), axis=1)[:, :columns].astype(bool)
+
+
+def layer_matrix(listing: Record) -> Drawing:
+    """Draw the stored blocks of a layer with one block-row picked out, and the beginning of that one enlarged.
+
+    Parameters
+    ----------
+    listing
+        A `listing` record.
+    """
+    stored, picked, sizes = pattern_of(listing), listing["block_row"], listing["operator"]
+    panels = [_whole(listing, stored), _corner(listing, stored)]
+    outputs = min(len(stored) * sizes["rows"], sizes["outputs"])
+    alt = (
+        f"The first {outputs} of {sizes['outputs']} rows of {listing['layer']}, {sizes['inputs']} columns wide, in "
+        f"{listing['block']} blocks: {stored.sum()} of {stored.size} blocks are stored, {stored[picked].sum()} of them "
+        f"in block-row {picked}, which is picked out."
+    )
+    caption = (
+        f"Left: every stored block of the weight, one block-row in orange. Right: where that block-row begins. The "
+        f"numbers count stored blocks from the top of the matrix; each is {sizes['rows']} outputs high and "
+        f"{sizes['cols']} {'inputs' if sizes['cols'] > 1 else 'input'} wide."
+    )
+    return Drawing(panels, alt, caption)
+
+
+def _whole(listing: Record, stored: np.ndarray) -> Figure:
+    sizes, picked = listing["operator"], listing["block_row"]
+    height, width = len(stored) * sizes["rows"], sizes["inputs"]
+    cells = stored.astype(int)
+    cells[picked] *= 2
+    with panel(width=3.5, height=0.75 + 2.9 * min(1.0, max(height / width, 0.12))) as (figure, axes):
+        colours = ListedColormap(["#00000000", BLUE, ORANGE])
+        extent = (0, width, height, 0)
+        axes.imshow(cells, cmap=colours, vmin=0, vmax=2, interpolation="none", extent=extent, aspect="auto")
+        for edge in (picked, picked + 1):
+            axes.axhline(edge * sizes["rows"], color=ORANGE, linewidth=0.8)
+        _frame(axes)
+        axes.set_title("the layer")
+        axes.set_xlabel("input features")
+        axes.set_ylabel("output features")
+    return figure
+
+
+def _corner(listing: Record, stored: np.ndarray) -> Figure:
+    picked, first = listing["block_row"], listing["heads"]["indptr"][listing["block_row"]]
+    columns = np.flatnonzero(stored[picked])[:_SHOWN]
+    width = int(columns[-1]) + 2 if len(columns) else stored.shape[1]
+    top, bottom = max(picked - 1, 0), min(picked + 2, len(stored))
+    with panel(width=4.4, height=2.3) as (figure, axes):
+        for row in range(top, bottom):
+            for column in np.flatnonzero(stored[row, :width]):
+                colour = ORANGE if row == picked else BLUE
+                axes.add_patch(Rectangle((float(column), row), 1, 1, facecolor=colour, edgecolor=PAPER, linewidth=1))
+        for number, column in enumerate(columns):
+            style: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "center", "fontsize": 7, "color": ON_ORANGE}
+            axes.text(column + 0.5, picked + 0.5, str(first + number), **style)
+        axes.set_xlim(0, width)
+        axes.set_ylim(bottom, top)
+        axes.set_yticks([row + 0.5 for row in range(top, bottom)], list(map(str, range(top, bottom))))
+        _frame(axes)
+        axes.set_title("where a block-row begins")
+        axes.set_xlabel("block-column")
+        axes.set_ylabel("block-row")
+    return figure
+
+
+def _frame(axes: Axes) -> None:
+    for spine in axes.spines.values():
+        spine.set(visible=True, color=INK, linewidth=0.6)
+
+
+def layer_arrays(listing: Record) -> Drawing:
+    """Draw the beginning of the arrays that hold the block-row of `layer_matrix`.
+
+    Parameters
+    ----------
+    listing
+        A `listing` record.
+    """
+    heads, picked, shapes = listing["heads"], listing["block_row"], listing["arrays"]
+    begin, end = heads["indptr"][picked : picked + 2]
+    count = len(heads["indices"])
+    rows = min(_CELL_ROWS, len(heads["data"][0]))
+    with panel(width=5.6, height=2.5 + 0.25 * rows) as (figure, axes):
+        _strip(axes, 0.0, "indptr", heads["indptr"], {picked, picked + 1})
+        _strip(axes, 2.2, "indices", heads["indices"], set(range(count)))
+        for row in range(rows):
+            values = [f"{block[row]:.2f}" for block in heads["data"]]
+            _strip(axes, 4.4 + row, "data" if row == 0 else "", values, set(range(count)))
+        more = "" if rows == listing["operator"]["rows"] else f"… {listing['operator']['rows']} rows of each block"
+        axes.text(0, 4.4 + rows + 0.15, more, va="top", fontsize=7)
+        arrow = {"arrowstyle": "->", "color": INK, "linewidth": 0.8}
+        axes.annotate("", (0.5, 2.0), (picked + 0.5, 1.1), arrowprops=arrow)
+        axes.text(picked + 1.2, 1.55, f"blocks {begin} to {end - 1}", fontsize=8, va="center")
+        axes.annotate("", (0.5, 4.2), (0.5, 3.3), arrowprops=arrow)
+        axes.text(0.8, 3.75, "the block-column of each, then its values", fontsize=8, va="center")
+        axes.set_xlim(-1.7, 9.3)
+        axes.set_ylim(4.4 + rows + 0.9, -0.3)
+        axes.set_axis_off()
+    alt = (
+        f"indptr begins {_listed(heads['indptr'])}: block-row {picked} holds the blocks from {begin} to before {end}. "
+        f"Their block-columns in indices begin {_listed(heads['indices'])}. The values of the first block in data "
+        f"begin {_listed(heads['data'][0][:rows])}."
+    )
+    sizes = ", ".join(f"{name} {' x '.join(map(str, shape['shape']))}" for name, shape in shapes.items())
+    caption = f"The arrays of the layer, with what belongs to the orange block-row in orange. Their shapes: {sizes}."
+    return Drawing([figure], alt, caption)
+
+
+def _strip(axes: Axes, top: float, name: str, values: Sequence[object], marked: set[int]) -> None:
+    """Draw one array as a row of boxes, those of ``marked`` in orange."""
+    axes.text(-0.15, top + 0.5, name, ha="right", va="center", family="monospace")
+    for at, value in enumerate(values):
+        colour = ORANGE if at in marked else "none"
+        axes.add_patch(Rectangle((at, top), 1, 1, facecolor=colour, edgecolor=INK, linewidth=0.6))
+        ink = ON_ORANGE if at in marked else INK
+        axes.text(at + 0.5, top + 0.5, str(value), ha="center", va="center", fontsize=7.5, color=ink)
+    axes.text(len(values) + 0.2, top + 0.5, "…", va="center")
+
+
+def _listed(values: Sequence[object]) -> str:
+    return ", ".join(map(str, values))

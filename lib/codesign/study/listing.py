@@ -1,0 +1,205 @@
+"""One linear layer from its pruned weights to machine code: everything that is read on the way, in one record.
+
+The layer is the first that a scope prunes, with the schedule that tuning chose for it, compiled by itself and run on
+its own weights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from codesign.bsr import BSRMatrix
+from codesign.compiler import MissingTask, TargetSpec, open_database, target_spec
+from codesign.compiler.database import mean_seconds, trials
+from codesign.compiler.expand import picked
+from codesign.compiler.operators import Linear, pack
+from codesign.compiler.operators.base import as_slabs
+from codesign.compiler.operators.linear import PackedLinear
+from codesign.compiler.schedules import Decisions, find_family
+from codesign.compiler.slabs import slabs_for
+from codesign.compiler.tasks import task_of
+from codesign.compiler.tvm_compat import Schedule, tirx, tvm
+from codesign.records import Record
+from codesign.schema import NATIVE
+from codesign.study import places
+from codesign.study.assembly import count
+from codesign.study.chain import Study, track
+from codesign.study.compiled import database
+from codesign.study.loops import code_bytes, inner_loop
+from codesign.study.points import Point
+from codesign.study.pruned import example_weights
+
+#: Scope -> its first linear, and what follows the product inside the kernel.
+FIRST = {
+    "attention": ("encoder.layer.0.attention.self.query", "bias"),
+    "ffn": ("encoder.layer.0.intermediate.dense", "bias_gelu"),
+}
+FIRST["all"] = FIRST["attention"]
+#: Block-rows whose pattern is kept, from the first on; which of them is looked at; and how many of its blocks and rows.
+PATTERN_ROWS, BLOCK_ROW, HEAD = 24, 1, 8
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A schedule in the tuning database, and its mean time."""
+
+    family: str
+    decisions: Decisions
+    ns: float
+
+
+def ensure_listed(study: Study, points: Sequence[Point]) -> list[Record]:
+    """Compile the first linear of every point that still needs it; return the `listing` record of each, in order.
+
+    Parameters
+    ----------
+    points
+        Pruned points of one scope.
+
+    Raises
+    ------
+    MissingTask
+        If the tuning database lacks the layer.
+    MissingRecord
+        Reading committed results, if they lack a point.
+    """
+    todo = [point for point in points if study.local and not study.found("listing", point.fields())]
+    weights = example_weights(todo) if todo else {}
+    for point in track(todo, "listing"):
+        study.append("listing", point.fields(), _listing(study, point, weights[point.block]))
+    return [study.newest("listing", point.fields()) for point in points]
+
+
+def operator_in(listing: Record) -> Linear:
+    """Return the operator that a listing is about."""
+    return Linear(**{name: value for name, value in listing["operator"].items() if name != "kind"})
+
+
+def operator_for(matrix: BSRMatrix, point: Point, spec: TargetSpec) -> Linear:
+    """Return the linear layer as an encoder of a point has it."""
+    slabs = slabs_for(point.batch, point.seq, spec)
+    return Linear(
+        outputs=matrix.shape[0],
+        inputs=matrix.shape[1],
+        tokens=point.batch * slabs.padded,
+        rows=matrix.block.rows,
+        cols=matrix.block.cols,
+        nnz=matrix.nnz_blocks,
+        shares=slabs.row_shares,
+        epilogue=FIRST[point.scope][1],
+        slab=slabs.slab,
+        token_shares=slabs.token_shares,
+    )
+
+
+def tried(study: Study, operator: Linear, spec: TargetSpec) -> list[Tried]:
+    """Return what the tuning database knows of an operator, the fastest first: this machine's, else the committed one.
+
+    Raises
+    ------
+    MissingTask
+        If it knows nothing.
+    InputError
+        If there is neither, or it is for another target.
+    """
+    folder, task = database(study, spec), task_of(operator)
+    if not folder.exists():
+        folder = places.results("reference").tuning(spec.key)
+    found = []
+    for record in trials(open_database(folder, spec), task.module):
+        seconds = mean_seconds(record.run_secs)
+        if seconds is not None:
+            schedule = Schedule(task.module)
+            record.trace.apply_to_schedule(schedule, False)
+            family, decisions = picked(schedule)
+            found.append(Tried(family.name, decisions, seconds * 1e9))
+    if not found:
+        raise MissingTask(f"task {task.name} ({task.digest}) is not in {folder}: tune it with notebook 03_tune")
+    return sorted(found, key=lambda each: each.ns)
+
+
+def scheduled(operator: Linear, spec: TargetSpec, family: str, decisions: Decisions) -> tirx.PrimFunc:
+    """Return the loops that a family emits."""
+    return find_family(family).generate(operator, spec, decisions).with_attr("global_symbol", "main")
+
+
+def loop_of(executable: Any) -> dict[str, Any]:
+    """Return the fields of a record that hold the inner loop of a compiled kernel, its counts and its bytes."""
+    from tvm.support.cc import get_cc  # the compiler that links every kernel
+
+    assembly = str(executable.mod.inspect_source("asm"))
+    loop = inner_loop(assembly)
+    return {
+        "loop": list(loop.lines),
+        "counts": count(loop.lines),
+        "loop_bytes": code_bytes(assembly, loop, get_cc()),
+    }
+
+
+def compiled(function: tirx.PrimFunc, spec: TargetSpec) -> Any:
+    """Compile one function for a target."""
+    return tvm.compile(tvm.IRModule({"main": function}), target=spec.target)
+
+
+def _listing(study: Study, point: Point, weight: np.ndarray) -> dict[str, Any]:
+    assert point.shape is not None, "a dense point has no pruned matrix"
+    spec = target_spec(point.threads)
+    matrix = BSRMatrix.from_dense(weight, point.shape)
+    operator = operator_for(matrix, point, spec)
+    known = tried(study, operator, spec)
+    after = scheduled(operator, spec, known[0].family, known[0].decisions)
+    executable, packed = compiled(after, spec), pack(matrix, operator.shares)
+    return {
+        "isa": NATIVE,
+        "target": spec.key,
+        "layer": FIRST[point.scope][0],
+        "operator": json.loads(operator.attributes()),
+        **arrays(matrix, packed),
+        "family": known[0].family,
+        "decisions": known[0].decisions,
+        "tuned": [asdict(each) for each in known],
+        "before": operator.unscheduled().script(),
+        "after": after.script(),
+        **loop_of(executable),
+        "max_abs_err": _error(executable, operator, packed, point.seed),
+    }
+
+
+def arrays(matrix: BSRMatrix, packed: PackedLinear) -> dict[str, Any]:
+    """Return the fields of a record that show a matrix: the arrays, and the pattern of the first block-rows.
+
+    A row of the pattern is hexadecimal, a bit for each block-column, the first one highest. The heads of indices and
+    data begin with the first block of ``block_row``; of each block they have the first rows of its first column.
+    """
+    block_row = min(BLOCK_ROW, matrix.grid[0] - 1)
+    begin = matrix.indptr[block_row]
+    heads = {
+        "indptr": packed.indptr[:HEAD],
+        "indices": packed.indices[begin : begin + HEAD],
+        "data": packed.data[begin : begin + HEAD, 0, :HEAD].astype(float).round(4),
+    }
+    whole = {"data": packed.data, "indices": packed.indices, "indptr": packed.indptr, "bounds": packed.bounds}
+    stored = np.zeros((min(PATTERN_ROWS, matrix.grid[0]), matrix.grid[1]), bool)
+    for row, line in enumerate(stored):
+        line[matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]] = True
+    return {
+        "arrays": {name: {"dtype": str(array.dtype), "shape": list(array.shape)} for name, array in whole.items()},
+        "block_row": block_row,
+        "heads": {name: head.tolist() for name, head in heads.items()},
+        "pattern": [np.packbits(line).tobytes().hex() for line in stored],
+    }
+
+
+def _error(executable: Any, operator: Linear, packed: PackedLinear, seed: int) -> float:
+    """Largest difference of a compiled layer from the same in float64, with random activations."""
+    rng = np.random.default_rng(seed)
+    x = as_slabs(rng.standard_normal((operator.inputs, operator.tokens), np.float32), operator.slab)
+    inputs = [x, *packed.arrays(), rng.standard_normal(operator.outputs, np.float32)]
+    y = tvm.runtime.tensor(np.full(operator.arguments()[-1].shape, np.nan, np.float32))
+    executable["main"](*map(tvm.runtime.tensor, inputs), y)
+    return float(np.abs(y.numpy() - operator.oracle(*inputs)).max())

@@ -1,0 +1,206 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # One layer, from weights to machine code
+#
+# A block shape is chosen by a pruner, far away from any register. **What becomes of it in the instructions that the
+# processor runs?** Here one linear layer of the encoder is followed all the way down: the query projection of the first
+# layer, with the weights that pruning left it and the schedule that tuning chose for it on this machine.
+
+# %% tags=["parameters"]
+results = "reference"  # or "local": measure here what is missing
+profile = "report"  # smoke, verify, report, paper: whose local records count
+model = "bert-base"  # bert-tiny, minilm, a directory, a hub id
+seed = 0  # of random weights, masks and inputs
+scope = "attention"  # linears to prune: attention, ffn, all; its first one is followed
+pruner = "magnitude"  # or random
+blocks = ["32x1", "4x1", "1x1"]  # rows x columns of W[out, in]: the first is followed, the others stand beside it
+sparsity = 0.8  # share of blocks removed, 0 to below 1
+batch = 1  # sequences
+seq = 128  # tokens a sequence, at most 512
+threads = 2  # at most the cores of this machine
+
+# %% tags=["hide-input"]
+from IPython.display import display
+
+from codesign.study.chain import open_study
+from codesign.study.figures import inner_loops, layer_arrays, layer_matrix, neighbours
+from codesign.study.listed import loop_rows, neighbour_rows
+from codesign.study.listing import ensure_listed
+from codesign.study.marked import assembly
+from codesign.study.neighbours import ensure_neighbours, neighbours_of
+from codesign.study.points import sweep
+from codesign.study.shortened import shorten
+from codesign.study.tables import listing, table
+
+# %% tags=["remove-stdout"]
+study = open_study(results, profile)
+listings = ensure_listed(study, sweep(model, seed, [scope], pruner, blocks, sparsity, batch, seq, threads))
+ensure_neighbours(study, listings)
+layer = listings[0]
+
+# %% [markdown]
+# ## The matrix
+#
+# Pruning removed whole blocks. What it left looks random, and for the kernel it is: nothing in it can be known when the
+# kernel is compiled, except how many blocks there are.
+
+# %% tags=["hide-input"]
+layer_matrix(layer)
+
+# %% [markdown]
+# ## Three arrays
+#
+# `indptr` says where the blocks of a block-row begin, `indices` in which block-column each of them stands, and `data`
+# has their values. The rows of a block lie side by side in `data`, because a kernel will want them together.
+
+# %% tags=["hide-input"]
+layer_arrays(layer)
+
+# %% [markdown]
+# ## What is to be computed
+#
+# This is what the tuner is given. It defines the result and says nothing about how to get there: one output after the
+# other, every stored block of its row times the activations that it meets, and the bias at the end.
+
+# %% tags=["hide-input"]
+listing(shorten(layer["before"]))
+
+# %% [markdown]
+# ## How it is computed
+#
+# A schedule family turns a few decisions into loops. The tuner timed candidates for this layer, each of them once, and
+# took the fastest:
+
+# %% tags=["hide-input"]
+decisions = {name: f"{{decisions[{name}]}}" for name in layer["decisions"]}
+table([layer], {"block": "{block}", "family": "{family}"} | decisions)
+
+# %% [markdown]
+# `rows` and `vectors` are the tile: so many outputs, each for so many vectors of tokens, are added up in registers
+# while the blocks of a row go by. In TensorIR every register of the tile is a buffer of its own.
+#
+# That makes the listing long, and it says the same many times. Below, of neighbouring statements that use the same
+# names, the first is kept and the others are counted; an index inside an index is left out where it is long, and so are
+# the ends of long lines.
+
+# %% tags=["hide-input"]
+listing(shorten(layer["after"]))
+
+# %% [markdown]
+# The whole of it, as it was compiled:
+
+# %% tags=["hide-input", "hide-output"]
+listing(layer["after"])
+
+# %% [markdown]
+# ## The inner loop
+#
+# LLVM keeps the buffers of the tile in registers, and what remains of the loop over blocks is this. One pass takes one
+# block, as far as its rows are in the tile, or a few blocks where LLVM unrolled. The margin says what an instruction is
+# for; an empty one means counting and addresses. In this notation the destination stands last, and parentheses mean
+# memory.
+
+# %% tags=["hide-input"]
+assembly(layer["loop"], layer["family"])
+
+# %% [markdown]
+# Each weight is read once and copied to all lanes of a register, each vector of activations is read once, and every
+# pair of the two is one multiply-add. The sums never leave their registers.
+#
+# That is all a tall block is good for: its rows share the activations. One index and one vector of activations serve
+# every row of the tile.
+
+# %% [markdown]
+# ## The same layer in smaller blocks
+#
+# The layer again, pruned to the same sparsity in other shapes, each with the schedule that tuning chose for it. A core
+# can start two multiply-adds a cycle and two loads. Which of the two is the longer queue?
+
+# %% tags=["hide-input"]
+inner_loops(listings)
+
+# %% [markdown]
+# With one row to a block, every vector of activations serves a single multiply-add, and each weight brings an index of
+# its own. The loads then take longer than the arithmetic, whatever the schedule.
+
+# %% tags=["hide-input"]
+table(
+    loop_rows(listings),
+    {
+        "block": "{block}",
+        "tile": "{tile}",
+        "multiply-adds": "{fma}",
+        "single values": "{broadcast}",
+        "vectors": "{load}",
+        "indices": "{index}",
+        "others": "{other}",
+        "registers that sum": "{accumulators}",
+        "bytes of code": "{bytes}",
+        "bound by": "{bound}",
+        "of the peak, at most": "{most:.0%}",
+    },
+)
+
+# %% [markdown]
+# The inner loops of the others:
+
+# %% tags=["hide-input", "hide-output"]
+for other in listings[1:]:
+    display(listing(f"# {other['block']}"), assembly(other["loop"], other["family"]))
+
+# %% [markdown]
+# ## What each decision changed
+#
+# The chosen schedule, and beside it those that differ in a single decision, timed in turns. A trial of the tuner is
+# short and happens once, so a neighbour may turn out to be as fast. Tiles that the family refuses, because they need
+# more registers than there are, were built all the same.
+#
+# The pattern is random here, with as many blocks, and every result was compared with one in double precision.
+
+# %% tags=["hide-input"]
+neighbours(neighbours_of(study, layer))
+
+# %% [markdown]
+# The reason is in the loops. A larger tile does more multiply-adds for each load, until its sums no longer fit the
+# registers. Then some live on the stack, and each of them is fetched and put back for every block: a *spill*. What a
+# kernel stays below its bound, it loses in caches and in the loops around this one ([](08_kernels)).
+
+# %% tags=["hide-input"]
+columns = {
+    "change": "{change}",
+    "multiply-adds": "{fma}",
+    "for each load": "{per_load:.2f}",
+    "spills": "{spill}",
+    "bound by": "{bound}",
+    "of the peak, at most": "{most:.0%}",
+    "measured, hot": "{reached}",
+    "time, hot": "{hot}",
+    "time, cold": "{cold}",
+}
+table(neighbour_rows(neighbours_of(study, layer)), columns)
+
+# %% [markdown]
+# The same for the other block shapes:
+
+# %% tags=["hide-input", "hide-output"]
+others = [row for other in listings[1:] for row in neighbour_rows(neighbours_of(study, other))]
+table(others, {"block": "{block}"} | columns)
+
+# %% [markdown]
+# ## What this shows
+#
+# Scheduler and block shape meet in one number: how many multiply-adds a load is worth. The block shape bounds how many
+# rows may share a vector of activations; the number of registers bounds how many sums can be kept; and the scheduler
+# looks for the tile that comes closest to both. A block taller than any tile that fits brings nothing more to this
+# loop, only fewer indices.
