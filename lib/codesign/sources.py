@@ -53,6 +53,8 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "profile": (*_TIMED, "study/profiled.py"),
     "search": (*_COMPILED, "study/search.py", "study/replay.py"),
     "kernel": (*_COMPILED, *(f"study/{name}.py" for name in ("ceilings", "kernels", "problems", "screening"))),
+    "variant": (*_COMPILED, *(f"study/{name}.py" for name in ("patterns", "pattern_trial", "problems"))),
+    "vectors": (*_TIMED, "study/vectors.py"),
     "ceiling": (*_COMPILER, "study/chain.py", "study/ceilings.py"),
 }
 

@@ -31,8 +31,33 @@ def changed(copy: Path, name: str) -> set[str]:
     return {kind for kind, names in RESTS_ON.items() if digest(copy, names) != digest(PACKAGE, names)}
 
 
-MODELS = {"pattern", "accuracy", "compile", "task", "tuning", "latency", "protocol", "profile", "search", "kernel"}
-BUILT = {"compile", "task", "tuning", "latency", "protocol", "profile", "ceiling", "search", "kernel"}
+MODELS = {
+    "pattern",
+    "accuracy",
+    "compile",
+    "task",
+    "tuning",
+    "latency",
+    "protocol",
+    "profile",
+    "search",
+    "kernel",
+    "variant",
+    "vectors",
+}
+BUILT = {
+    "compile",
+    "task",
+    "tuning",
+    "latency",
+    "protocol",
+    "profile",
+    "ceiling",
+    "search",
+    "kernel",
+    "variant",
+    "vectors",
+}
 
 
 @pytest.mark.parametrize(
@@ -40,7 +65,7 @@ BUILT = {"compile", "task", "tuning", "latency", "protocol", "profile", "ceiling
     [
         ("compiler/schedules/token_tile.py", BUILT),
         ("engines/openvino.py", BUILT - {"ceiling"}),
-        ("measure/session.py", {"latency", "protocol", "profile"}),
+        ("measure/session.py", {"latency", "protocol", "profile", "vectors"}),
         ("prune/magnitude.py", MODELS),
         ("train/loop.py", {"accuracy"}),
         ("corpus/task.py", {"accuracy"}),

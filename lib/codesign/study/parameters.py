@@ -131,6 +131,8 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
         *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "search_trials", "search_seeds",
         "passes", "stock_trials", "trials_per_task",
     ),
+    "14_patterns": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD),
+    "15_ledger": (*_SWEEP, "isas", "trials_per_task"),
 }  # fmt: skip
 
 
