@@ -45,8 +45,7 @@ class Kind:
 
 
 #: What a session says of each engine in it.
-_TIMED: dict[str, Schema] = POINT
-| {
+_TIMED: dict[str, Schema] = POINT | {
     "engine": TEXT,
     "session_id": TEXT,
     "samples_ns": list_of(AMOUNT),
@@ -63,11 +62,11 @@ _TIMED: dict[str, Schema] = POINT
     "flagged": FLAG,
     "flag_reason": or_null({"type": "string"}),
 }
-_TIMED_LATER: dict[str, Schema] = {
+_TIMED_LATER: dict[str, Schema] = ISA | {
     "peak_rss_bytes": or_null(COUNT),
     "disk_bytes": or_null(COUNT),
-    # turns and passes alone that do not count, because the machine was disturbed around them; `disturbed_share`
-    # is that of turns in the whole session
+    # turns and passes alone that do not count, because the machine was disturbed around them; `disturbed_share` is that
+    # of turns in the whole session
     "disturbed_ns": list_of(AMOUNT),
     "disturbed_rounds": list_of(COUNT),
     "disturbed_solo_ns": list_of(AMOUNT),
@@ -76,7 +75,6 @@ _TIMED_LATER: dict[str, Schema] = {
     # factor by which two processes of one engine differ in the session
     "process_spread": {"type": "number", "minimum": 1},
 }
-| ISA
 _TIMED_ABSENT: dict[str, Any] = WAS_NATIVE | {"process_spread": 1.0}
 
 KINDS: dict[str, Kind] = {

@@ -2,8 +2,8 @@
 
 From a dense engine by others to our sparse one the steps are, in this order (decision 0015):
 
-1. *our compiler*: dense, with narrow vectors. Better kernels, fusion and layout at once; the compiler has no switch that
-   turns one of them off, so they are not told apart.
+1. *our compiler*: dense, with narrow vectors. Better kernels, fusion and layout at once; the compiler has no switch
+   that turns one of them off, so they are not told apart.
 2. *wider vectors*: the same dense encoder, compiled for narrow and for the machine's own vectors. Measured in one
    session.
 3. *skipped work*: what Amdahl's law allows if sparse kernels were as efficient as dense ones. From the profile of the

@@ -1,4 +1,4 @@
-"""Do patterns inside blocks make a kernel faster, and does it matter where the blocks lie?
+"""Whether patterns inside blocks make a kernel faster, and whether it matters where the blocks lie.
 
 The paper explains block shapes by "fewer, more common patterns" that a runtime can reuse. A BSR kernel multiplies the
 zeros inside a block like any other value, so the expectation, written down before anything was measured, is a ratio of
@@ -59,8 +59,7 @@ def ensure_patterns(study: Study, chosen: Sequence[Chosen]) -> list[Record]:
     """
     if study.local:
         _measure(study, [each for each in chosen if not session_of(study, each[0])])
-    found = [record for problem, _ in chosen for record in variants_of(study, problem)]
-    return found
+    return [record for problem, _ in chosen for record in variants_of(study, problem)]
 
 
 def variants_of(study: Study, problem: Problem) -> list[Record]:

@@ -26,7 +26,7 @@ def largest(times: dict[str, float]) -> float:
 
 
 def inside(part: Part) -> Callable[[Evidence], Interval]:
-    """Effect: share of the time in kernels that ``part`` leaves, for the shape where it is least; all weights pruned."""
+    """Effect: share of the time in kernels that ``part`` leaves, where that is least; all weights pruned."""
 
     def effect(evidence: Evidence) -> Interval:
         profiles = evidence.profiles()

@@ -1,4 +1,4 @@
-"""What patterns inside blocks, and the places of blocks, do to the time of one kernel: ratios beside the A/A control."""
+"""What patterns inside blocks, and the places of blocks, do to one kernel: ratios beside the A/A control."""
 
 from __future__ import annotations
 
