@@ -9,7 +9,6 @@ from codesign.schema.parts import (
     ALLOCATION,
     AMOUNT,
     BLOCK,
-    COMPANY,
     COUNT,
     FLAG,
     ISA,
@@ -21,6 +20,9 @@ from codesign.schema.parts import (
     SHARE,
     STORED,
     TEXT,
+    TIMED,
+    TIMED_ABSENT,
+    TIMED_LATER,
     WAS_NATIVE,
     WHOLE,
     Schema,
@@ -43,39 +45,6 @@ class Kind:
     later: dict[str, Schema] = field(default_factory=dict)
     absent: dict[str, Any] = field(default_factory=dict)
 
-
-#: What a session says of each engine in it.
-_TIMED: dict[str, Schema] = POINT | {
-    "engine": TEXT,
-    "session_id": TEXT,
-    "samples_ns": list_of(AMOUNT),
-    "rounds": list_of(COUNT),
-    "warmup_ns": list_of(AMOUNT),
-    "solo_ns": list_of(AMOUNT),
-    "max_abs_err": or_null(AMOUNT),
-    "block_sparsity": SHARE,
-    "element_sparsity": SHARE,
-    "status": one_of("ok", "skipped", "failed"),
-    "reason": or_null({"type": "string"}),
-    "settings": OBJECT,
-    "control": or_null(TEXT),
-    "flagged": FLAG,
-    "flag_reason": or_null({"type": "string"}),
-}
-_TIMED_LATER: dict[str, Schema] = ISA | {
-    "peak_rss_bytes": or_null(COUNT),
-    "disk_bytes": or_null(COUNT),
-    # turns and passes alone that do not count, because the machine was disturbed around them; `disturbed_share` is that
-    # of turns in the whole session
-    "disturbed_ns": list_of(AMOUNT),
-    "disturbed_rounds": list_of(COUNT),
-    "disturbed_solo_ns": list_of(AMOUNT),
-    "disturbed_share": SHARE,
-    "company": COMPANY,
-    # factor by which two processes of one engine differ in the session
-    "process_spread": {"type": "number", "minimum": 1},
-}
-_TIMED_ABSENT: dict[str, Any] = WAS_NATIVE | {"process_spread": 1.0}
 
 KINDS: dict[str, Kind] = {
     "machine": Kind(
@@ -202,9 +171,9 @@ KINDS: dict[str, Kind] = {
         # of an exhaustive search: every point, with its time in each pass
         later={"points": list_of(OBJECT, minItems=1)},
     ),
-    "latency": Kind("notebook 04_latency", _TIMED, later=_TIMED_LATER, absent=_TIMED_ABSENT),
+    "latency": Kind("notebook 04_latency", TIMED, later=TIMED_LATER, absent=TIMED_ABSENT),
     # one session in which the same encoders run compiled for several instruction sets
-    "vectors": Kind("notebook 15_ledger", _TIMED, later=_TIMED_LATER, absent=_TIMED_ABSENT),
+    "vectors": Kind("notebook 15_ledger", TIMED, later=TIMED_LATER, absent=TIMED_ABSENT),
     "protocol": Kind(
         "notebook 04_latency",
         POINT
