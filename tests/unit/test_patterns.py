@@ -14,13 +14,13 @@ from codesign.records import validate
 from codesign.study import figures, patterns
 from codesign.study.chain import open_study
 from codesign.study.evidence import Evidence
+from codesign.study.fastest import fastest
 from codesign.study.kernels import ensure_kernels
 from codesign.study.pattern_trial import BASE, GROUP, INSIDE, VARIANTS, WHERE, Variant, distinct, weights
 from codesign.study.pattern_views import (
     BLOCKS,
     SIZES,
     closeness,
-    fastest,
     groups,
     inside_effect,
     over,

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from codesign.blocks import DENSE
-from codesign.compiler.kernel_trial import Candidate
 from codesign.measure.ratios import Interval
 from codesign.schema import Record
 from codesign.study.evidence import Evidence, missing
-from codesign.study.kernel_views import in_turns, interval, matrix_of, winner
-from codesign.study.patterns import Chosen
-from codesign.study.problems import Problem
+from codesign.study.kernel_views import interval
 from codesign.study.screening import STATES, State
 from codesign.study.words import shape_order
 
@@ -23,33 +19,6 @@ SIZES = ((768, 768), (3072, 768))
 BLOCKS = ("4x1", "32x1", "1x32", "16x16")
 
 Group = tuple[int, int, str]  # outputs, inputs, block
-
-
-def fastest(problems: Iterable[Problem], kernels: Sequence[Record]) -> list[Chosen]:
-    """Choose the fastest hot kernel of each problem; dense is none.
-
-    Parameters
-    ----------
-    problems
-        Of one target.
-    kernels
-        Their `kernel` records.
-
-    Raises
-    ------
-    MissingRecord
-        If a problem was not timed.
-    """
-    timed = [record for records in in_turns(kernels).values() for record in records]
-    chosen = []
-    for problem in problems:
-        mine = [r for r in timed if all(r[name] == value for name, value in vars(problem).items())]
-        if problem.block != DENSE and not mine:
-            raise missing("kernel", **vars(problem))
-        if problem.block != DENSE:
-            best = winner(mine, "hot")
-            chosen.append((problem, Candidate(problem.operator(), best["family"], best["decisions"])))
-    return chosen
 
 
 def groups(records: Iterable[Record]) -> dict[Group, list[Record]]:
@@ -104,7 +73,7 @@ def variant_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
         for record in group:
             if record is not base:
                 ratios = {state: over(record, base, state) for state in STATES}
-                about = {"size": f"{outputs}x{inputs}", "block": block, "matrix": matrix_of(record)}
+                about = {"size": f"{outputs}x{inputs}", "block": block}
                 what = {"question": question_of(record), "variant": name_of(record)}
                 checked = {"distinct": record["distinct_patterns"], "error": record["max_abs_err"]}
                 rows.append(about | what | checked | ratios)
