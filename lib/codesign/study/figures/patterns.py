@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 
 from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, panel
 
+Span = tuple[float, float]
+
 #: The ratios that the claim about patterns inside blocks allows.
-ALLOWED = (0.98, 1 / 0.98)
+ALLOWED: Span = (0.98, 1 / 0.98)
 MARKS = {"hot": (BLUE, "o", -0.16), "cold": (ORANGE, "s", 0.16)}
 TITLES = {"inside": "what is inside blocks", "where": "where blocks lie"}
 
