@@ -277,3 +277,32 @@ def neighbourhood(control: float = 1.0) -> list[Record]:
     """Return one session: the chosen schedule, its twin, one twice as slow, and one that is faster cold alone."""
     pair = [neighbour("nothing", 1.0), neighbour("control", control)]
     return [*pair, neighbour("rows", 2.0, refused=True), neighbour("prefetch", 1.05, 0.9)]
+
+
+def variants(ratios: Mapping[str, float], *, noise: float = 0.001, **changes: Any) -> list[Record]:
+    """Return one session of a kernel: full blocks at random columns take 100 us, each other variant so many times."""
+    about = {"outputs": 768, "inputs": 768, "tokens": 128, "block": "4x1", "sparsity": 0.8, "threads": 2, "seed": 0}
+    target = {"isa": "native", "dtype": "float32", "target": "cpu-2t", "nnz": 29491}
+    how = {"family": "token_tile", "decisions": TILE, "session_id": "variants"}
+    checks = {"distinct_patterns": 1, "element_density": 1.0, "rotated_bytes": 64 << 20, "max_abs_err": 1e-5}
+    rows = [("full", "random", None), ("full", "random", "A/A")]
+    rows += [(name, "random", None) for name in ("one pattern", "16 patterns", "all different")]
+    rows += [("full", name, None) for name in ("shared", "banded")]
+    made = []
+    for number, (inside, where, control) in enumerate(rows):
+        factor = ratios.get(inside, ratios.get(where, 1.0))
+        drawn = 1e5 * factor * np.random.default_rng(number).normal(1.0, noise, 24)
+        samples = {"hot_ns": list(drawn), "cold_ns": list(2 * drawn)}
+        which = {"inside": inside, "where": where, "control": control}
+        made.append(stamp("variant") | about | target | how | checks | which | samples | changes)
+    return made
+
+
+def vectors(times: Mapping[tuple[str, str], float], **changes: Any) -> list[Record]:
+    """Return one session with several instruction sets: (block or "dense", isa) -> milliseconds."""
+    return [
+        latency("tvm-dense" if block == "dense" else "tvm-bsr", "all", "32x1" if block == "dense" else block, ms)
+        | {"kind": "vectors", "isa": isa}
+        | changes
+        for (block, isa), ms in times.items()
+    ]

@@ -56,6 +56,8 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "kernel": (*_COMPILED, *(f"study/{name}.py" for name in ("ceilings", "kernels", "problems", "screening"))),
     "listing": _LISTED,
     "neighbour": (*_LISTED, "study/neighbours.py", "study/screening.py"),
+    "variant": (*_COMPILED, *(f"study/{name}.py" for name in ("patterns", "pattern_trial", "problems"))),
+    "vectors": (*_TIMED, "study/vectors.py"),
     "ceiling": (*_COMPILER, "study/chain.py", "study/ceilings.py"),
 }
 

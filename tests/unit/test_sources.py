@@ -31,9 +31,11 @@ def changed(copy: Path, name: str) -> set[str]:
     return {kind for kind, names in RESTS_ON.items() if digest(copy, names) != digest(PACKAGE, names)}
 
 
-MODELS = {"pattern", "accuracy", "compile", "task", "tuning", "latency", "protocol", "profile", "search", "kernel"}
-MODELS |= {"listing", "neighbour"}
-BUILT = MODELS - {"pattern", "accuracy"} | {"ceiling"}
+MODELS = {
+    *("pattern", "accuracy", "compile", "task", "tuning", "latency", "protocol", "profile", "search", "kernel"),
+    *("variant", "vectors", "listing", "neighbour"),
+}
+BUILT = {*MODELS, "ceiling"} - {"pattern", "accuracy"}
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,7 @@ BUILT = MODELS - {"pattern", "accuracy"} | {"ceiling"}
     [
         ("compiler/schedules/token_tile.py", BUILT),
         ("engines/openvino.py", BUILT - {"ceiling"}),
-        ("measure/session.py", {"latency", "protocol", "profile"}),
+        ("measure/session.py", {"latency", "protocol", "profile", "vectors"}),
         ("prune/magnitude.py", MODELS),
         ("train/loop.py", {"accuracy"}),
         ("corpus/task.py", {"accuracy"}),

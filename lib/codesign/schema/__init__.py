@@ -49,19 +49,24 @@ def validate(record: Mapping[str, Any]) -> None:
         raise RecordError(f"{kind} record: {f'field {where!r}: ' if where else ''}{error.message[:200]}")
     if kind == "ceiling" and (record["rate"] is None) == (record["reason"] is None):
         raise RecordError("ceiling record: field 'reason': either a rate or the reason why there is none")
-    if kind == "latency":
-        if record["max_abs_err"] is None and (record["samples_ns"] or record["status"] == "ok"):
-            raise RecordError("latency record: field 'max_abs_err': a timing without a correctness value is refused")
-        if record["status"] == "ok" and not record["samples_ns"]:
-            raise RecordError("latency record: field 'samples_ns': status 'ok' without a sample")
-        if record["status"] != "ok" and not record["reason"]:
-            raise RecordError(f"latency record: field 'reason': status {record['status']!r} needs one")
+    if kind in ("latency", "vectors"):
+        _check_timed(record)
     if kind in ("kernel", "neighbour"):
         _check_kernel(record)
     if kind == "accuracy":
         _check_hits(record)
-    if kind in ("latency", "protocol"):
+    if kind in ("latency", "protocol", "vectors"):
         _check_rounds(record)
+
+
+def _check_timed(record: Mapping[str, Any]) -> None:
+    kind = record["kind"]
+    if record["max_abs_err"] is None and (record["samples_ns"] or record["status"] == "ok"):
+        raise RecordError(f"{kind} record: field 'max_abs_err': a timing without a correctness value is refused")
+    if record["status"] == "ok" and not record["samples_ns"]:
+        raise RecordError(f"{kind} record: field 'samples_ns': status 'ok' without a sample")
+    if record["status"] != "ok" and not record["reason"]:
+        raise RecordError(f"{kind} record: field 'reason': status {record['status']!r} needs one")
 
 
 def _check_kernel(record: Mapping[str, Any]) -> None:

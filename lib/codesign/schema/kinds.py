@@ -10,7 +10,6 @@ from codesign.schema.parts import (
     ALLOCATION,
     AMOUNT,
     BLOCK,
-    COMPANY,
     COUNT,
     FLAG,
     ISA,
@@ -22,6 +21,9 @@ from codesign.schema.parts import (
     SHARE,
     STORED,
     TEXT,
+    TIMED,
+    TIMED_ABSENT,
+    TIMED_LATER,
     WAS_NATIVE,
     WHOLE,
     Schema,
@@ -170,42 +172,9 @@ KINDS: dict[str, Kind] = {
         # of an exhaustive search: every point, with its time in each pass
         later={"points": list_of(OBJECT, minItems=1)},
     ),
-    "latency": Kind(
-        "notebook 04_latency",
-        POINT
-        | {
-            "engine": TEXT,
-            "session_id": TEXT,
-            "samples_ns": list_of(AMOUNT),
-            "rounds": list_of(COUNT),
-            "warmup_ns": list_of(AMOUNT),
-            "solo_ns": list_of(AMOUNT),
-            "max_abs_err": or_null(AMOUNT),
-            "block_sparsity": SHARE,
-            "element_sparsity": SHARE,
-            "status": one_of("ok", "skipped", "failed"),
-            "reason": or_null({"type": "string"}),
-            "settings": OBJECT,
-            "control": or_null(TEXT),
-            "flagged": FLAG,
-            "flag_reason": or_null({"type": "string"}),
-        },
-        later={
-            "peak_rss_bytes": or_null(COUNT),
-            "disk_bytes": or_null(COUNT),
-            # turns and passes alone that do not count, because the machine was disturbed around them; `disturbed_share`
-            # is that of turns in the whole session
-            "disturbed_ns": list_of(AMOUNT),
-            "disturbed_rounds": list_of(COUNT),
-            "disturbed_solo_ns": list_of(AMOUNT),
-            "disturbed_share": SHARE,
-            "company": COMPANY,
-            # factor by which two processes of one engine differ in the session
-            "process_spread": {"type": "number", "minimum": 1},
-        }
-        | ISA,
-        absent=WAS_NATIVE | {"process_spread": 1.0},
-    ),
+    "latency": Kind("notebook 04_latency", TIMED, later=TIMED_LATER, absent=TIMED_ABSENT),
+    # one session in which the same encoders run compiled for several instruction sets
+    "vectors": Kind("notebook 15_ledger", TIMED, later=TIMED_LATER, absent=TIMED_ABSENT),
     "protocol": Kind(
         "notebook 04_latency",
         POINT
@@ -222,7 +191,7 @@ KINDS: dict[str, Kind] = {
         absent=WAS_NATIVE,
     ),
     "profile": Kind(
-        "notebook 04_latency",
+        "notebook 15_ledger",
         POINT
         | ISA
         | {
@@ -274,6 +243,35 @@ KINDS: dict[str, Kind] = {
     ),
     "listing": Kind("notebook 16_layer", LISTING),
     "neighbour": Kind("notebook 16_layer", NEIGHBOUR),
+    "variant": Kind(
+        "notebook 14_patterns",
+        {
+            "outputs": POSITIVE,
+            "inputs": POSITIVE,
+            "tokens": POSITIVE,
+            "block": BLOCK,
+            "sparsity": SHARE,
+            "threads": POSITIVE,
+            "seed": COUNT,
+            "nnz": POSITIVE,
+            "dtype": one_of("float32"),
+            "target": TEXT,
+            "family": TEXT,
+            "decisions": OBJECT,
+            "session_id": TEXT,
+            "inside": one_of("full", "all different", "16 patterns", "one pattern"),
+            "where": one_of("random", "shared", "banded"),
+            "control": or_null(TEXT),
+            "distinct_patterns": POSITIVE,
+            "element_density": SHARE,
+            # the i-th samples of all variants of a session are of one round
+            "hot_ns": list_of(AMOUNT, minItems=1),
+            "cold_ns": list_of(AMOUNT, minItems=1),
+            "rotated_bytes": COUNT,
+            "max_abs_err": AMOUNT,
+        }
+        | ISA,
+    ),
     "ceiling": Kind(
         "`codesign doctor --measure`",
         {

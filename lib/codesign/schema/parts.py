@@ -113,3 +113,36 @@ COMPANY: Schema = {
     "properties": {"best": RATES, "turns": list_of(RATES), "disturbed": list_of(RATES)},
     "required": ["best", "turns", "disturbed"],
 }
+
+#: What a session says of each engine in it.
+TIMED: dict[str, Schema] = POINT | {
+    "engine": TEXT,
+    "session_id": TEXT,
+    "samples_ns": list_of(AMOUNT),
+    "rounds": list_of(COUNT),
+    "warmup_ns": list_of(AMOUNT),
+    "solo_ns": list_of(AMOUNT),
+    "max_abs_err": or_null(AMOUNT),
+    "block_sparsity": SHARE,
+    "element_sparsity": SHARE,
+    "status": one_of("ok", "skipped", "failed"),
+    "reason": or_null({"type": "string"}),
+    "settings": OBJECT,
+    "control": or_null(TEXT),
+    "flagged": FLAG,
+    "flag_reason": or_null({"type": "string"}),
+}
+TIMED_LATER: dict[str, Schema] = ISA | {
+    "peak_rss_bytes": or_null(COUNT),
+    "disk_bytes": or_null(COUNT),
+    # turns and passes alone that do not count, because the machine was disturbed around them; `disturbed_share` is that
+    # of turns in the whole session
+    "disturbed_ns": list_of(AMOUNT),
+    "disturbed_rounds": list_of(COUNT),
+    "disturbed_solo_ns": list_of(AMOUNT),
+    "disturbed_share": SHARE,
+    "company": COMPANY,
+    # factor by which two processes of one engine differ in the session
+    "process_spread": {"type": "number", "minimum": 1},
+}
+TIMED_ABSENT: dict[str, Any] = WAS_NATIVE | {"process_spread": 1.0}

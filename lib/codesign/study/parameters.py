@@ -132,6 +132,8 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
         "passes", "stock_trials", "trials_per_task",
     ),
     "16_layer": (*_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD),
+    "14_patterns": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD),
+    "15_ledger": (*_SWEEP, "isas", "trials_per_task"),
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from codesign.study.figures.drawing import Drawing
 from codesign.study.figures.family_map import family_map
 from codesign.study.figures.inner_loops import inner_loops
 from codesign.study.figures.kernel_shares import kernel_shares
+from codesign.study.figures.ladder import ladder
 from codesign.study.figures.latency_bars import latency_bars
 from codesign.study.figures.layer_matrix import layer_arrays, layer_matrix
 from codesign.study.figures.loads import loads
@@ -18,6 +19,7 @@ from codesign.study.figures.masks import masks
 from codesign.study.figures.neighbours import neighbours
 from codesign.study.figures.operator_profile import operator_profile
 from codesign.study.figures.pareto import pareto
+from codesign.study.figures.patterns import patterns
 from codesign.study.figures.predictions import predictions
 from codesign.study.figures.protocol import protocol
 from codesign.study.figures.retained_norm import retained_norm
@@ -25,6 +27,7 @@ from codesign.study.figures.search_curves import search_curves
 from codesign.study.figures.task_map import task_map
 from codesign.study.figures.transfer import transfer
 from codesign.study.figures.tuning_curves import tuning_curves
+from codesign.study.figures.vectors import vectors
 from codesign.study.figures.ways import ways
 from codesign.study.figures.your_shape import your_shape
 
@@ -34,6 +37,7 @@ __all__ = [
     "family_map",
     "inner_loops",
     "kernel_shares",
+    "ladder",
     "latency_bars",
     "layer_arrays",
     "layer_matrix",
@@ -43,6 +47,7 @@ __all__ = [
     "neighbours",
     "operator_profile",
     "pareto",
+    "patterns",
     "predictions",
     "protocol",
     "retained_norm",
@@ -51,6 +56,7 @@ __all__ = [
     "task_map",
     "transfer",
     "tuning_curves",
+    "vectors",
     "ways",
     "your_shape",
 ]

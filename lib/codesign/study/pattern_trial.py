@@ -1,0 +1,199 @@
+"""One kernel, many weights: the same library timed while only what is inside the blocks, or where they lie, changes.
+
+All variants take turns in the *same* buffers, so that no variant has luckier addresses than another. Every block-row
+stores equally many blocks in every variant, so that the balance of the threads does not change either. No weight is
+denormal: the smallest one is far from where the processor slows down.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codesign.blocks import BlockShape
+from codesign.bsr import BSRMatrix
+from codesign.compiler.kernel_trial import COLD_BYTES
+from codesign.compiler.operators import Linear
+from codesign.compiler.operators.linear import PackedLinear, pack
+from codesign.compiler.trial import TOLERANCE
+from codesign.compiler.tvm_compat import tvm
+from codesign.errors import InputError
+
+#: Consecutive block-rows that store the same columns in the variant "shared".
+GROUP = 8
+#: Weights smaller than this are replaced by one.
+SMALLEST = 1e-6
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Weights that one kernel is given.
+
+    Parameters
+    ----------
+    inside
+        "full": no zero inside a block. Otherwise half of each block is zero: in "one pattern", one of "16 patterns",
+        or "all different", as many as there are for the shape.
+    where
+        Which columns a block-row stores: "random" ones; "shared" by `GROUP` consecutive block-rows; "banded", side by
+        side along the diagonal.
+    control
+        "A/A" for the second entry of the baseline.
+    """
+
+    inside: str = "full"
+    where: str = "random"
+    control: str | None = None
+
+
+BASE, CONTROL = Variant(), Variant(control="A/A")
+INSIDE = (Variant("one pattern"), Variant("16 patterns"), Variant("all different"))
+WHERE = (Variant(where="shared"), Variant(where="banded"))
+VARIANTS = (BASE, CONTROL, *INSIDE, *WHERE)
+
+
+@dataclass(frozen=True)
+class VariantTiming:
+    """Samples of one variant, in ns a call, one of each a round; and what its weights are like."""
+
+    hot_ns: list[float]
+    cold_ns: list[float]
+    max_abs_err: float
+    rotated_bytes: int
+    distinct_patterns: int
+    element_density: float
+
+
+def weights(operator: Linear, variant: Variant, seed: int) -> PackedLinear:
+    """Make the weights of a variant; what two variants have in common is the same in both.
+
+    Raises
+    ------
+    InputError
+        If blocks do not tile the matrix.
+    """
+    block = BlockShape(operator.rows, operator.cols)
+    if operator.outputs % block.rows or operator.inputs % block.cols:
+        size = f"{operator.outputs}x{operator.inputs}"
+        raise InputError("block", str(block), f"a block shape that tiles {size} without a rest")
+    rng = np.random.default_rng(seed)
+    data = rng.standard_normal((operator.nnz, block.rows, block.cols), np.float32)
+    data[np.abs(data) < SMALLEST] = 1.0
+    if variant.inside != "full":
+        drawn = {"one pattern": 1, "16 patterns": 16, "all different": operator.nnz}[variant.inside]
+        data *= masks(drawn, operator.nnz, block, rng)
+    rows, columns = block.grid((operator.outputs, operator.inputs))
+    counts = np.full(rows, operator.nnz // rows) + (np.arange(rows) < operator.nnz % rows)
+    indices = np.concatenate(place(counts, columns, variant.where, seed)).astype(np.int32)
+    indptr = np.concatenate([[0], counts.cumsum()]).astype(np.int32)
+    matrix = BSRMatrix(data, indices, indptr, (operator.outputs, operator.inputs), block)
+    return pack(matrix, operator.shares)
+
+
+def masks(drawn: int, nnz: int, block: BlockShape, rng: np.random.Generator) -> np.ndarray:
+    """Draw patterns that keep half of a block and give them out in turn, float32[nnz, rows, cols].
+
+    Drawn patterns may coincide: a small block has few.
+    """
+    kept = max(1, block.area // 2)
+    order = rng.random((drawn, block.area)).argsort(axis=1)
+    patterns = np.zeros((drawn, block.area), np.float32)
+    np.put_along_axis(patterns, order[:, :kept], 1.0, axis=1)
+    return patterns[np.arange(nnz) % drawn].reshape(nnz, block.rows, block.cols)
+
+
+def place(counts: np.ndarray, columns: int, where: str, seed: int) -> list[np.ndarray]:
+    """Choose the block-columns of each block-row, ascending: so many of them as ``counts`` says."""
+    rng = np.random.default_rng([seed, 1])
+    if where == "banded":
+        centres = np.linspace(0, columns, len(counts))
+        starts = np.clip(np.round(centres - counts / 2), 0, columns - counts).astype(int)
+        return [np.arange(start, start + count) for start, count in zip(starts, counts, strict=True)]
+    step = GROUP if where == "shared" else 1
+    orders = [rng.permutation(columns) for _ in range(-(-len(counts) // step))]
+    return [np.sort(orders[row // step][:count]) for row, count in enumerate(counts)]
+
+
+def distinct(packed: PackedLinear) -> int:
+    """Count the different patterns of zeros inside the blocks."""
+    return len(np.unique((packed.data != 0).reshape(len(packed.data), -1), axis=0))
+
+
+def time_variants(
+    library: Path, seed: int, rounds: int, seconds: float, variants: Sequence[Variant] = VARIANTS
+) -> list[VariantTiming]:
+    """Check and time a built kernel with each variant's weights in turn, in a process that `start_runner` prepared.
+
+    Parameters
+    ----------
+    library
+        From `codesign.compiler.kernel_trial.Bench.build`.
+    seed
+        Of weights, activations, and of the order in each round.
+    rounds, seconds
+        In each round every variant gets one hot and one cold sample, of at least so many seconds.
+
+    Raises
+    ------
+    ArithmeticError
+        If a result is wrong.
+    """
+    fields = json.loads((library.parent / "operator.json").read_text())
+    del fields["kind"]
+    operator = Linear(**fields)
+    function = tvm.runtime.load_module(str(library))["main"]
+    x, *_, bias = operator.example_inputs(np.random.default_rng(seed))[:6]
+    made = [weights(operator, variant, seed) for variant in variants]
+    expected = [operator.oracle(x, *packed.arrays(), bias) for packed in made]
+    size = made[0].data.nbytes + made[0].indices.nbytes
+    fixed = [tvm.runtime.tensor(array) for array in (x, made[0].indptr, made[0].bounds, bias)]
+    out = tvm.runtime.tensor(np.full(expected[0].shape, np.nan, np.float32))
+    copies = [
+        (tvm.runtime.tensor(made[0].data), tvm.runtime.tensor(made[0].indices)) for _ in range(-(-COLD_BYTES // size))
+    ]
+    sets = [[fixed[0], data, indices, fixed[1], fixed[2], fixed[3], out] for data, indices in copies]
+    hot: list[list[float]] = [[] for _ in variants]
+    cold: list[list[float]] = [[] for _ in variants]
+    errors = [0.0] * len(variants)
+    rng = np.random.default_rng(seed)
+    for _ in range(rounds):
+        for turn in rng.permutation(len(variants)):
+            for data, indices in copies:
+                data.copyfrom(made[turn].data)
+                indices.copyfrom(made[turn].indices)
+            out.copyfrom(np.full(expected[turn].shape, np.nan, np.float32))
+            function(*sets[0])
+            errors[turn] = max(errors[turn], _error(out.numpy(), expected[turn]))
+            _sample(function, sets[:1], seconds / 2)  # thrown away: the weights have just been written
+            hot[turn].append(_sample(function, sets[:1], seconds))
+            _sample(function, sets, 0.0)
+            cold[turn].append(_sample(function, sets, seconds))
+    return [
+        VariantTiming(*times, error, size * len(sets), distinct(packed), float((packed.data != 0).mean()))
+        for *times, error, packed in zip(hot, cold, errors, made, strict=True)
+    ]
+
+
+def _error(found: np.ndarray, expected: np.ndarray) -> float:
+    error = float(np.abs(found - expected).max())
+    if not error <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
+        raise ArithmeticError(f"wrong result: off by {error:.2e}")
+    return error
+
+
+def _sample(function: Any, sets: Sequence[list[Any]], seconds: float) -> float:
+    """Nanoseconds a call, going through the sets of arguments once and for at least ``seconds``."""
+    calls, start = 0, time.perf_counter()
+    while True:
+        for arguments in sets:
+            function(*arguments)
+        calls += len(sets)
+        elapsed = time.perf_counter() - start
+        if elapsed >= seconds:
+            return round(elapsed / calls * 1e9, 1)

@@ -1,0 +1,127 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+# %% [markdown]
+# # Amdahl's ledger: where a speed-up comes from
+#
+# A sparse encoder is so many times faster than PyTorch. Part of that is skipped work, part of it a better compiler that
+# would serve dense weights as well, part of it the width of vectors. **Which factor comes from where?**
+#
+# First, where the time of one inference goes; then, what the width of vectors does to each block shape; last, the
+# ledger, whose factors multiply to the speed-up that was measured.
+
+# %% tags=["parameters"]
+results = "reference"  # or "local": measure here what is missing
+profile = "report"  # smoke, verify, report, paper: whose local records count
+model = "bert-base"  # bert-tiny, minilm, a directory, a hub id
+seed = 0  # of random weights, masks and inputs
+scopes = ["attention", "all"]  # linears to prune: attention, ffn, all
+pruner = "magnitude"  # or random
+blocks = ["1x1", "4x1", "16x1", "32x1"]  # rows x columns of W[out, in]
+sparsity = 0.8  # share of blocks removed, 0 to below 1
+batch = 1  # sequences
+seq = 128  # tokens a sequence, at most 512
+threads = 2  # at most the cores of this machine
+isas = ["native", "avx2"]  # instruction sets to compile for
+trials_per_task = 64  # schedules tried for a task at most, for those that are not the machine's own
+
+# %% tags=["hide-input"]
+from codesign.study.chain import open_study
+from codesign.study.evidence import Evidence
+from codesign.study.figures import ladder, operator_profile, show, vectors
+from codesign.study.ladder import chosen_blocks, ladders
+from codesign.study.points import Case, headline, sweep
+from codesign.study.profile_views import kind_rows
+from codesign.study.profiled import ensure_profiled
+from codesign.study.tables import table
+from codesign.study.vector_views import vector_rows
+from codesign.study.vectors import ensure_vectors
+from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, times
+
+# %% tags=["remove-stdout"]
+study = open_study(results, profile)
+points = sweep(model, seed, scopes, pruner, blocks, sparsity, batch, seq, threads)
+profiles = ensure_profiled(study, [Case("tvm-dense", headline(points)), *(Case("tvm-bsr", each) for each in points)])
+timed = ensure_vectors(study, [point for point in points if point.scope == scopes[-1]], isas, trials_per_task)
+evidence = Evidence(study.results, model, sparsity, batch, seq, threads, pruner)
+
+# %% [markdown]
+# ## Where the time goes
+#
+# Every kernel of a compiled encoder is timed inside whole inferences. Bias, GELU and residual additions are computed
+# where the linears' results are still in registers, so they are part of the linears here and have no kernel of their
+# own.
+
+# %%
+operator_profile(profiles, scopes[-1])
+
+# %% tags=["hide-input"]
+table(
+    kind_rows(profiles),
+    {
+        "pruned": "{scope}",
+        "block": "{block}",
+        "kernels": "{kind}",
+        "calls": "{calls}",
+        "milliseconds": "{ms:.2f}",
+        "share": "{share:.1%}",
+    },
+)
+
+# %% [markdown]
+# ## What the width of vectors does
+#
+# The same encoders compiled for narrower vectors, tuned for them, and timed in one session beside those compiled for
+# all that the machine has. If the best block shape were a matter of lanes, it would change here.
+
+# %%
+vectors(vector_rows(timed))
+
+# %% [markdown]
+# ## The ledger
+#
+# *Skipped work* is Amdahl's law on the profile of the dense encoder: what would be gained if sparse kernels did as much
+# in a second as dense ones. *Sparse kernels* is what they really do. Our compiler fuses and chooses layouts at once
+# with its kernels and has no switch for one of them, so they stay together in the first step
+# ([why](../decisions/0015-ledger.md)).
+
+# %%
+for scope in scopes:
+    show(ladder(ladders(evidence, "torch-eager", [scope], chosen_blocks(evidence, scope, blocks))))
+
+# %% tags=["hide-input"]
+table(
+    [
+        {"from": ENGINE_LABELS[found.baseline], "pruned": SCOPE_LABELS[found.scope], "block": found.block}
+        | {"step": step.name, "factor": times(step.factor), "how": step.how, "records": step.sources}
+        for baseline in ("torch-eager", "tvm-stock-tuned")
+        for scope in scopes
+        for found in ladders(evidence, baseline, [scope], chosen_blocks(evidence, scope, blocks))
+        for step in found.steps
+    ],
+    {
+        "from": "{from}",
+        "pruned": "{pruned}",
+        "block": "{block}",
+        "step": "{step}",
+        "factor": "{factor}",
+        "how it is known": "{how}",
+        "records": "{records}",
+    },
+)
+
+# %% [markdown]
+# ## What this shows
+#
+# Only a step in which one thing was changed is measured as such; the steps named after what is left hold all that
+# nobody took apart. A factor near one under *sparse kernels* means that skipping blocks costs no efficiency in that
+# shape, and one well below it is the price of unstructured zeros. The order of steps matters: wider vectors stand
+# before pruning here, and what they give a sparse encoder is in the figure above.
