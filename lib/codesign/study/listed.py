@@ -102,7 +102,7 @@ def neighbour_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     rows = []
     for record in records:
         name, counts = label(record, chosen), record["counts"]
-        failed = record["reason"] if record["status"] == "failed" else "1"
+        alone = record["reason"] or ("1" if record is chosen else "-")
         rows.append(
             {
                 **counts,
@@ -112,7 +112,7 @@ def neighbour_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
                 "bound": bound(counts),
                 "most": most(counts),
                 "reached": _reached(record),
-                **{state: times(found[name]) if name in found else failed for state, found in relative.items()},
+                **{state: times(found[name]) if name in found else alone for state, found in relative.items()},
             }
         )
     return rows
