@@ -1,4 +1,4 @@
-"""What `identity` records say: distinct sparse tasks by allocation, before and after padding, and what padding costs."""
+"""What `identity` records say: distinct sparse tasks by allocation, before and after padding, and its cost."""
 
 from __future__ import annotations
 
