@@ -193,7 +193,7 @@ KINDS: dict[str, Kind] = {
             "search_seed": COUNT,
             "seconds": AMOUNT,
             "failed": COUNT,
-            # sizes, uses; of a table every point with its times, of a real search the trials and the table's time of its pick
+            # sizes and uses; of a table every point with its time, of a real search its trials, and its pick's time
             "tasks": list_of(OBJECT, minItems=1),
             # for each trial in order: its task, and the weighted latency in ns once every task has a time
             "trace": list_of(list_of(or_null(AMOUNT), minItems=2, maxItems=2)),

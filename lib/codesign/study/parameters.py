@@ -135,7 +135,7 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
         "passes", "stock_trials", "trials_per_task",
     ),
     "12_identity": (
-        *_MODE, "models", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "allocations", "bucket",
+        *_MODE, "model", "models", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "allocations", "bucket",
     ),
     "13_budget": (
         *_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "search_trials", "search_seeds",

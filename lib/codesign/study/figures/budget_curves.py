@@ -34,8 +34,8 @@ def budget_curves(records: Sequence[Record]) -> Drawing:
     if not panels:
         return Drawing([], "No budget has been spent.")
     caption = (
-        "How much slower than with the best schedule of every task an encoder's sparse linears are. Lines are means over "
-        "replayed searches and begin when every task has a time; bands hold 95% of the searches."
+        "How much slower than with the best schedule of every task an encoder's sparse linears are. Lines are means "
+        "over replayed searches and begin when every task has a time; bands hold 95% of the searches."
     )
     return Drawing(panels, f"Time above the best after the last trial: {'; '.join(ends)}.", caption)
 
@@ -73,12 +73,9 @@ def spending(records: Sequence[Record]) -> Drawing:
     if not runs:
         return Drawing([], "No real run has been recorded.")
     alt = "Trials of each task in real runs: " + "; ".join(
-        f"{run['block']} {run['allocation']}, {_ARMS[run['arm']]}: {len(run['tasks'])} tasks, {len(run['trace'])} trials"
-        for run in runs
+        f"{run['block']} {run['allocation']}, {_ARMS[run['arm']]}: {len(run['tasks'])} tasks" for run in runs
     )
-    caption = (
-        "Real runs of TVM's task scheduler: trials that each task has had. Thicker lines are tasks used more often."
-    )
+    caption = "Real runs of TVM's task scheduler: the trials of each task. Thicker lines are tasks used more often."
     return Drawing([_spent(run) for run in runs], f"{alt}.", caption)
 
 
