@@ -13,8 +13,9 @@
 # %% [markdown]
 # # Is it one task, or many?
 #
-# A tuner sees functions. Two layers whose functions are equal are one task: it is tuned once, for both of them. In a sparse kernel the number of stored blocks is part of the function. So *how a sparsity budget is divided* decides
-# how many tasks a model has. **How many does each block shape leave under each allocation, and is the number of blocks
+# A tuner sees functions. Two layers whose functions are equal are one task: it is tuned once, for both of them. In a
+# sparse kernel the number of stored blocks is part of the function. So *how a sparsity budget is divided* decides how
+# many tasks a model has. **How many does each block shape leave under each allocation, and is the number of blocks
 # all that tells them apart?**
 #
 # A *uniform* budget takes the same share of every matrix, a *row-balanced* one the same share of every block-row. A
@@ -66,7 +67,8 @@ task_counts(counted)
 # ## The control: padding
 #
 # If the number of blocks is all that tells tasks apart, then storing a few explicit zero blocks brings them back
-# together: each matrix is padded to the next bucket. The result of the layer is the same, and padding is paid for in work.
+# together: each matrix is padded to the next bucket. The result of the layer is the same, and padding is paid for in
+# work.
 
 # %% tags=["hide-input"]
 table(
