@@ -33,7 +33,7 @@ def changed(copy: Path, name: str) -> set[str]:
 
 MODELS = {
     *("pattern", "accuracy", "compile", "task", "tuning", "latency", "protocol", "profile", "search", "kernel"),
-    *("variant", "vectors", "listing", "neighbour"),
+    *("variant", "vectors", "listing", "neighbour", "identity", "budget"),
 }
 BUILT = {*MODELS, "ceiling"} - {"pattern", "accuracy"}
 

@@ -19,6 +19,7 @@ from codesign.engines import ENGINES
 from codesign.errors import InputError
 from codesign.measure import PROTOCOLS
 from codesign.prune import AS_FOUND, PRUNERS
+from codesign.prune.allocation import ALLOCATIONS
 from codesign.schema import ISAS
 from codesign.study.words import ASIDE
 
@@ -100,6 +101,8 @@ RULES: Mapping[str, Rule] = {
     "sparsities": Rule(float, low=0.0, high=SPARSITY_MAX, many=True, empty=True),
     "models": Rule(str, many=True, empty=True),
     "model_sparsities": Rule(float, low=0.0, high=SPARSITY_MAX, many=True, empty=True),
+    "allocations": Rule(str, choices=ALLOCATIONS, many=True),
+    "bucket": Rule(float, low=0.001, high=1.0),
     "search_trials": Rule(int, low=1, high=100_000),
     "search_seeds": Rule(int, low=1, high=10_000),
     "passes": Rule(int, low=1, high=1000),
@@ -134,6 +137,13 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "16_layer": (*_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD),
     "14_patterns": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD),
     "15_ledger": (*_SWEEP, "isas", "trials_per_task"),
+    "12_identity": (
+        *_MODE, "model", "models", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "allocations", "bucket",
+    ),
+    "13_budget": (
+        *_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "search_trials", "search_seeds",
+        "passes", "stock_trials",
+    ),
 }  # fmt: skip
 
 

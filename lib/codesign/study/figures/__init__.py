@@ -5,6 +5,7 @@ Last line of a notebook cell: ``latency_bars(records)`` (or ``show(...)`` in the
 
 from IPython.display import HTML, display
 
+from codesign.study.figures.budget_curves import budget_curves, spending
 from codesign.study.figures.crossover import crossover
 from codesign.study.figures.drawing import Drawing
 from codesign.study.figures.family_map import family_map
@@ -24,6 +25,7 @@ from codesign.study.figures.predictions import predictions
 from codesign.study.figures.protocol import protocol
 from codesign.study.figures.retained_norm import retained_norm
 from codesign.study.figures.search_curves import search_curves
+from codesign.study.figures.task_counts import task_counts
 from codesign.study.figures.task_map import task_map
 from codesign.study.figures.transfer import transfer
 from codesign.study.figures.tuning_curves import tuning_curves
@@ -33,6 +35,7 @@ from codesign.study.figures.your_shape import your_shape
 
 __all__ = [
     "Drawing",
+    "budget_curves",
     "crossover",
     "family_map",
     "inner_loops",
@@ -53,6 +56,8 @@ __all__ = [
     "retained_norm",
     "search_curves",
     "show",
+    "spending",
+    "task_counts",
     "task_map",
     "transfer",
     "tuning_curves",

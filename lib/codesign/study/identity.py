@@ -1,0 +1,131 @@
+"""Which tuning tasks a pruned model has, by block shape and by how the budget is divided among its matrices.
+
+Nothing is timed. Each case is pruned, lowered as for tuning, and its tasks are extracted after fusion; a record keeps
+every linear task as the operator that it computes, so what padding would make of it follows from the record.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codesign import compiler
+from codesign.bsr import BSRMatrix
+from codesign.compiler import Lowered, target_spec
+from codesign.compiler.operators import Linear
+from codesign.encoder import RANDOM_MODELS, load_encoder, save_checkpoint
+from codesign.errors import InputError
+from codesign.prune import prune_model
+from codesign.records import Record
+from codesign.study.chain import Study, duration, say, track
+from codesign.study.points import Point
+
+#: For the estimate that is printed first: seconds to prune and lower BERT-base; smaller models take less.
+_CASE_S = 8.0
+
+
+def ensure_identity(study: Study, points: Sequence[Point], allocations: Sequence[str]) -> list[Record]:
+    """Extract the tasks of every pruned point under every allocation that still needs it; return their records.
+
+    Raises
+    ------
+    InputError
+        If an allocation is unknown, or cannot reach the sparsity of a point.
+    MissingRecord
+        Reading committed results, if they lack a case.
+    """
+    cases = [(point, point.fields() | {"allocation": allocation}) for point, allocation in product(points, allocations)]
+    if study.local:
+        todo = [case for case in cases if not study.found("identity", case[1])]
+        if todo:
+            say(f"{len(todo)} models to lower: at most about {duration(len(todo) * _CASE_S)}")
+        for point, fields in track(todo, "extracting the tasks of"):
+            lowered = lower_allocated(point, fields["allocation"])
+            weights = "random" if point.model in RANDOM_MODELS else "pretrained"
+            about = {"target": lowered.spec.key, "weights": weights, "tasks": describe(lowered)}
+            study.append("identity", fields, about)
+    return [study.newest("identity", fields) for _, fields in cases]
+
+
+def lower_allocated(point: Point, allocation: str) -> Lowered:
+    """Prune a model with a budget divided by ``allocation``, and lower it; it leaves no checkpoint behind."""
+    if point.shape is None:
+        raise InputError("block", point.block, "the block shape of a pruned point", "32x1")
+    model = load_encoder(point.model, seed=point.seed)
+    how = {"block": point.shape, "sparsity": point.sparsity, "seed": point.seed, "allocation": allocation}
+    prune_model(model, scope=point.scope, pruner=point.pruner, **how)
+    spec = target_spec(point.threads)
+    with tempfile.TemporaryDirectory(prefix="codesign-identity-") as scratch:
+        directory = Path(scratch) / "model"
+        save_checkpoint(model, directory, point.fields() | {"allocation": allocation})
+        return compiler.lower_encoder(directory, block=point.shape, batch=point.batch, seq=point.seq, spec=spec)
+
+
+def describe(lowered: Lowered) -> list[dict[str, Any]]:
+    """Describe each task of a lowered model: digest, uses, what kind it is, and its operator where it is a linear."""
+    return [
+        {
+            "digest": task.digest,
+            "weight": task.weight,
+            "family_kind": task.fields()["family_kind"],
+            "linear": asdict(task.operator) if isinstance(task.operator, Linear) else None,
+        }
+        for task in compiler.extract_tasks([lowered])
+    ]
+
+
+def all_blocks(linear: Linear) -> int:
+    """Blocks of a weight, stored or not."""
+    return linear.block_rows * -(-linear.inputs // linear.cols)
+
+
+def bucketed(linear: Linear, bucket: float) -> Linear:
+    """Return the linear that stores the next multiple of ``bucket``, a share of all blocks.
+
+    Raises
+    ------
+    InputError
+        If ``bucket`` is not in (0, 1].
+    """
+    if not 0 < bucket <= 1:
+        raise InputError("bucket", bucket, "a share of the blocks above 0, at most 1", 0.05)
+    whole = all_blocks(linear)
+    step = max(1, round(bucket * whole))
+    return replace(linear, nnz=min(whole, -(-linear.nnz // step) * step))
+
+
+def pad(matrix: BSRMatrix, nnz: int) -> BSRMatrix:
+    """Store ``nnz`` blocks: explicit zeros join in the emptiest block-rows, so that the matrix is the same.
+
+    Raises
+    ------
+    InputError
+        If the matrix stores more blocks than that already, or has no place for as many.
+    """
+    rows, columns = matrix.grid
+    if not matrix.nnz_blocks <= nnz <= rows * columns:
+        nearest = min(max(nnz, matrix.nnz_blocks), rows * columns)
+        raise InputError("nnz", nnz, f"from {matrix.nnz_blocks} to {rows * columns} blocks", nearest)
+    stored = np.full((rows, columns), -1)
+    stored[np.repeat(np.arange(rows), np.diff(matrix.indptr)), matrix.indices] = np.arange(matrix.nnz_blocks)
+    free = np.argwhere(stored < 0)
+    # the n-th free place of a row makes it as long as its stored blocks and n more: the shortest rows grow first
+    order = np.diff(matrix.indptr)[free[:, 0]] + (stored < 0).cumsum(axis=1)[free[:, 0], free[:, 1]]
+    chosen = free[np.argsort(order, kind="stable")[: nnz - matrix.nnz_blocks]]
+    stored[chosen[:, 0], chosen[:, 1]] = matrix.nnz_blocks  # the zero block below
+    places = stored >= 0
+    data = np.concatenate([matrix.data, np.zeros((1, matrix.block.rows, matrix.block.cols), np.float32)])
+    padded = replace(
+        matrix,
+        data=data[stored[places]],
+        indices=np.nonzero(places)[1].astype(np.int32),
+        indptr=np.concatenate([[0], places.sum(axis=1).cumsum()]).astype(np.int32),
+    )
+    padded.validate()
+    return padded
