@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
-from synthetic import MILLISECONDS, everything, latency, machine, session
+from synthetic import MILLISECONDS, accuracy, everything, latency, machine, session
 
 from codesign.records import Results
+from codesign.study.claims import CLAIMS, TOPICS
 from codesign.study.places import BOOK
 
 CONF = """
@@ -86,6 +88,57 @@ def test_what_is_missing_fails_the_build_and_is_named(build: Build) -> None:
     assert [complaint for complaint in complaints.values() if complaint not in log] == []
 
 
+def test_claims_are_grouped_and_counted(build: Build) -> None:
+    groups = "".join(f"```{{claims}} {name}\n```\n\n" for name in TOPICS)
+    _, log, page = build("```{claim-counts}\n```\n\n" + groups, everything())
+    assert log == ""
+    counted, *tables = soup(page).select("table.from-records")
+    found = [[row.select_one("td").get_text() for row in table.select("tbody tr")] for table in tables]
+    assert sorted(itertools.chain(*found)) == sorted(claim.id for claim in CLAIMS)
+    assert all(claim.startswith("paper-") for claim in found[0])
+    assert "rows-only" in found[2]
+    numbers = [[int(cell.get_text()) for cell in row.select("td.number")] for row in counted.select("tbody tr")]
+    assert [row[-1] for row in numbers] == [*map(len, found), len(CLAIMS)]
+    assert all(sum(row[:-1]) == row[-1] for row in numbers)
+    verdicts = [badge.get_text() for table in tables for badge in table.select(".verdict")]
+    assert numbers[-1][:2] == [verdicts.count("supported"), verdicts.count("not supported")]
+
+
+def test_every_timing_is_a_row_of_a_plain_table(build: Build) -> None:
+    failed = latency("torch-bsr", "all", "4x1", 1.0, status="failed", reason="<no> kernel")
+    records = [*everything(), failed]
+    _, log, page = build("```{explorer}\n```\n", records)
+    assert log == ""
+    table = soup(page).select_one(".explorer table")
+    assert len(table.select("tbody tr")) == sum(record["kind"] == "latency" for record in records)
+    assert not table.select("button")  # these are the script's
+    last = [cell.get_text() for cell in table.select("tbody tr")[-1].select("td")]
+    assert len(last) == len(table.select("th"))
+    assert last[-1] == "failed: <no> kernel"
+
+
+def test_optional_prose_stands_only_where_its_numbers_exist(build: Build) -> None:
+    text = "```{needs} tradeoff.points\n:optional:\n\nThere are {num}`tradeoff.points`.\n```\n\nThe end.\n"
+    without = build(text, everything())
+    assert (without[0], "There are" in without[2]) == (0, False)
+
+
+def test_accuracy_stands_against_latency_once_both_are_known(build: Build) -> None:
+    text = "````{needs} tradeoff.points\n:optional:\n\nSee {num}`tradeoff.points`.\n\n```{drawing} pareto\n```\n````\n"
+    code, log, page = build(text, [*everything(), accuracy("all", "32x1", 0.55), accuracy("none", "dense", 0.6)])
+    assert (code, log) == (0, "")
+    assert soup(page).select_one("p .num").get_text() == "1"
+    assert soup(page).select("figure.drawing svg")
+
+
+def test_where_sparsity_pays_is_drawn_and_listed(build: Build) -> None:
+    code, log, page = build("```{drawing} crossover\n```\n\n```{crossovers}\n```\n", everything())
+    assert (code, log) == (0, "")
+    assert soup(page).select("figure.drawing svg")
+    rows = [[cell.get_text() for cell in row.select("td")] for row in soup(page).select("tbody tr")]
+    assert [row[:3] for row in rows] == [["bert-base", block, "below 80%"] for block in ("1x1", "4x1", "32x1")]
+
+
 def test_every_record_that_a_claim_needs_is_needed(build: Build) -> None:
     records = [r for r in everything() if r.get("engine") != "tvm-stock-default"]
     code, log, _ = build("```{claims}\n```", records)
@@ -123,7 +176,7 @@ def test_every_machine_has_a_column_and_the_text_is_about_the_first(build: Build
     code, log, page = build(text, everything())
     assert (code, log) == (0, "")
     rows = [[cell.get_text(" ", strip=True) for cell in row.select("th, td")] for row in soup(page).select("tr")]
-    assert rows[0] == ["claim", "statement", "Test (AVX2)", "Other (AVX2)"]
+    assert rows[0] == ["claim", "statement", "Test (AVX2)", "Other (AVX2)", "checked by"]
     said = {cells[0]: cells[2:] for cells in rows}
     assert said["credit-dense-all"][0].startswith("Test (AVX2): supported")
     assert said["credit-dense-all"][1].startswith("Other (AVX2): not supported")

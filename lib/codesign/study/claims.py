@@ -87,9 +87,10 @@ def judge(claim: Claim, evidence: Evidence) -> Verdict:
     """Return the verdict on one claim."""
     try:
         effect = claim.effect(evidence)
+        reasons = flagged(evidence.latency(key) for key in claim.contenders)
     except MissingRecord as error:
         return Verdict(claim, NOT_MEASURED, None, str(error))
-    if reasons := flagged(evidence.latency(key) for key in claim.contenders):
+    if reasons:
         return Verdict(claim, INCONCLUSIVE, effect, "; ".join(reasons))
     return Verdict(claim, decide(effect, claim.threshold), effect)
 
@@ -191,7 +192,8 @@ CLAIMS: tuple[Claim, ...] = (
       for id, statement, effect, threshold, contenders in PEER_CLAIMS),
     *(Claim(id, statement, effect, threshold, (), "share" if id.startswith("kernel-") else "ratio", *FULL)
       for id, statement, effect, threshold in KERNEL_CLAIMS),
-    *(Claim(id, statement, effect, threshold, (), "ratio", *FULL) for id, statement, effect, threshold in SHAPE_CLAIMS),
+    *(Claim(id, statement, effect(scope), threshold, (("tvm-bsr", scope, SHAPE),), "ratio", *FULL)
+      for id, statement, effect, scope, threshold in SHAPE_CLAIMS),
 )  # fmt: skip
 
 #: What a claim is about -> the heading of its group.

@@ -132,12 +132,12 @@ def listed(words: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-#: Claim id -> statement, effect and threshold.
-SHAPE_CLAIMS: tuple[tuple[str, str, Effect, float], ...] = (
+#: Claim id -> statement, effect of a scope, the scope, and the threshold. All shapes of a scope share a session.
+SHAPE_CLAIMS: tuple[tuple[str, str, Callable[[str], Effect], str, float], ...] = (
     ("tall-attention", f"Every measured block shape of at least {TALL_ROWS} rows runs at 95% of the speed of the "
-     "fastest, or more; attention weights pruned.", close("attention"), 0.95),
+     "fastest, or more; attention weights pruned.", close, "attention", 0.95),
     ("tall-all", f"Every measured block shape of at least {TALL_ROWS} rows runs at 80% of the speed of the fastest, "
-     "or more; all encoder weights pruned.", close("all"), 0.8),
+     "or more; all encoder weights pruned.", close, "all", 0.8),
     ("flat-all", f"Every measured block shape of at least {TALL_ROWS} rows is at least 1.5 times as fast as any of "
-     "fewer rows; all encoder weights pruned.", behind("all"), 1.5),
+     "fewer rows; all encoder weights pruned.", behind, "all", 1.5),
 )  # fmt: skip
