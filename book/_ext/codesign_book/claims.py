@@ -46,13 +46,11 @@ class Claims(SphinxDirective):
             if "check" in self.options:
                 rows.append([code(claim.id), code(claim.command), takes, *judged])
             else:
-                how = nodes.inline("", "", code(claim.command), nodes.Text(f", {takes}"))
-                rows.append([code(claim.id), claim.statement, *judged, how])
-        labels, share = [machine.label for machine in found], 48 // len(found)
-        if "check" in self.options:
-            head, widths = ["claim", "command", "takes", *labels], [12, 14, 8, *[share] * len(found)]
-        else:
-            head, widths = ["claim", "statement", *labels, "checked by"], [12, 34, *[share] * len(found), 12]
+                how = nodes.inline("", "", code(claim.command), nodes.Text(f", {takes}"), classes=["how"])
+                rows.append([code(claim.id), nodes.inline("", "", nodes.Text(f"{claim.statement} "), how), *judged])
+        head = ["claim", *(["command", "takes"] if "check" in self.options else ["statement"])]
+        widths = [12, *([14, 8] if "check" in self.options else [40]), *[48 // len(found)] * len(found)]
+        head += [machine.label for machine in found]
         return [table(head, rows, widths=widths, stacks=True)]
 
 

@@ -24,17 +24,17 @@ class Cell(NamedTuple):
 #: Heads of the columns, and whether one can be chosen by its values.
 COLUMNS = {
     "engine": True,
-    "model": True,
     "scope": True,
     "block": True,
     "sparsity": True,
+    "median, ms": False,
+    "95% interval, ms": False,
+    "over our dense": False,
+    "model": True,
     "batch": False,
     "tokens": False,
     "threads": False,
     "type": False,
-    "median, ms": False,
-    "95% interval, ms": False,
-    "over our dense": False,
     "largest error": False,
     "session": False,
     "remark": False,
@@ -63,15 +63,19 @@ def _row(record: Record, dense: Record | None, blocks: list[str]) -> list[Cell]:
     name = ENGINE_LABELS[engine] + ("" if isa == NATIVE else f", {isa}")
     kind = ENGINES[engine].dtype if engine in ENGINES else record["dtype"]
     session = record["session_id"].rpartition("-")[2]
+    time, interval, gain, error = _measured(record, dense)
     return [
         _word(name),
-        _word(record["model"]),
         _word(scope),
         Cell(block, blocks.index(block)),
         Cell("-", -1.0) if block == "dense" else Cell(f"{record['sparsity']:.0%}", record["sparsity"]),
-        *(Cell(str(record[load]), record[load]) for load in ("batch", "seq", "threads")),
+        time,
+        interval,
+        gain,
+        _word(record["model"]),
+        *(Cell(str(record[load]), float(record[load])) for load in ("batch", "seq", "threads")),
         _word(kind),
-        *_measured(record, dense),
+        error,
         Cell(f"{record['started_at'][:10]} {session}", record["started_at"]),
         _word(_remark(record)),
     ]

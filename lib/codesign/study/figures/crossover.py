@@ -19,8 +19,11 @@ def crossover(found: Sequence[Crossover]) -> Drawing:
     Parameters
     ----------
     found
-        Crossovers of any models and shapes; each model is a panel.
+        Crossovers of any models and shapes; each model is a panel. A shape at one sparsity is no line: it is left out
+        where its model has others.
     """
+    lines = {each.model for each in found if len(each.gains) > 1}
+    found = [each for each in found if len(each.gains) > 1 or each.model not in lines]
     models = list(dict.fromkeys(each.model for each in found))
     gains = [gain.ratio.high for each in found for gain in each.gains]
     limit = max([1.0, *gains]) * 1.08
