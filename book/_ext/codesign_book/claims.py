@@ -64,7 +64,7 @@ class ClaimCounts(SphinxDirective):
         groups = {title: [v for v in verdicts if topic(v.claim) == name] for name, title in TOPICS.items()}
         rows: list[list[Cell]] = [_counted(title, judged, words) for title, judged in groups.items()]
         head = ["claims", *words, "together"]
-        return [table(head, [*rows, _counted("All", verdicts, words)], numeric_from=1)]
+        return [table(head, [*rows, _counted("All", verdicts, words)], numeric_from=1, stacks=True)]
 
 
 def _counted(title: str, verdicts: list[Judged], words: list[str]) -> list[Cell]:
