@@ -11,7 +11,8 @@ function explore(explorer) {
     const up = heads[column].getAttribute("aria-sort") !== "ascending";
     heads.forEach(head => head.removeAttribute("aria-sort"));
     heads[column].setAttribute("aria-sort", up ? "ascending" : "descending");
-    rows.sort((a, b) => compare(order(a, column), order(b, column)) * (up ? 1 : -1));
+    const empty = row => order(row, column) === "";
+    rows.sort((a, b) => empty(a) - empty(b) || compare(order(a, column), order(b, column)) * (up ? 1 : -1));
     body.append(...rows);
   }
 

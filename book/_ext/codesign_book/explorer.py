@@ -10,7 +10,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from codesign.study.claims import NOT_MEASURED
 from codesign.study.evidence import missing
-from codesign.study.explored import COLUMNS, Cell, rows
+from codesign.study.explored import COLUMNS, NOTHING, Cell, rows
 from codesign_book.shown import shown
 
 
@@ -41,9 +41,8 @@ def markup(found: list[list[Cell]]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    number = ' class="number"' if isinstance(cell.order, float) else ""
-    order = str(cell.order).replace("inf", "Infinity") if number else str(cell.order)  # as the script reads it
-    return f'<td data-order="{escape(order)}"{number}>{escape(cell.text)}</td>'
+    number = ' class="number"' if isinstance(cell.order, float) or cell is NOTHING else ""
+    return f'<td data-order="{escape(str(cell.order))}"{number}>{escape(cell.text)}</td>'
 
 
 def setup(app: Sphinx) -> None:

@@ -15,10 +15,13 @@ OUR_DENSE = "tvm-dense"
 
 
 class Cell(NamedTuple):
-    """What a reader sees, and what the column is sorted by."""
+    """What a reader sees, and what the column is sorted by; `NOTHING` comes last, whichever way."""
 
     text: str
     order: float | str
+
+
+NOTHING = Cell("-", "")
 
 
 #: Heads of the columns, and whether one can be chosen by its values.
@@ -68,7 +71,7 @@ def _row(record: Record, dense: Record | None, blocks: list[str]) -> list[Cell]:
         _word(name),
         _word(scope),
         Cell(block, blocks.index(block)),
-        Cell("-", -1.0) if block == "dense" else Cell(f"{record['sparsity']:.0%}", record["sparsity"]),
+        NOTHING if block == "dense" else Cell(f"{record['sparsity']:.0%}", record["sparsity"]),
         time,
         interval,
         gain,
@@ -84,15 +87,15 @@ def _row(record: Record, dense: Record | None, blocks: list[str]) -> list[Cell]:
 def _measured(record: Record, dense: Record | None) -> list[Cell]:
     """Return median, interval, gain and error; dashes where the engine gave no time."""
     if record["status"] != "ok":
-        return [Cell("-", float("inf"))] * 4
+        return [NOTHING] * 4
     time = median_ms(record)
     gain = None if dense is None or dense is record else ratio(dense, record)
     error = record["max_abs_err"]
     return [
         Cell(three_digits(time.value), time.value),
         Cell(f"{three_digits(time.low)} to {three_digits(time.high)}", time.low),
-        Cell("-", 0.0) if gain is None else Cell(times(gain), gain.value),
-        Cell("-", 0.0) if error is None else Cell(f"{error:.0e}".replace("e-0", "e-"), error),
+        NOTHING if gain is None else Cell(times(gain), gain.value),
+        NOTHING if error is None else Cell(f"{error:.0e}".replace("e-0", "e-"), error),
     ]
 
 
