@@ -84,7 +84,8 @@ async function dark(page) {
   inside.documentElement.dataset.theme = "dark";
   await wait(400); // colours may fade
   const article = inside.querySelector("article");
-  const some = [...article.querySelectorAll("p, a, td, th, button:not(.copybtn), select, label, .verdict, figcaption, svg text")];
+  const read = "p, a, td, th, button:not(.copybtn), select, label, .verdict, figcaption, svg text";
+  const some = [...article.querySelectorAll(read)];
   for (const element of some.filter((_, index) => index %% Math.ceil(some.length / 150) === 0)) {
     const style = inside.defaultView.getComputedStyle(element);
     const colour = element.closest("svg") ? style.fill : style.color;
