@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
-from synthetic import MILLISECONDS, everything, latency, machine, session
+from synthetic import MILLISECONDS, accuracy, everything, latency, machine, session
 
 from codesign.records import Results
+from codesign.study.claims import CLAIMS, TOPICS
 from codesign.study.places import BOOK
 
 CONF = """
@@ -84,6 +86,46 @@ def test_what_is_missing_fails_the_build_and_is_named(build: Build) -> None:
     code, log, _ = build("\n\n".join(complaints), everything())
     assert code != 0
     assert [complaint for complaint in complaints.values() if complaint not in log] == []
+
+
+def test_claims_are_grouped_and_counted(build: Build) -> None:
+    groups = "".join(f"```{{claims}} {name}\n```\n\n" for name in TOPICS)
+    optional = "```{needs} tradeoff.points\n:optional:\n\nThere are {num}`tradeoff.points`.\n```\n"
+    _, log, page = build("```{claim-counts}\n```\n\n" + groups + optional, everything())
+    assert log == ""
+    assert "There are" not in page  # nothing was judged, and nothing is missing
+    counted, *tables = soup(page).select("table.from-records")
+    found = [[row.select_one("td").get_text() for row in table.select("tbody tr")] for table in tables]
+    assert sorted(itertools.chain(*found)) == sorted(claim.id for claim in CLAIMS)
+    assert all(claim.startswith("paper-") for claim in found[0])
+    assert "rows-only" in found[2]
+    numbers = [
+        [int(cell.get_text().split()[-1]) for cell in row.select("td.number")] for row in counted.select("tbody tr")
+    ]
+    assert [row[-1] for row in numbers] == [*map(len, found), len(CLAIMS)]
+    assert all(sum(row[:-1]) == row[-1] for row in numbers)
+    verdicts = [badge.get_text() for table in tables for badge in table.select(".verdict")]
+    assert numbers[-1][:2] == [verdicts.count("supported"), verdicts.count("not supported")]
+
+
+def test_timings_are_a_plain_table_a_crossover_and_a_trade_off(build: Build) -> None:
+    failed = latency("torch-bsr", "all", "4x1", 1.0, status="failed", reason="<no> kernel")
+    timed = [latency("openvino", "all", "32x1", 50.0), latency("tvm-bsr", "all", "32x1", 20.0), failed]
+    judged = [accuracy("all", "32x1", 0.55), accuracy("none", "dense", 0.6)]
+    weighed = (
+        "````{needs} tradeoff.points\n:optional:\n\nSee {num}`tradeoff.points`.\n\n```{drawing} pareto\n```\n````\n"
+    )
+    text = "```{explorer}\n```\n\n```{drawing} crossover\n```\n\n```{crossovers}\n```\n\n" + weighed
+    code, log, page = build(text, [machine(), *timed, *judged])
+    assert (code, log) == (0, "")
+    timings, crossovers = soup(page).select("table")
+    rows = [[cell.get_text() for cell in row.select("td")] for row in timings.select("tbody tr")]
+    assert not timings.select("button")  # these are the script's
+    assert {len(row) for row in rows} == {len(timings.select("th"))}
+    assert [row[-1] for row in rows] == ["", "", "failed: <no> kernel"]
+    assert [cell.get_text() for cell in crossovers.select("td")][:3] == ["bert-base", "32x1", "below 80%"]
+    assert soup(page).select_one("p .num").get_text() == "1"
+    assert len(soup(page).select("figure.drawing svg")) == 2
 
 
 def test_every_record_that_a_claim_needs_is_needed(build: Build) -> None:

@@ -176,6 +176,14 @@ def test_tables_figures_and_numbers_say_the_same() -> None:
     assert "tokens a sequence 64, 4x1: 3.3" in loads(by_load(records, CENTRE)).alt
 
 
+def test_a_shape_at_one_sparsity_is_no_line_beside_others() -> None:
+    centre = stop({"16x1": 25.0})
+    assert "16x1" not in crossover(crossovers([*swept(0.75), *centre])).alt
+    assert "bert-base 16x1" in crossover(crossovers(centre)).alt
+    elsewhere = stop({"16x1": 3.0}, dense=6.0, model="minilm")
+    assert "minilm 16x1" in crossover(crossovers([*swept(0.75), *elsewhere])).alt
+
+
 def test_draws_are_of_one_session_and_agree_with_the_ratio() -> None:
     records = stop({"32x1": 25.0})
     dense, sparse = records[0], records[-1]

@@ -1,6 +1,6 @@
 """Sphinx extension of this book: everything measured is read from records while the book is built.
 
-Nothing here is needed to read the result: no script, no network.
+Nothing here is needed to read the result: no network, and no script but one that sorts a table.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from codesign_book import drawings, judged, mathml, needs, roles, stamp, tables
+from codesign_book import claims, drawings, explorer, judged, mathml, needs, roles, stamp, tables
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register roles, directives and the renderer of formulas."""
-    for part in (mathml, roles, judged, needs, tables, drawings, stamp):
+    for part in (mathml, roles, judged, needs, tables, claims, explorer, drawings, stamp):
         part.setup(app)
     # Jupyter Book sets this option for an extension that we leave out.
     app.add_config_value("comments_config", {}, "html")

@@ -8,11 +8,15 @@ from sphinx.util.docutils import SphinxDirective
 
 from codesign.study import figures
 from codesign.study.described import relative_times
+from codesign.study.swept import centre_of, curves
+from codesign.study.tradeoff import tradeoff
 from codesign_book.shown import shown
 
 KINDS = {
+    "crossover": "latency",
     "latency_bars": "latency",
     "machines": "latency",
+    "pareto": "accuracy",
     "retained_norm": "pattern",
     "task_map": "task",
     "tuning_curves": "tuning",
@@ -31,15 +35,26 @@ class DrawingDirective(SphinxDirective):
             return [nodes.raw("", figures.protocol()._repr_html_(), format="html")]
         if name not in KINDS:
             raise self.error(f"drawing: {name!r} is unknown; expected one of {', '.join(KINDS)}, protocol")
-        if name == "machines":
-            drawing = figures.machines({each.label: relative_times(each.evidence, "all") for each in shown().machines})
-        else:
-            drawing = getattr(figures, name)(shown().evidence.records(KINDS[name]))
+        drawing = _draw(name)
         if not drawing.panels:
             if shown().strict:
                 raise self.error(f"drawing: no {KINDS[name]!r} record for {name}")
             return [nodes.paragraph("", drawing.alt)]
         return [nodes.raw("", drawing._repr_html_(), format="html")]
+
+
+def _draw(name: str) -> figures.Drawing:
+    """Draw one of `KINDS` from the records that are shown."""
+    evidence = shown().evidence
+    match name:
+        case "machines":
+            return figures.machines({each.label: relative_times(each.evidence, "all") for each in shown().machines})
+        case "crossover":
+            return figures.crossover(curves(evidence.read("latency"), centre_of(evidence)))
+        case "pareto":
+            return figures.pareto(*tradeoff(evidence))
+    drawn: figures.Drawing = getattr(figures, name)(evidence.records(KINDS[name]))
+    return drawn
 
 
 def setup(app: Sphinx) -> None:

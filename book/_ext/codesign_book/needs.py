@@ -5,12 +5,16 @@
     ```
 
 Locally, one sentence stands there instead until they do. In the reference the prose always stands, and a number that is
-missing fails the build as anywhere else.
+missing fails the build as anywhere else. What is ``:optional:`` stands only where its numbers exist, and nothing does
+where they do not.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -23,12 +27,16 @@ class Needs(SphinxDirective):
     required_arguments = 1
     final_argument_whitespace = True
     has_content = True
+    option_spec: ClassVar = {"optional": directives.flag}
 
     def run(self) -> list[nodes.Node]:
         """Return the content, or a sentence that says how to get it."""
         here = shown()
-        if here.strict or all(key in here.numbers for key in self.arguments[0].split()):
+        optional = "optional" in self.options
+        if (here.strict and not optional) or all(key in here.numbers for key in self.arguments[0].split()):
             return self.parse_content_to_nodes()
+        if optional:
+            return []
         text = nodes.paragraph("", "Not measured here yet. ", classes=["unmeasured"])
         text += [nodes.literal("", "make reproduce"), nodes.Text(" fills this in.")]
         return [text]

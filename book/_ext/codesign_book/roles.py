@@ -27,7 +27,8 @@ class Num(SphinxRole):
             text = lookup(here.numbers, self.text, here.evidence.results.mode)
         except InputError as error:
             return hole(self, str(error))
-        return [nodes.inline(self.rawtext, text, classes=verdict_classes(text) if text in VERDICTS else ["num"])], []
+        number = ["num", *(["listed"] if ", " in text else [])]  # a list may be longer than a line
+        return [nodes.inline(self.rawtext, text, classes=verdict_classes(text) if text in VERDICTS else number)], []
 
 
 class Paper(SphinxRole):

@@ -1,47 +1,24 @@
-"""Tables made from records: latencies, claims and machines."""
+"""Tables made from records: latencies, crossovers and machines."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 from docutils import nodes
-from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from codesign.schema import Record
-from codesign.study.claims import NOT_MEASURED, Verdict
+from codesign.study.claims import NOT_MEASURED
+from codesign.study.crossover import SHOWN
 from codesign.study.described import description
 from codesign.study.evidence import Evidence, Key, beside, median_ms, missing
-from codesign.study.machines import Machine
-from codesign.study.numbers import effect_text, error, milliseconds
+from codesign.study.numbers import error, milliseconds
+from codesign.study.swept import centre_of, crossover_rows, curves
 from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits, times
 from codesign_book.shown import shown
 
 Cell = str | nodes.Node
-
-
-class Claims(SphinxDirective):
-    """The claims with the verdict of each machine; ``:check:`` says how to check them instead of what they say."""
-
-    option_spec: ClassVar = {"check": directives.flag}
-
-    def run(self) -> list[nodes.Node]:
-        """Return the table; a claim without records of the machine that is shown fails a strict build."""
-        found, check = shown().machines, "check" in self.options
-        for verdict in shown().verdicts.values():
-            if verdict.verdict == NOT_MEASURED and shown().strict:
-                raise self.error(f"claim {verdict.id}: {verdict.note}")
-        rows: list[list[Cell]] = []
-        for verdicts in zip(*(machine.verdicts for machine in found), strict=True):
-            claim = verdicts[0].claim
-            said: list[Cell] = [code(claim.command), f"{claim.minutes} min"] if check else [claim.statement]
-            judged = [judgement(machine, v) for machine, v in zip(found, verdicts, strict=True)]
-            rows.append([code(claim.id), *said, *judged])
-        head = ["claim", *(["command", "takes"] if check else ["statement"]), *(machine.label for machine in found)]
-        widths = [12, *([14, 8] if check else [40]), *[48 // len(found)] * len(found)]
-        return [table(head, rows, widths=widths, stacks=True)]
 
 
 class Machines(SphinxDirective):
@@ -74,6 +51,21 @@ class Latencies(SphinxDirective):
         return [table(head, [latency_row(evidence, timed, key) for key in keys], numeric_from=1)]
 
 
+class Crossovers(SphinxDirective):
+    """From which sparsity each block shape pays, for every model that was swept."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table; a strict build fails where nothing sparse was timed."""
+        evidence = shown().evidence
+        found = crossover_rows(curves(evidence.read("latency"), centre_of(evidence)))
+        if not found and shown().strict:
+            raise self.error(str(missing("latency", engine="tvm-bsr", scope="all")))
+        if not found:
+            return [nodes.paragraph("", f"Crossovers: {NOT_MEASURED}.")]
+        head = ["model", "block shape", "pays from", *(f"gain at {sparsity:.0%}" for sparsity in SHOWN)]
+        return [table(head, [list(row.values()) for row in found])]
+
+
 def latency_row(evidence: Evidence, timed: Mapping[Key, Record], key: Key) -> list[Cell]:
     """Return one row of the latency table; ``timed`` holds the records of its session."""
     record, dense = timed[key], timed.get(("tvm-dense", "none", "dense"))
@@ -82,16 +74,6 @@ def latency_row(evidence: Evidence, timed: Mapping[Key, Record], key: Key) -> li
     label = (key[2] if key[2] != "dense" else ENGINE_LABELS[key[0]]) + (" (flagged)" if record["flagged"] else "")
     interval = f"{three_digits(time.low)} to {three_digits(time.high)}"
     return [label, milliseconds(time.value), interval, error(record["max_abs_err"]), gain]
-
-
-def judgement(machine: Machine, verdict: Verdict) -> nodes.Node:
-    """Return a verdict as a coloured word, with its effect, and why it decides nothing where a session was flagged."""
-    badge = nodes.inline("", machine.say(verdict), classes=verdict_classes(verdict.verdict))
-    if verdict.effect is None:
-        return badge
-    number = nodes.inline("", effect_text(verdict), classes=["num"])
-    note = nodes.Text(f" ({verdict.note})" if verdict.note else "")
-    return nodes.inline("", "", badge, nodes.Text(" "), nodes.inline("", "", number, note, classes=["effect"]))
 
 
 def verdict_classes(verdict: str) -> list[str]:
@@ -139,6 +121,6 @@ def row(cells: Sequence[Cell], numeric_from: int | None, heads: Sequence[str] = 
 
 def setup(app: Sphinx) -> None:
     """Register the directives."""
-    app.add_directive("claims", Claims)
     app.add_directive("latencies", Latencies)
+    app.add_directive("crossovers", Crossovers)
     app.add_directive("machines", Machines)

@@ -6,7 +6,8 @@ straddles it is inconclusive, and so is anything that rests on a session that wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from codesign.errors import MissingRecord
@@ -14,6 +15,7 @@ from codesign.measure.ratios import Interval
 from codesign.study.evidence import Evidence, Key, flagged
 from codesign.study.kernel_claims import KERNEL_CLAIMS
 from codesign.study.peer_claims import PEER_CLAIMS
+from codesign.study.shape_claims import SHAPE_CLAIMS
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 INCONCLUSIVE, NOT_MEASURED = "inconclusive", "not measured here"
@@ -85,9 +87,10 @@ def judge(claim: Claim, evidence: Evidence) -> Verdict:
     """Return the verdict on one claim."""
     try:
         effect = claim.effect(evidence)
+        reasons = flagged(evidence.latency(key) for key in claim.contenders)
     except MissingRecord as error:
         return Verdict(claim, NOT_MEASURED, None, str(error))
-    if reasons := flagged(evidence.latency(key) for key in claim.contenders):
+    if reasons:
         return Verdict(claim, INCONCLUSIVE, effect, "; ".join(reasons))
     return Verdict(claim, decide(effect, claim.threshold), effect)
 
@@ -189,4 +192,22 @@ CLAIMS: tuple[Claim, ...] = (
       for id, statement, effect, threshold, contenders in PEER_CLAIMS),
     *(Claim(id, statement, effect, threshold, (), "share" if id.startswith("kernel-") else "ratio", *FULL)
       for id, statement, effect, threshold in KERNEL_CLAIMS),
+    *(Claim(id, statement, effect(scope), threshold, (("tvm-bsr", scope, SHAPE),), "ratio", *FULL)
+      for id, statement, effect, scope, threshold in SHAPE_CLAIMS),
 )  # fmt: skip
+
+#: What a claim is about -> the heading of its group.
+TOPICS = {"paper": "The paper's", "encoder": "Ours, on the whole encoder", "kernel": "Ours, on single kernels"}
+
+
+def topic(claim: Claim) -> str:
+    """Return the group of a claim, a key of `TOPICS`."""
+    if claim.id.startswith("paper-"):
+        return "paper"
+    return "kernel" if claim.id in {id for id, *_ in KERNEL_CLAIMS} else "encoder"
+
+
+def counts(verdicts: Iterable[Verdict]) -> dict[str, int]:
+    """Return how many claims have each of `VERDICTS`."""
+    found = Counter(verdict.verdict for verdict in verdicts)
+    return {word: found[word] for word in VERDICTS}

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 from codesign.errors import InputError, MissingRecord
 from codesign.records import code_digest
 from codesign.study.claims import NOT_MEASURED as NOT_MEASURED
-from codesign.study.claims import Verdict, amdahl_bound, attention_share, evaluate
+from codesign.study.claims import Verdict, amdahl_bound, attention_share, counts, evaluate
 from codesign.study.evidence import DENSE, Evidence, Source, key_of, median_ms
 from codesign.study.profiles import by_kind, outside_linears
 from codesign.study.searched import searched_numbers
+from codesign.study.shape_claims import shape_numbers
 from codesign.study.swept import swept_numbers
+from codesign.study.tradeoff import tradeoff_numbers
 from codesign.study.ways import distortions, newest
 from codesign.study.ways import ratios as way_ratios
 from codesign.study.words import ENGINE_LABELS, TIMES, shape_order, three_digits, times
@@ -43,7 +45,7 @@ def numbers(results: Source, **point: object) -> dict[str, str]:
         swept_numbers,
         profiles,
     )
-    parts += (protocols, searched_numbers, claim_numbers)
+    parts += (protocols, searched_numbers, shape_numbers, tradeoff_numbers, claim_numbers)
     return {key: text for part in parts for key, text in part(evidence)}
 
 
@@ -220,8 +222,12 @@ def profiles(evidence: Evidence) -> Iterator[Item]:
 
 
 def claim_numbers(evidence: Evidence) -> Iterator[Item]:
-    """Yield verdict and effect of every claim."""
-    for verdict in evaluate(evidence):
+    """Yield verdict and effect of every claim, and how many have each verdict."""
+    verdicts = evaluate(evidence)
+    yield "claims.count", str(len(verdicts))
+    for word, count in counts(verdicts).items():
+        yield f"claims.{word.replace(' ', '-')}", str(count)
+    for verdict in verdicts:
         yield f"claim.{verdict.id}.verdict", verdict.verdict
         if verdict.effect is not None:
             yield f"claim.{verdict.id}.effect", effect_text(verdict)

@@ -96,11 +96,15 @@ def _gain_text(found: Crossover, sparsity: float) -> str:
     return "-" if gain is None else times(gain)
 
 
+def centre_of(evidence: Evidence, scope: str = "all") -> dict[str, Any]:
+    """Return the operating point of some evidence as the centre of a sweep."""
+    names = ("model", "sparsity", "pruner", "isa", *LOADS)
+    return {name: getattr(evidence, name) for name in names} | {"scope": scope, "seed": 0}
+
+
 def swept_numbers(evidence: Evidence, scope: str = "all") -> Iterator[tuple[str, str]]:
     """Yield crossovers and gains around the operating point, as key and text."""
-    names = ("model", "sparsity", "pruner", "isa", *LOADS)
-    centre = {name: getattr(evidence, name) for name in names} | {"scope": scope, "seed": 0}
-    records = evidence.read("latency")
+    centre, records = centre_of(evidence, scope), evidence.read("latency")
     for found in curves(records, centre):
         key = f"crossover.{found.model}.{found.block}"
         yield f"{key}.from", found.start_text()

@@ -19,12 +19,18 @@ def crossover(found: Sequence[Crossover]) -> Drawing:
     Parameters
     ----------
     found
-        Crossovers of any models and shapes; each model is a panel.
+        Crossovers of any models and shapes; each model is a panel. A shape at one sparsity is no line: it is left out
+        where its model has others.
     """
+    lines = {each.model for each in found if len(each.gains) > 1}
+    found = [each for each in found if len(each.gains) > 1 or each.model not in lines]
     models = list(dict.fromkeys(each.model for each in found))
     gains = [gain.ratio.high for each in found for gain in each.gains]
     limit = max([1.0, *gains]) * 1.08
-    panels = [_panel(model, [each for each in found if each.model == model], limit) for model in models]
+    by_model = {model: [each for each in found if each.model == model] for model in models}
+    heights = {model: _heights(each, limit * 0.07) for model, each in by_model.items()}
+    top = max([limit, *(height + limit * 0.04 for each in heights.values() for height in each)])
+    panels = [_panel(model, each, heights[model], top) for model, each in by_model.items()]
     listing = "; ".join(f"{each.model} {each.block} {each.start_text()}" for each in found)
     alt = f"Sparsity from which on sparse kernels beat the best dense engine: {listing}." if found else "Nothing swept."
     caption = (
@@ -34,18 +40,22 @@ def crossover(found: Sequence[Crossover]) -> Drawing:
     return Drawing(panels, alt, caption)
 
 
-def _panel(title: str, found: Sequence[Crossover], limit: float) -> Figure:
+def _heights(found: Sequence[Crossover], gap: float) -> list[float]:
+    """Return where the label of each line stands, so that none covers another."""
+    return spread([each.gains[-1].ratio.value for each in found], gap)
+
+
+def _panel(title: str, found: Sequence[Crossover], heights: Sequence[float], top: float) -> Figure:
     with panel(width=4.4, height=3.0) as (figure, axes):
         axes.axhline(1, color=ORANGE, linewidth=1.2)
-        places = spread([each.gains[-1].ratio.value for each in found], gap=limit * 0.07)
-        for each, place in zip(found, places, strict=True):
-            _line(axes, each, place)
+        for each, height in zip(found, heights, strict=True):
+            _line(axes, each, height)
         sparsities = sorted({gain.sparsity for each in found for gain in each.gains})
         room = max(sparsities[-1] - sparsities[0], 0.05)
         axes.set_xlim(sparsities[0] - 0.04 * room, sparsities[-1] + 0.22 * room)
         axes.set_xticks(sparsities)
         axes.xaxis.set_major_formatter("{x:.0%}")
-        axes.set_ylim(0, limit)
+        axes.set_ylim(0, top)
         axes.set_xlabel("share of blocks removed")
         axes.set_ylabel("times faster than the best dense engine")
         axes.set_title(title)
