@@ -115,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     for added in (bench, judge):
         added.add_argument("--json", metavar="FILE", help="write the rows as JSON, too; - for standard output, instead")
 
+    harm = command("soak", _soak)
+    harm.add_argument("campaigns", nargs="*", metavar="CAMPAIGN", help="inputs, patterns, broken, disk, kills (all)")
+
     command("headline", _headline)
     look = command("doctor", _doctor)
     look.add_argument("--measure", action="store_true", help="measure the ceilings, half a minute")
@@ -254,6 +257,13 @@ def _request(options: argparse.Namespace, blocks: str | None, **others: Any) -> 
     request = Request(model=options.model, trials_per_task=trials, **given, **others)
     machine.cpus(request.threads)  # refuses more than there are
     return request
+
+
+def _soak(options: argparse.Namespace) -> None:
+    """Do harm on purpose, and record what came of it; goes on where it stopped."""
+    from codesign.study.soak.campaigns import soak
+
+    soak(options.campaigns)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -38,6 +38,8 @@ _PRUNED = (
 _COMPILER = ("blocks.py", "bsr.py", "machine.py", "checkpoint.py", "encoder.py", "compiler/", "runtime.py")
 _COMPILED = (*_PRUNED, *_COMPILER, "engines/", "study/compiled.py", "study/tuned.py")
 _TIMED = (*_COMPILED, "measure/", "study/timed.py", "study/memory.py")
+#: What decides which inputs are refused, and what a kill or a full disk leaves behind.
+_REFUSING = ("errors.py", "schema/", "records.py", *(f"study/{name}.py" for name in ("parameters", "profile_file")))
 
 #: Kind of record -> beginnings of the names of its sources. A pruned model that was trained counts as weights from
 #: elsewhere to all but its `accuracy`: what made them is not looked at again.
@@ -54,6 +56,7 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "search": (*_COMPILED, "study/search.py", "study/replay.py"),
     "kernel": (*_COMPILED, *(f"study/{name}.py" for name in ("ceilings", "kernels", "problems", "screening"))),
     "ceiling": (*_COMPILER, "study/chain.py", "study/ceilings.py"),
+    "soak": (*_TIMED, *_REFUSING, "study/soak/"),
 }
 
 #: What the sources above import and no record depends on: it checks, stores, finds or presents.
