@@ -31,8 +31,8 @@ def changed(copy: Path, name: str) -> set[str]:
     return {kind for kind, names in RESTS_ON.items() if digest(copy, names) != digest(PACKAGE, names)}
 
 
-MODELS = {"pattern", "accuracy", "compile", "task", "tuning", "latency", "protocol", "profile", "search", "kernel"}
-BUILT = {"compile", "task", "tuning", "latency", "protocol", "profile", "ceiling", "search", "kernel"}
+BUILT = {"compile", "task", "tuning", "latency", "protocol", "profile", "ceiling", "search", "kernel", "soak"}
+MODELS = BUILT - {"ceiling"} | {"pattern", "accuracy"}
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,15 @@ BUILT = {"compile", "task", "tuning", "latency", "protocol", "profile", "ceiling
     [
         ("compiler/schedules/token_tile.py", BUILT),
         ("engines/openvino.py", BUILT - {"ceiling"}),
-        ("measure/session.py", {"latency", "protocol", "profile"}),
+        ("measure/session.py", {"latency", "protocol", "profile", "soak"}),
         ("prune/magnitude.py", MODELS),
         ("train/loop.py", {"accuracy"}),
         ("corpus/task.py", {"accuracy"}),
         ("study/ceilings.py", {"ceiling", "kernel"}),
         ("study/figures/drawing.py", set()),
         ("study/sweeps.py", set()),
+        ("records.py", {"soak"}),
+        ("study/soak/kills.py", {"soak"}),
         ("study/claims.py", set()),
     ],
 )

@@ -45,13 +45,13 @@ def facts(study: Study) -> dict[str, Any]:
         ``masks``: pruned weights -> matrix -> digest of which elements are stored; ``patterns``: fields of each
         `pattern` record; ``tasks``: what each compiled encoder consists of, sorted.
     """
-    tasks: dict[str, dict[str, list[Any]]] = {}
+    tasks: dict[str, dict[str, str]] = {}
     for record in study.found("task", {"isa": "native"}):
-        tasks.setdefault(f"{record['engine']} {_name(record)}", {})[record["digest"]] = [record[f] for f in _TASK]
+        tasks.setdefault(f"{record['engine']} {_name(record)}", {})[record["digest"]] = _task(record)
     return {
         "masks": masks(study.build / "models"),
         "patterns": {_name(r): {field: r[field] for field in _PATTERN} for r in study.found("pattern", {})},
-        "tasks": {name: sorted(found.values(), key=str) for name, found in sorted(tasks.items())},
+        "tasks": {name: sorted(found.values()) for name, found in sorted(tasks.items())},
     }
 
 
@@ -95,6 +95,10 @@ def first_difference(want: Any, got: Any, where: str = "") -> str | None:
 
 def _name(record: Record) -> str:
     return " ".join(str(record[field]) for field in _POINT)
+
+
+def _task(record: Record) -> str:
+    return " ".join(f"{field}={record[field]}" for field in _TASK if record[field] is not None)
 
 
 def main() -> int:

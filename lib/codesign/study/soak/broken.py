@@ -120,17 +120,22 @@ def _build(
     operator: Linear, family: Family, decisions: Decisions, spec: TargetSpec, name: str | None, folder: Path
 ) -> str:
     """Compile a point, broken or (None) not, where `run_candidate` finds it: beside what it should compute."""
-    generated = replace(operator, epilogue="bias") if name == "another epilogue" else operator
-    with _reading_wrongly(family, name):
-        function = family.generate(generated, spec, decisions)
+    with reading_wrongly(family, name):
+        function = family.generate(generated(operator, name), spec, decisions)
     (folder / "operator.json").write_text(operator.attributes())
     library = folder / "kernel.so"
     tvm.compile(tvm.IRModule({"main": function}), target=spec.target).export_library(str(library))
     return str(library)
 
 
+def generated(operator: Linear, name: str | None) -> Linear:
+    """Return the operator that loops are emitted for: another one where that is what is broken."""
+    return replace(operator, epilogue="bias") if name == "another epilogue" else operator
+
+
 @contextmanager
-def _reading_wrongly(family: Family, name: str | None) -> Iterator[None]:
+def reading_wrongly(family: Family, name: str | None) -> Iterator[None]:
+    """Put a wrong reading of one argument between a family and its buffers; None for none."""
     position, change = BREAKS[name] if name else (-1, BREAKS["another epilogue"][1])
 
     @contextmanager
