@@ -216,3 +216,10 @@ def kernels(hot: float, others: Mapping[str, float] | None = None, **changes: An
         for outputs, inputs in ((768, 768), (3072, 768), (768, 3072))
         for block in blocks
     ]
+
+
+def soak(campaign: str, seed: int, subject: str = "prune", **counts: Any) -> Record:
+    """Return a round in which one subject was tried ten times."""
+    tally = {"subject": subject, "fault": "harm", "count": 10, "refused": 4, "lost": 0, "wrong": 0, "defects": []}
+    tally |= {"settings": {"SIGKILL": 7, "SIGINT": 3}} | counts
+    return stamp("soak", profile="smoke") | {"campaign": campaign, "seed": seed, "seconds": 90.0, "tallies": [tally]}
