@@ -116,7 +116,9 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--json", metavar="FILE", help="write the rows as JSON, too; - for standard output, instead")
 
     harm = command("soak", _soak)
-    harm.add_argument("campaigns", nargs="*", metavar="CAMPAIGN", help="inputs, patterns, broken, disk, kills (all)")
+    harm.add_argument(
+        "campaigns", nargs="*", metavar="CAMPAIGN", help="kills, disk, inputs, patterns, broken (default: all)"
+    )
 
     command("headline", _headline)
     look = command("doctor", _doctor)

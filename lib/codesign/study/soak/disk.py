@@ -11,13 +11,12 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 from codesign import machine
 from codesign.study.determinism import first_difference
 from codesign.study.soak import chain, state
-from codesign.study.soak.kills import KILLS, run_to_end, study_in
+from codesign.study.soak.kills import KILLS, run_to_end, study_in, uninterrupted
 from codesign.study.soak.tally import Tally
 
 #: Shares of the space that the whole chain takes; the fuller the disk was, the later the step that fails.
@@ -36,7 +35,7 @@ def one_round(seed: int) -> list[Tally]:
         One, for the step that failed; with a count of 0 where everything fitted.
     """
     with machine.exclusive("soak: full disk"), tempfile.TemporaryDirectory(prefix="codesign-disk-") as scratch:
-        expected, size = _undisturbed()
+        expected, _, size = uninterrupted()
         with _small(Path(scratch), int(size * SHARES[seed % len(SHARES)])) as (workspace, how, limit, grow):
             tally = Tally("none", how, settings={"share": SHARES[seed % len(SHARES)]})
             for step in KILLS:
@@ -70,17 +69,6 @@ def _run(step: str, workspace: Path, limit: int | None) -> tuple[int, str]:
     known = len(chain.log_of(workspace))
     _, status = os.waitpid(chain.start(step, workspace, limit), 0)
     return os.waitstatus_to_exitcode(status), chain.log_of(workspace)[known:][-2000:]
-
-
-@cache
-def _undisturbed() -> tuple[dict[str, object], int]:
-    """Run the chain with space enough: what it comes to, and the bytes that it takes."""
-    with tempfile.TemporaryDirectory(prefix="codesign-undisturbed-") as scratch:
-        workspace = Path(scratch) / "workspace"
-        for step in KILLS:
-            run_to_end(step, workspace)
-        size = sum(path.stat().st_size for path in workspace.rglob("*") if path.is_file())
-        return state.end_state(study_in(workspace)), size
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def one_round(seed: int) -> list[Tally]:
         One for each step.
     """
     with machine.exclusive("soak: kills"), tempfile.TemporaryDirectory(prefix="codesign-kills-") as scratch:
-        expected, seconds = _uninterrupted()
+        expected, seconds, _ = uninterrupted()
         rng = random.Random(seed)
         workspace = Path(scratch) / "workspace"
         tallies = [_step(rng, step, workspace, seconds[step]) for step in KILLS]
@@ -56,15 +56,16 @@ def one_round(seed: int) -> list[Tally]:
 
 
 @cache
-def _uninterrupted() -> tuple[dict[str, Any], dict[str, float]]:
-    """Run the chain once without a fault: what it comes to, and how long each step takes."""
+def uninterrupted() -> tuple[dict[str, Any], dict[str, float], int]:
+    """Run the chain once without a fault: what it comes to, how long each step takes, and the bytes on disk."""
     with tempfile.TemporaryDirectory(prefix="codesign-untouched-") as scratch:
         workspace, seconds = Path(scratch) / "workspace", {}
         for step in KILLS:
             begin = time.monotonic()
             run_to_end(step, workspace)
             seconds[step] = time.monotonic() - begin
-        return state.end_state(study_in(workspace)), seconds
+        size = sum(path.stat().st_size for path in workspace.rglob("*") if path.is_file())
+        return state.end_state(study_in(workspace)), seconds, size
 
 
 def study_in(workspace: Path) -> Study:
