@@ -6,12 +6,13 @@ on imports and most kills hit work. What it starts (compilers, tuners' workers, 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
 import tempfile
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -72,15 +73,17 @@ def start(step: str, workspace: Path, largest_file: int | None = None) -> int:
     workspace.mkdir(exist_ok=True)
     pid = os.fork()
     if pid:
+        with contextlib.suppress(OSError):  # it did so itself, and may be gone already
+            os.setpgid(pid, pid)
         return pid
     code = 1
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         log = os.open(scratch / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        for stream in (1, 2):
-            os.dup2(log, stream)
+        for stream, file in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
+            os.dup2(file, stream)
         if largest_file is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
         os.environ |= {"CODESIGN_WORKSPACE": str(workspace), "TMPDIR": str(scratch)}
@@ -93,6 +96,23 @@ def start(step: str, workspace: Path, largest_file: int | None = None) -> int:
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def wait(pid: int) -> int:
+    """Wait for a step; return its exit code. If this process is interrupted meanwhile, the step is ended, too."""
+    with ending(pid):
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@contextlib.contextmanager
+def ending(pid: int) -> Iterator[None]:
+    """End the process group of a step where the block does not end by itself."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+        raise
 
 
 def log_of(workspace: Path) -> str:

@@ -67,8 +67,8 @@ def _check(tally: Tally, before: dict[str, list[bytes]], workspace: Path, said: 
 def _run(step: str, workspace: Path, limit: int | None) -> tuple[int, str]:
     """Return how a step ended and the last of what it said."""
     known = len(chain.log_of(workspace))
-    _, status = os.waitpid(chain.start(step, workspace, limit), 0)
-    return os.waitstatus_to_exitcode(status), chain.log_of(workspace)[known:][-2000:]
+    code = chain.wait(chain.start(step, workspace, limit))
+    return code, chain.log_of(workspace)[known:][-2000:]
 
 
 @contextmanager

@@ -82,8 +82,7 @@ def run_to_end(step: str, workspace: Path) -> None:
     RuntimeError
         With the end of its output, if it fails.
     """
-    _, status = os.waitpid(chain.start(step, workspace), 0)
-    if code := os.waitstatus_to_exitcode(status):
+    if code := chain.wait(chain.start(step, workspace)):
         raise RuntimeError(f"{step} ended with exit code {code}: {chain.log_of(workspace)[-2000:]}")
 
 
@@ -91,7 +90,9 @@ def _step(rng: random.Random, step: str, workspace: Path, seconds: float) -> Tal
     tally = Tally(step, "killed")
     for _ in range(KILLS[step]):
         before = state.finished(workspace)
-        sent = _kill(rng, chain.start(step, workspace), workspace, seconds, tally)
+        pid = chain.start(step, workspace)
+        with chain.ending(pid):
+            sent = _kill(rng, pid, workspace, seconds, tally)
         if sent is None:
             break
         tally.count += 1
@@ -113,7 +114,9 @@ def _append(rng: random.Random, workspace: Path) -> Tally:
     """Kill what appends records: every one that was said to be on disk is there."""
     tally = Tally("append", "killed")
     for _ in range(APPEND_KILLS):
-        sent = _kill(rng, chain.start("append", workspace), workspace, 0.5, tally)
+        pid = chain.start("append", workspace)
+        with chain.ending(pid):
+            sent = _kill(rng, pid, workspace, 0.5, tally)
         if sent is None:
             tally.defects.append(f"appending ended by itself: {chain.log_of(workspace)[-500:]}")
             break
