@@ -132,8 +132,11 @@ def _run(options: argparse.Namespace) -> None:
 
     values: dict[str, Any] = {}
     if options.profile is not None or options.params is not None:
+        if options.params is not None and not options.params.is_file():
+            raise InputError("params", str(options.params), "a file like those in notebooks/params")
         path = pipeline.profile_path(options.profile) if options.params is None else options.params
-        values = pipeline.notebook_section(path, options.notebook) | {"profile": path.stem}
+        named = {"profile": path.stem} if path.stem in pipeline.profiles() else {}
+        values = pipeline.notebook_section(path, options.notebook) | named
     values |= _pairs(options.pairs)
     if options.results is not None:
         values["results"] = options.results
