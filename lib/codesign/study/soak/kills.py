@@ -137,9 +137,10 @@ def _kill(rng: random.Random, pid: int, workspace: Path, seconds: float, tally: 
     """End a run at a random point; the signal that it got, or None where it was done before."""
     sent = rng.choice(_SIGNALS)
     by_event = rng.random() < 0.5
-    at, events = time.monotonic() + rng.uniform(0, seconds), rng.randint(1, 8)
+    within, events = rng.uniform(0, seconds), rng.randint(1, 8)
+    at = time.monotonic() + (2 * seconds if by_event else within)
     seen = _look(workspace)
-    while time.monotonic() < at or by_event:
+    while time.monotonic() < at:
         if os.waitpid(pid, os.WNOHANG)[0]:
             return None
         if by_event and (now := _look(workspace)) != seen:
