@@ -37,7 +37,7 @@ def one_round(seed: int) -> list[Tally]:
     with machine.exclusive("soak: full disk"), tempfile.TemporaryDirectory(prefix="codesign-disk-") as scratch:
         expected, _, size = uninterrupted()
         with _small(Path(scratch), int(size * SHARES[seed % len(SHARES)])) as (workspace, how, limit, grow):
-            tally = Tally("none", how, settings={"share": SHARES[seed % len(SHARES)]})
+            tally = Tally("none", how)
             for step in KILLS:
                 before = state.finished(workspace)
                 code, said = _run(step, workspace, limit)
