@@ -56,7 +56,7 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "search": (*_COMPILED, "study/search.py", "study/replay.py"),
     "kernel": (*_COMPILED, *(f"study/{name}.py" for name in ("ceilings", "kernels", "problems", "screening"))),
     "ceiling": (*_COMPILER, "study/chain.py", "study/ceilings.py"),
-    "soak": (*_TIMED, *_REFUSING, "study/soak/"),
+    "soak": (*_TIMED, *_REFUSING, "study/soak/", "study/determinism.py"),
 }
 
 #: What the sources above import and no record depends on: it checks, stores, finds or presents.
