@@ -15,7 +15,7 @@ BIN := .venv/bin
 LOCKED := .venv/requirements.lock
 PEERS := .venv/peers/requirements-peers.lock
 
-.PHONY: help setup peers reproduce verify try book headline test check doctor clean distclean
+.PHONY: help setup peers reproduce verify try book headline test soak check doctor clean distclean
 
 help:  ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 12
@@ -58,6 +58,9 @@ headline: $(LOCKED)  ## draw the README's figure from the committed results
 
 test: $(LOCKED)  ## all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+soak: $(LOCKED)  ## kills, full disks, hostile patterns and inputs, about 45 minutes; goes on where it stopped
+	$(BIN)/codesign soak
 
 check: $(LOCKED)  ## linter, formatter, types, prose
 	$(BIN)/ruff check

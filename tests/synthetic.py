@@ -349,3 +349,10 @@ def budgets(uniform: float = 1.0, other: float = 1.05, block: str = "32x1") -> l
     stock = {"linear": {"outputs": 384, "inputs": 384}, "weight": 1, "flop": 7_000_000, "name": "384"}
     add("row-balanced", "stock", "stock rules", [stock], [[0, 90_000.0], [0, 80_000.0]])
     return rows
+
+
+def soak(campaign: str, seed: int, subject: str = "prune", **counts: Any) -> Record:
+    """Return a round in which one subject was tried ten times."""
+    tally = {"subject": subject, "fault": "harm", "count": 10, "refused": 4, "lost": 0, "wrong": 0, "defects": []}
+    tally |= {"settings": {"SIGKILL": 7, "SIGINT": 3}} | counts
+    return stamp("soak", profile="smoke") | {"campaign": campaign, "seed": seed, "seconds": 90.0, "tallies": [tally]}

@@ -115,6 +115,11 @@ def _parser() -> argparse.ArgumentParser:
     for added in (bench, judge):
         added.add_argument("--json", metavar="FILE", help="write the rows as JSON, too; - for standard output, instead")
 
+    harm = command("soak", _soak)
+    harm.add_argument(
+        "campaigns", nargs="*", metavar="CAMPAIGN", help="kills, disk, inputs, patterns, broken (default: all)"
+    )
+
     command("headline", _headline)
     look = command("doctor", _doctor)
     look.add_argument("--measure", action="store_true", help="measure the ceilings, half a minute")
@@ -127,8 +132,11 @@ def _run(options: argparse.Namespace) -> None:
 
     values: dict[str, Any] = {}
     if options.profile is not None or options.params is not None:
+        if options.params is not None and not options.params.is_file():
+            raise InputError("params", str(options.params), "a file like those in notebooks/params")
         path = pipeline.profile_path(options.profile) if options.params is None else options.params
-        values = pipeline.notebook_section(path, options.notebook) | {"profile": path.stem}
+        named = {"profile": path.stem} if path.stem in pipeline.profiles() else {}
+        values = pipeline.notebook_section(path, options.notebook) | named
     values |= _pairs(options.pairs)
     if options.results is not None:
         values["results"] = options.results
@@ -254,6 +262,13 @@ def _request(options: argparse.Namespace, blocks: str | None, **others: Any) -> 
     request = Request(model=options.model, trials_per_task=trials, **given, **others)
     machine.cpus(request.threads)  # refuses more than there are
     return request
+
+
+def _soak(options: argparse.Namespace) -> None:
+    """Do harm on purpose, and record what came of it; goes on where it stopped."""
+    from codesign.study.soak.campaigns import soak
+
+    soak(options.campaigns)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ import nbformat
 from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 
+from codesign import machine
 from codesign.errors import BookFailed, InputError, NotebookFailed
 from codesign.records import REPOSITORY
 from codesign.study import ledger, places, profile_file
@@ -149,6 +150,8 @@ def run_notebook(name: str, parameters: Mapping[str, Any]) -> Path:
     defaults = default_parameters(name)
     values = defaults | check_all(name, parameters, complete=False)
     changed = {key: value for key, value in values.items() if value != defaults[key]}
+    if values["results"] == "local":
+        machine.cpus(values["threads"])  # refuses more than there are, before any work
     work = places.build() / "notebooks"
     work.mkdir(parents=True, exist_ok=True)
     source, executed = work / f"{name}.ipynb", work / f"{name}.executed.ipynb"

@@ -39,6 +39,8 @@ _COMPILER = ("blocks.py", "bsr.py", "machine.py", "checkpoint.py", "encoder.py",
 _COMPILED = (*_PRUNED, *_COMPILER, "engines/", "study/compiled.py", "study/tuned.py")
 _LISTED = (*_COMPILED, *(f"study/{name}.py" for name in ("listing", "assembly", "loops")))
 _TIMED = (*_COMPILED, "measure/", "study/timed.py", "study/memory.py")
+#: What decides which inputs are refused, and what a kill or a full disk leaves behind.
+_REFUSING = ("errors.py", "schema/", "records.py", *(f"study/{name}.py" for name in ("parameters", "profile_file")))
 
 #: Kind of record -> beginnings of the names of its sources. A pruned model that was trained counts as weights from
 #: elsewhere to all but its `accuracy`: what made them is not looked at again.
@@ -61,6 +63,7 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "variant": (*_COMPILED, *(f"study/{name}.py" for name in ("patterns", "pattern_trial", "problems"))),
     "vectors": (*_TIMED, "study/vectors.py"),
     "ceiling": (*_COMPILER, "study/chain.py", "study/ceilings.py"),
+    "soak": (*_TIMED, *_REFUSING, "study/soak/", "study/determinism.py"),
 }
 
 #: What the sources above import and no record depends on: it checks, stores, finds or presents.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
-from synthetic import MILLISECONDS, accuracy, everything, latency, machine, session
+from synthetic import MILLISECONDS, accuracy, everything, latency, machine, session, soak
 
 from codesign.records import Results
 from codesign.study.claims import CLAIMS, TOPICS
@@ -184,6 +184,26 @@ def test_locally_the_reference_stands_beside(build: Build, tmp_path: Path) -> No
     assert [cell.get_text() for cell in head.select("th")] == ["claim", "command", "takes", "here", "Test (AVX2)"]
     verdicts = [cell.get_text() for cell in first.select(".verdict")]
     assert verdicts == ["not measured here", "not supported"]
+
+
+def test_faults_are_added_up_with_their_sum(build: Build) -> None:
+    records = [*everything(), soak("kills", 0), soak("kills", 1, "time", lost=1)]
+    code, log, page = build("```{faults} kills\n```\n\n{num}`soak.lost`", records)
+    assert (code, log) == (0, "")
+    rows = [[cell.get_text() for cell in row.select("th, td")] for row in soup(page).select("tr")]
+    assert rows == [
+        ["step that was killed", "kills", "lost", "wrong numbers"],
+        ["prune", "10", "0", "0"],
+        ["time", "10", "1", "0"],
+        ["all", "20", "1", "0"],
+    ]
+
+
+def test_a_campaign_without_a_record_fails_the_build(build: Build) -> None:
+    code, log, _ = build("```{faults} kills\n```\n\n```{faults} killing\n```", [*everything(), soak("disk", 0)])
+    assert code != 0
+    assert "campaign='kills'" in log
+    assert "'killing' is unknown" in log
 
 
 def test_prose_waits_for_the_numbers_it_needs(build: Build) -> None:

@@ -16,6 +16,7 @@ from rich.console import Console
 from codesign import cli, doctor, pipeline
 from codesign.errors import MissingRecord, MissingTask
 from codesign.records import REPOSITORY
+from codesign.study import places
 from codesign.study.claims import CLAIMS
 
 
@@ -70,6 +71,15 @@ def test_run_takes_a_profile_and_lets_pairs_override_it(ran: list[object]) -> No
     assert name == "03_tune"
     assert values["model"] == "bert-tiny"
     assert (values["profile"], values["results"], values["seq"]) == ("smoke", "local", 64)
+
+
+def test_run_takes_a_parameter_file_of_any_name(ran: list[object], tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text((places.PROFILES / "smoke.yaml").read_text())
+    assert cli.main(["run", "03_tune", "--params", str(path), "--results", "local"]) == 0
+    ((_, values),) = ran
+    assert values["model"] == "bert-tiny"
+    assert "profile" not in values  # the notebook's own: a file of another name is no profile
 
 
 def test_claims_are_printed_and_given_to_programs(
@@ -135,7 +145,7 @@ def test_what_the_system_or_the_user_ends_is_explained(
     [
         (["run", "01_prune", "--profile", ""], "profile='' is not valid: expected one of paper"),
         (["run", "01_prune", "--profile", "../params/smoke"], "profile='../params/smoke'"),
-        (["run", "01_prune", "--params", ""], "profile="),
+        (["run", "01_prune", "--params", "mine.yaml"], "params='mine.yaml'"),
         (["reproduce", "--profile", "x" * 5000], "profile='xxx"),
         (["try", "--block", "4x1", "--sparsity", "0.5", "-p", "block=8x1"], "block is set already"),
         (["try", "--block", "4x1", "--sparsity", "0.5", "-p", "results=reference"], "results is set already"),

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ import pytest
 from codesign.records import REPOSITORY
 
 TEXT = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+#: The experiment: what follows the parameters of its notebook, and its line in `NOTEBOOKS`.
+CELLS = re.compile(r"^   ```python\n(.*?)^   ```$", re.MULTILINE | re.DOTALL)
+REGISTERED = re.compile(r"Register its parameters, `(.*?)` in `NOTEBOOKS`")
 BLOCK = re.compile(r"^```(python|diff)\n# (lib/\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 PRUNER = """
@@ -122,6 +126,38 @@ def test_the_engine(copy: Path, tiny) -> None:
 
 def test_the_schedule_family(copy: Path) -> None:
     follow(copy, FAMILY)
+
+
+def test_the_experiment(tmp_path: Path) -> None:
+    """A notebook, a registration, a line in each profile; then the command runs it."""
+    (cells,), (registered,) = CELLS.findall(TEXT), REGISTERED.findall(TEXT)
+    shutil.copytree(REPOSITORY / "lib", tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copytree(REPOSITORY / "notebooks", tmp_path / "notebooks")
+    kept, _, _ = (tmp_path / "notebooks" / "05_scheduler.py").read_text().partition('# %% tags=["hide-input"]')
+    assert '# %% tags=["parameters"]' in kept
+    (tmp_path / "notebooks" / "11_norms.py").write_text(kept + textwrap.dedent(cells))
+    add(
+        tmp_path / "lib" / "codesign" / "study" / "parameters.py",
+        '    "05_scheduler": _SWEEP,\n',
+        f"    {registered}\n",
+    )
+    for profile in (tmp_path / "notebooks" / "params").glob("*.yaml"):
+        add(profile, "  05_scheduler:\n", "  11_norms:\n")
+        add(profile, "budget_minutes: {", "11_norms: 0.1, ")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "lib"), "CODESIGN_WORKSPACE": str(tmp_path / "workspace")}
+    command = ["-m", "codesign.cli", "run", "11_norms", "--profile", "smoke", "--results", "local"]
+    done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "workspace" / "runs" / "11_norms.ipynb").read_text()
+    assert "norm kept" in page
+    assert re.search(r"<td>32x1</td><td>\d+\.\d%</td>", page)
+
+
+def add(path: Path, after: str, text: str) -> None:
+    """Put a line below another one, which stands once."""
+    whole = path.read_text()
+    assert whole.count(after) == 1, f"{path.name} has one place for {text!r}"
+    path.write_text(whole.replace(after, after + text))
 
 
 def test_the_examples_are_in_house_style(copy: Path) -> None:

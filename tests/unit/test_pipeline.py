@@ -255,3 +255,12 @@ def test_a_parameters_cell_holds_plain_literals_only(workspace: Path, cell: str)
 
 def test_rules_in_words_fit_a_sentence() -> None:
     assert all(rule.expected for rule in RULES.values())
+
+
+def test_more_threads_than_this_machine_has_are_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
+    with pytest.raises(InputError, match="threads=256"):
+        pipeline.run_notebook("01_prune", {"results": "local", "threads": 256})
+    assert not list(tmp_path.iterdir())

@@ -33,7 +33,7 @@ def changed(copy: Path, name: str) -> set[str]:
 
 MODELS = {
     *("pattern", "accuracy", "compile", "task", "tuning", "latency", "protocol", "profile", "search", "kernel"),
-    *("variant", "vectors", "listing", "neighbour", "identity", "budget"),
+    *("variant", "vectors", "listing", "neighbour", "identity", "budget", "soak"),
 }
 BUILT = {*MODELS, "ceiling"} - {"pattern", "accuracy"}
 
@@ -43,7 +43,7 @@ BUILT = {*MODELS, "ceiling"} - {"pattern", "accuracy"}
     [
         ("compiler/schedules/token_tile.py", BUILT),
         ("engines/openvino.py", BUILT - {"ceiling"}),
-        ("measure/session.py", {"latency", "protocol", "profile", "vectors"}),
+        ("measure/session.py", {"latency", "protocol", "profile", "vectors", "soak"}),
         ("prune/magnitude.py", MODELS),
         ("train/loop.py", {"accuracy"}),
         ("corpus/task.py", {"accuracy"}),
@@ -51,6 +51,8 @@ BUILT = {*MODELS, "ceiling"} - {"pattern", "accuracy"}
         ("study/loops.py", {"listing", "neighbour"}),
         ("study/figures/drawing.py", set()),
         ("study/sweeps.py", set()),
+        ("records.py", {"soak"}),
+        ("study/soak/kills.py", {"soak"}),
         ("study/claims.py", set()),
     ],
 )

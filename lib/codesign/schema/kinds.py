@@ -20,6 +20,7 @@ from codesign.schema.parts import (
     POSITIVE,
     SHARE,
     STORED,
+    TALLY,
     TEXT,
     TIMED,
     TIMED_ABSENT,
@@ -317,6 +318,15 @@ KINDS: dict[str, Kind] = {
             "reason": or_null(TEXT),
             "governor": or_null(TEXT),
             "load_average": AMOUNT,
+        },
+    ),
+    "soak": Kind(
+        "`make soak`",
+        {
+            "campaign": one_of("kills", "disk", "patterns", "broken", "inputs"),
+            "seed": COUNT,
+            "seconds": AMOUNT,
+            "tallies": list_of(TALLY, minItems=1),
         },
     ),
 }

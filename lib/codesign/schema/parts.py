@@ -103,6 +103,23 @@ STORED: Schema = {
     "required": ["block", "block_sparsity", "fill_in", "distinct_patterns", "pattern_entropy"],
 }
 
+#: What was done to a subject (a stage, a schedule family, a parser) how often, how many tries were refused or caught
+#: with the error that is meant for them, what was lost, how many results were wrong, and what else should not be.
+TALLY: Schema = {
+    "type": "object",
+    "properties": {
+        "subject": TEXT,
+        "fault": TEXT,
+        "count": COUNT,
+        "refused": COUNT,
+        "lost": COUNT,
+        "wrong": COUNT,
+        "defects": list_of(TEXT),
+        "settings": OBJECT,
+    },
+    "required": ["subject", "fault", "count", "refused", "lost", "wrong", "defects", "settings"],
+}
+
 #: Rates of the probe in GB/s: between cores, and the slowest L2; null where there is no such thing.
 RATES: Schema = list_of(or_null(AMOUNT), minItems=2, maxItems=2)
 

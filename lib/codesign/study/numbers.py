@@ -17,6 +17,7 @@ from codesign.study.evidence import DENSE, Evidence, Source, key_of, median_ms
 from codesign.study.profiles import by_kind, outside_linears
 from codesign.study.searched import searched_numbers
 from codesign.study.shape_claims import shape_numbers
+from codesign.study.soaked import soak_numbers
 from codesign.study.swept import swept_numbers
 from codesign.study.tradeoff import tradeoff_numbers
 from codesign.study.ways import distortions, newest
@@ -45,7 +46,7 @@ def numbers(results: Source, **point: object) -> dict[str, str]:
         swept_numbers,
         profiles,
     )
-    parts += (protocols, searched_numbers, shape_numbers, tradeoff_numbers, claim_numbers)
+    parts += (protocols, searched_numbers, shape_numbers, tradeoff_numbers, claim_numbers, soak_numbers)
     return {key: text for part in parts for key, text in part(evidence)}
 
 

@@ -1,0 +1,48 @@
+"""The directive ``faults``: what a campaign of `make soak` did to each subject, and what came of it."""
+
+from __future__ import annotations
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from codesign.study.claims import NOT_MEASURED
+from codesign.study.evidence import missing
+from codesign.study.soaked import CAMPAIGNS, COUNTED, added_up
+from codesign_book.shown import shown
+from codesign_book.tables import table
+
+#: What was done how often, and what became of it.
+HEADS = {
+    "kills": ("kills", None, "lost", "wrong numbers"),
+    "disk": ("full disks", "said so, with an error", "lost", "wrong numbers"),
+    "patterns": ("patterns or inputs", None, None, "wrong numbers"),
+    "broken": ("broken kernels", "caught", None, "given a time"),
+    "inputs": ("inputs", "refused", None, "judged wrongly"),
+}
+
+
+class Faults(SphinxDirective):
+    """One row for each subject of a campaign, then their sum."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table; a strict build fails where the campaign has no record."""
+        campaign = self.arguments[0]
+        if campaign not in CAMPAIGNS:
+            raise self.error(f"faults: {campaign!r} is unknown; expected one of {', '.join(CAMPAIGNS)}")
+        rows = added_up(shown().evidence.read("soak"), campaign)
+        if not rows:
+            if shown().strict:
+                raise self.error(str(missing("soak", campaign=campaign)))
+            return [nodes.paragraph("", f"{campaign}: {NOT_MEASURED}.")]
+        heads = [(name, head) for name, head in zip(COUNTED, HEADS[campaign], strict=True) if head]
+        lines = [[subject, *(f"{row[name]:,}" for name, _ in heads)] for subject, row in rows.items()]
+        lines.append(["all", *(f"{sum(row[name] for row in rows.values()):,}" for name, _ in heads)])
+        return [table([CAMPAIGNS[campaign], *(head for _, head in heads)], lines, numeric_from=1)]
+
+
+def setup(app: Sphinx) -> None:
+    """Register the directive."""
+    app.add_directive("faults", Faults)
