@@ -77,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     reproduce = command("reproduce", _reproduce)
     reproduce.add_argument("--profile", default="report")
 
+    learn = command("train", _train)
+    learn.add_argument("--profile", default="report")
+
     book = command("book", _book)
     book.add_argument("--profile", default="report")
     book.add_argument("--results", default="reference")
@@ -143,6 +146,16 @@ def _reproduce(options: argparse.Namespace) -> None:
     steps = pipeline.load_profile(pipeline.profile_path(options.profile))
     Console().print(ledger.table(options.profile, steps))
     print(pipeline.build_book("local", options.profile))
+
+
+def _train(options: argparse.Namespace) -> None:
+    """Train the models of the page on accuracy, and nothing else: hours that need no quiet machine."""
+    from codesign import pipeline
+    from codesign.study.chain import open_study
+    from codesign.study.trainings import NOTEBOOK, ensure_trainings, trainings
+
+    planned = trainings(pipeline.notebook_section(pipeline.profile_path(options.profile), NOTEBOOK))
+    ensure_trainings(open_study("local", options.profile), planned)
 
 
 def _book(options: argparse.Namespace) -> None:

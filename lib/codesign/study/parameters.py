@@ -104,6 +104,18 @@ RULES: Mapping[str, Rule] = {
     "search_seeds": Rule(int, low=1, high=10_000),
     "passes": Rule(int, low=1, high=1000),
     "stock_trials": Rule(int, low=1, high=100_000),
+    "task": Rule(str),
+    "train_each": Rule(int, low=1, high=1_000_000),
+    "test_each": Rule(int, low=1, high=1_000_000),
+    "dense_steps": Rule(int, low=1, high=1_000_000),
+    "prune_steps": Rule(int, low=1, high=1_000_000),
+    "recover_steps": Rule(int, low=0, high=1_000_000),
+    "seeds": Rule(int, low=0, high=2**31 - 1, many=True),
+    "once_blocks": Rule(str, shape=True, many=True, empty=True),
+    "stored_blocks": Rule(str, shape=True, many=True, empty=True),
+    "repeat_blocks": Rule(str, shape=True, many=True, empty=True),
+    "pruners": Rule(str, choices=tuple(PRUNERS), many=True, empty=True),
+    "pruner_blocks": Rule(str, shape=True, many=True, empty=True),
 }
 
 _MODE = ("results", "profile")
@@ -130,6 +142,11 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "10_search": (
         *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "search_trials", "search_seeds",
         "passes", "stock_trials", "trials_per_task",
+    ),
+    "11_accuracy": (
+        *_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "task", "train_each", "test_each",
+        "dense_steps", "prune_steps", "recover_steps", "once_blocks", "stored_blocks", "repeat_blocks", "sparsities",
+        "seeds", "pruners", "pruner_blocks", "trials_per_task",
     ),
 }  # fmt: skip
 

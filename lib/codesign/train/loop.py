@@ -42,7 +42,7 @@ class Saving:
 
     path: Path
     identity: progress_file.Identity
-    every_s: float = 60.0
+    every_s: float = 30.0
 
 
 def distillation_loss(logits: Tensor, labels: Tensor, teacher: Tensor | None, recipe: Recipe) -> Tensor:

@@ -22,25 +22,31 @@
 # sparsity rises while the regulariser pushes whole blocks to zero, the rest is removed, and what is left recovers.
 
 # %% tags=["parameters"]
-results = "reference"  # or "local": measure here what is missing
+results = "reference"  # or "local": train and measure here what is missing
 profile = "report"  # smoke, verify, report, paper: whose local records count
 model = "minilm"  # bert-tiny, minilm, a directory, a hub id
-seeds = [0]  # of heads, masks, dropout and the order of examples
+seed = 0  # of heads, masks, dropout and the order of examples
 scope = "all"  # linears to prune: attention, ffn, all
-pruners = ["group-lasso"]  # magnitude, l1, group-lasso, reweighted, movement, random
-# rows x columns of W[out, in]
-blocks = ["1x1", "4x1", "8x1", "16x1", "32x1", "64x1", "1x32", "4x4", "16x16", "32x32"]
-sparsities = [0.8]  # shares of blocks removed, 0 to below 1
-allocation = "uniform"  # of the budget: uniform, global, row-balanced
-task = "docstrings"  # or a directory with train.tsv and dev.tsv
-train_each = 1500  # passages of each label to learn from
-test_each = 400  # passages of each label to be judged by
-dense_steps = 600  # of the dense model
-prune_steps = 300  # while sparsity rises
-recover_steps = 150  # with frozen masks
+pruner = "group-lasso"  # magnitude, l1, group-lasso, reweighted, movement, random
+# rows x columns of W[out, in], in the order of training
+blocks = ["4x1", "32x1", "16x16", "1x1", "32x32", "1x32", "8x1", "16x1", "64x1", "4x4"]
+sparsity = 0.8  # share of blocks removed, 0 to below 1
 batch = 1  # sequences, for latency
 seq = 128  # tokens a sequence, at most 512, for latency
 threads = 2  # at most the cores of this machine
+task = "docstrings"  # docstrings-small, or a directory with train.tsv and dev.tsv
+train_each = 1500  # texts of each label to learn from
+test_each = 400  # texts of each label to be judged by
+dense_steps = 400  # of the dense model
+prune_steps = 200  # while sparsity rises
+recover_steps = 100  # with frozen masks
+once_blocks = ["1x1", "4x1", "32x1", "32x32"]  # pruned by magnitude at once, too, and then trained as long
+stored_blocks = ["4x1", "32x1"]  # in which unstructured masks are stored
+repeat_blocks = []  # trained with every seed at every sparsity
+sparsities = []  # of those
+seeds = [0]  # of those
+pruners = []  # other algorithms
+pruner_blocks = []  # the shapes that they prune
 trials_per_task = 64  # schedules measured for each kernel that has no tuned one
 
 # %% tags=["hide-input"]
