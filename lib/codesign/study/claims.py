@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
+from codesign.study.accuracy_claims import ACCURACY_CLAIMS
 from codesign.study.evidence import Evidence, Key, flagged
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"

@@ -110,8 +110,9 @@ RULES: Mapping[str, Rule] = {
     "dense_steps": Rule(int, low=1, high=1_000_000),
     "prune_steps": Rule(int, low=1, high=1_000_000),
     "recover_steps": Rule(int, low=0, high=1_000_000),
+    "learning_rate": Rule(float, low=1e-8, high=1.0),
     "seeds": Rule(int, low=0, high=2**31 - 1, many=True),
-    "once_blocks": Rule(str, shape=True, many=True, empty=True),
+    "control_blocks": Rule(str, shape=True, many=True, empty=True),
     "stored_blocks": Rule(str, shape=True, many=True, empty=True),
     "repeat_blocks": Rule(str, shape=True, many=True, empty=True),
     "pruners": Rule(str, choices=tuple(PRUNERS), many=True, empty=True),
@@ -145,8 +146,8 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     ),
     "11_accuracy": (
         *_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "task", "train_each", "test_each",
-        "dense_steps", "prune_steps", "recover_steps", "once_blocks", "stored_blocks", "repeat_blocks", "sparsities",
-        "seeds", "pruners", "pruner_blocks", "trials_per_task",
+        "dense_steps", "prune_steps", "recover_steps", "learning_rate", "control_blocks", "stored_blocks", "repeat_blocks",
+        "sparsities", "seeds", "pruners", "pruner_blocks", "trials_per_task",
     ),
 }  # fmt: skip
 

@@ -21,7 +21,7 @@ NOTEBOOK = "11_accuracy"
 #: Pruned at once by this algorithm, and then trained as long as the others.
 AT_ONCE = "magnitude"
 #: Parameters that go into the recipe.
-RECIPE = ("task", "train_each", "test_each", "dense_steps", "prune_steps", "recover_steps")
+RECIPE = ("task", "train_each", "test_each", "dense_steps", "prune_steps", "recover_steps", "learning_rate")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def trainings(values: Mapping[str, Any]) -> Trainings:
     main, sparsity = [values["pruner"]], [values["sparsity"]]
     return Trainings(
         shapes=sweep(main, [DENSE, *values["blocks"]], sparsity),
-        at_once=sweep([AT_ONCE], values["once_blocks"], sparsity, schedule="one-shot"),
+        at_once=sweep([AT_ONCE], values["control_blocks"], sparsity, schedule="one-shot"),
         unstructured=[
             run
             for block in values["stored_blocks"]
