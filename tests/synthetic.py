@@ -131,7 +131,11 @@ def everything() -> list[Record]:
     patterns = [pattern(scope, block, 0.7 if block == "4x1" else 0.6) for scope, block in shapes]
     tasks = [task(scope, block, f"{scope}-{block}", 48) for scope, block in shapes]
     tunings = [tuning(), tuning("tvm-stock-tuned"), tuning("tvm-bsr", **point("all", "32x1"), from_nothing=True)]
-    return [machine(), slow, related, *session(), *patterns, *tasks, *compared(), *tunings, *searches()]
+    sparse = [latency("deepsparse", *key, 45.0) for key in (*shapes, ("all", "1x1"))]
+    unstructured = latency("tvm-bsr", "all", "1x1", 40.0)
+    timed = [*kernels(0.9), *kernels(0.5, family="row_tile")]
+    known = [machine(), slow, related, unstructured, *sparse, *session()]
+    return [*known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed]
 
 
 def profile(engine: str, scope: str, block: str, kinds: Mapping[str, float], **changes: Any) -> list[Record]:

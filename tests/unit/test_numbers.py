@@ -40,7 +40,7 @@ def test_errors_are_short() -> None:
 def test_keys_that_pages_and_notebooks_use(values: dict[str, str]) -> None:
     assert values["latency.tvm-bsr.all.32x1"] == "20.0 ms"
     assert values["best.attention.block"] == "32x1"
-    assert values["worst.all.block"] == "4x1"
+    assert values["worst.all.block"] == "1x1"
     assert values["shapes.attention"] == "2"
     assert values["claim.paper-2.verdict"] == "supported"
     assert values["pattern.all.4x1.retained_l2"] == "70%"

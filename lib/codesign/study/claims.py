@@ -13,6 +13,8 @@ from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.study.accuracy_claims import ACCURACY_CLAIMS
 from codesign.study.evidence import Evidence, Key, flagged
+from codesign.study.kernel_claims import KERNEL_CLAIMS
+from codesign.study.peer_claims import PEER_CLAIMS
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 INCONCLUSIVE, NOT_MEASURED = "inconclusive", "not measured here"
@@ -184,4 +186,8 @@ CLAIMS: tuple[Claim, ...] = (
           share_of_bound, 0.8, (("tvm-dense", "none", "dense"), ("tvm-bsr", "attention", SHAPE)), "share", *VERIFY),
     Claim("paper-3", "Uniform pruning leaves few distinct sparse tasks: each is used at least 6 times on average, for "
           "every measured block shape (attention weights).", uses_per_task, 6.0, (), "uses per task", *VERIFY),
+    *(Claim(id, statement, effect, threshold, contenders, "ratio", *FULL)
+      for id, statement, effect, threshold, contenders in PEER_CLAIMS),
+    *(Claim(id, statement, effect, threshold, (), "share" if id.startswith("kernel-") else "ratio", *FULL)
+      for id, statement, effect, threshold in KERNEL_CLAIMS),
 )  # fmt: skip
