@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--profile", default="report")
 
     learn = command("train", _train)
-    learn.add_argument("--profile", default="report")
+    learn.add_argument("--profile", help="from notebooks/params (default: the notebook's own parameters)")
 
     book = command("book", _book)
     book.add_argument("--profile", default="report")
@@ -149,13 +149,16 @@ def _reproduce(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    """Train the models of the page on accuracy, and nothing else: hours that need no quiet machine."""
+    """Train the models of the page on accuracy, and nothing else: hours that can be had before it is built."""
     from codesign import pipeline
     from codesign.study.chain import open_study
     from codesign.study.trainings import NOTEBOOK, ensure_trainings, trainings
 
-    planned = trainings(pipeline.notebook_section(pipeline.profile_path(options.profile), NOTEBOOK))
-    ensure_trainings(open_study("local", options.profile), planned)
+    values = pipeline.default_parameters(NOTEBOOK)
+    if options.profile is not None:
+        values = pipeline.notebook_section(pipeline.profile_path(options.profile), NOTEBOOK)
+        values["profile"] = options.profile
+    ensure_trainings(open_study("local", values["profile"]), trainings(values))
 
 
 def _book(options: argparse.Namespace) -> None:

@@ -16,12 +16,16 @@ def section(profile: str, **changes: Any) -> dict[str, Any]:
     return pipeline.notebook_section(pipeline.profile_path(profile), NOTEBOOK) | changes
 
 
+def own(**changes: Any) -> dict[str, Any]:
+    return pipeline.default_parameters(NOTEBOOK) | changes
+
+
 def said(runs: list[Run]) -> list[str]:
     return [str(run) for run in runs]
 
 
 def test_the_first_group_is_every_shape_and_begins_with_the_dense_model() -> None:
-    planned = trainings(section("report", blocks=["4x1", "1x1"], control_blocks=["4x1"], stored_blocks=["2x2"]))
+    planned = trainings(own(blocks=["4x1", "1x1"], control_blocks=["4x1"], stored_blocks=["2x2"]))
     assert said(planned.runs[:3]) == [
         "minilm dense, seed 0",
         "minilm all 4x1 80% group-lasso cubic, seed 0",
@@ -63,4 +67,6 @@ def test_the_command_trains_and_does_nothing_else(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "ensure_trained", lambda study, runs: seen.append((study.profile, study.local, runs)))
     assert cli.main(["train", "--profile", "smoke"]) == 0
     assert seen == [("smoke", True, trainings(section("smoke")).runs)]
+    assert cli.main(["train"]) == 0
+    assert seen[1:] == [("report", True, trainings(own()).runs)]
     assert cli.main(["train", "--profile", "smok"]) == 2

@@ -190,4 +190,6 @@ CLAIMS: tuple[Claim, ...] = (
       for id, statement, effect, threshold, contenders in PEER_CLAIMS),
     *(Claim(id, statement, effect, threshold, (), "share" if id.startswith("kernel-") else "ratio", *FULL)
       for id, statement, effect, threshold in KERNEL_CLAIMS),
+    *(Claim(id, statement, effect, threshold, (), unit, *FULL)
+      for id, statement, effect, threshold, unit in ACCURACY_CLAIMS),
 )  # fmt: skip

@@ -146,8 +146,8 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     ),
     "11_accuracy": (
         *_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "task", "train_each", "test_each",
-        "dense_steps", "prune_steps", "recover_steps", "learning_rate", "control_blocks", "stored_blocks", "repeat_blocks",
-        "sparsities", "seeds", "pruners", "pruner_blocks", "trials_per_task",
+        "dense_steps", "prune_steps", "recover_steps", "learning_rate", "control_blocks", "stored_blocks",
+        "repeat_blocks", "sparsities", "seeds", "pruners", "pruner_blocks", "trials_per_task",
     ),
 }  # fmt: skip
 

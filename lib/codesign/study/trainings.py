@@ -56,7 +56,7 @@ def trainings(values: Mapping[str, Any]) -> Trainings:
     Parameters
     ----------
     values
-        Parameters of the notebook by name, the modes left out.
+        Parameters of the notebook by name; others are ignored.
 
     Raises
     ------
