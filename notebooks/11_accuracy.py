@@ -32,7 +32,7 @@ seed = 0  # of heads, masks, dropout and the order of examples
 scope = "all"  # linears to prune: attention, ffn, all
 pruner = "group-lasso"  # magnitude, l1, group-lasso, reweighted, movement, random
 # rows x columns of W[out, in], in the order of training
-blocks = ["4x1", "32x1", "16x16", "1x1", "32x32", "1x32", "8x1", "16x1", "64x1", "4x4"]
+blocks = ["32x1", "4x1", "16x16", "1x1", "32x32", "1x32", "8x1", "16x1", "64x1", "4x4"]
 sparsity = 0.8  # share of blocks removed, 0 to below 1
 batch = 1  # sequences, for latency
 seq = 128  # tokens a sequence, at most 512, for latency
@@ -49,8 +49,8 @@ stored_blocks = ["4x1", "32x1"]  # in which unstructured masks are stored
 repeat_blocks = []  # trained with every seed at every sparsity
 sparsities = []  # of those
 seeds = [0]  # of those
-pruners = []  # other algorithms
-pruner_blocks = []  # the shapes that they prune
+pruners = ["magnitude", "reweighted"]  # other algorithms
+pruner_blocks = ["32x1"]  # the shapes that they prune
 trials_per_task = 64  # schedules measured for each kernel that has no tuned one
 
 # %% tags=["hide-input"]
@@ -71,7 +71,7 @@ from codesign.study.worth import pattern_ratios, pattern_rows, stored, stored_ro
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 planned = trainings(globals())  # the parameters above
-judged = newest_recipe(ensure_trainings(study, planned), pruner)
+judged = newest_recipe(ensure_trainings(study, planned))
 
 # %% tags=["remove-stdout"]
 # Two sessions: every shape; and the shapes that are compared with random patterns and with unstructured masks.

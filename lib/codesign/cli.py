@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
     learn = command("train", _train)
     learn.add_argument("--profile", help="from notebooks/params (default: the notebook's own parameters)")
+    learn.add_argument("-p", dest="pairs", action="append", default=[], metavar="NAME=VALUE", help="one parameter")
 
     book = command("book", _book)
     book.add_argument("--profile", default="report")
@@ -152,12 +153,14 @@ def _train(options: argparse.Namespace) -> None:
     """Train the models of the page on accuracy, and nothing else: hours that can be had before it is built."""
     from codesign import pipeline
     from codesign.study.chain import open_study
+    from codesign.study.parameters import check_all
     from codesign.study.trainings import NOTEBOOK, ensure_trainings, trainings
 
     values = pipeline.default_parameters(NOTEBOOK)
     if options.profile is not None:
         values = pipeline.notebook_section(pipeline.profile_path(options.profile), NOTEBOOK)
         values["profile"] = options.profile
+    values = check_all(NOTEBOOK, values | _pairs(options.pairs), complete=False)
     ensure_trainings(open_study("local", values["profile"]), trainings(values))
 
 

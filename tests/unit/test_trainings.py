@@ -24,14 +24,17 @@ def said(runs: list[Run]) -> list[str]:
     return [str(run) for run in runs]
 
 
-def test_the_first_group_is_every_shape_and_begins_with_the_dense_model() -> None:
-    planned = trainings(own(blocks=["4x1", "1x1"], control_blocks=["4x1"], stored_blocks=["2x2"]))
-    assert said(planned.runs[:3]) == [
+def test_the_first_shape_by_every_algorithm_comes_before_other_shapes() -> None:
+    blocks = {"blocks": ["4x1", "1x1"], "control_blocks": ["1x1", "4x1"], "stored_blocks": ["2x2"]}
+    planned = trainings(own(**blocks, pruners=["movement"], pruner_blocks=["4x1"]))
+    assert said(planned.runs[:-1]) == [
         "minilm dense, seed 0",
         "minilm all 4x1 80% group-lasso cubic, seed 0",
+        "minilm all 4x1 80% movement cubic, seed 0",
+        "minilm all 4x1 80% magnitude one-shot, seed 0",
         "minilm all 1x1 80% group-lasso cubic, seed 0",
+        "minilm all 1x1 80% magnitude one-shot, seed 0",
     ]
-    assert said(planned.at_once) == ["minilm all 4x1 80% magnitude one-shot, seed 0"]
     assert [(run.point.block, run.point.sparsity) for run in planned.unstructured] == [("1x1", 0.9457)]
 
 
@@ -69,4 +72,6 @@ def test_the_command_trains_and_does_nothing_else(monkeypatch: pytest.MonkeyPatc
     assert seen == [("smoke", True, trainings(section("smoke")).runs)]
     assert cli.main(["train"]) == 0
     assert seen[1:] == [("report", True, trainings(own()).runs)]
-    assert cli.main(["train", "--profile", "smok"]) == 2
+    assert cli.main(["train", "-p", "pruner=magnitude"]) == 0
+    assert seen[2][2] == trainings(own(pruner="magnitude")).runs
+    assert cli.main(["train", "-p", "pruner=group"]) == cli.main(["train", "--profile", "smok"]) == 2

@@ -12,8 +12,6 @@ from codesign.study.accuracy import accuracy, difference
 from codesign.study.evidence import missing
 from codesign.study.words import ASIDE, shape_order
 
-#: The algorithm that every block shape is trained with.
-MAIN = "group-lasso"
 #: The algorithm that prunes at once, before as many steps of training.
 AT_ONCE = "magnitude"
 #: How many right answers a pruned model may lose and still be one to use.
@@ -33,7 +31,7 @@ class Judged:
     """
 
     records: Sequence[Record]
-    main: str = MAIN
+    main: str
 
     @property
     def dense(self) -> list[Record]:
@@ -68,26 +66,36 @@ class Judged:
         return sorted(names - {self.main, "none"})
 
 
-def newest_recipe(records: Iterable[Record], main: str = MAIN) -> Judged:
-    """Return the records of the recipe that the newest pruned model was trained by; of equal runs the newest.
+def newest_recipe(records: Iterable[Record]) -> Judged:
+    """Return the records of the recipe that the newest model was trained by; of equal runs the newest.
+
+    The algorithm that most block shapes were trained with is the main one.
 
     Raises
     ------
     MissingRecord
-        If no model was trained by ``main``.
+        If no pruned model was trained.
     """
     known = [record for record in records if record["profile"] not in ASIDE]
-    mine = [record for record in known if record["pruner"].partition("@")[0] == main]
-    if not mine:
-        raise missing("accuracy", pruner=main)
-    wanted = (mine[-1]["model"], mine[-1]["task_digest"], _recipe(mine[-1]))
-    same = [r for r in known if (r["model"], r["task_digest"], _recipe(r)) == wanted]
+    if not known:
+        raise missing("accuracy")
+    wanted = _setting(known[-1])
+    same = [record for record in known if _setting(record) == wanted]
     fields = ("seed", "scope", "pruner", "block", "sparsity")
-    return Judged(list({tuple(r[name] for name in fields): r for r in same}.values()), main)
+    kept = list({tuple(record[name] for name in fields): record for record in same}.values())
+    shapes: dict[str, set[str]] = {}
+    for record in kept:
+        if record["block"] != "dense" and record["settings"]["schedule"] != "one-shot":
+            shapes.setdefault(record["pruner"].partition("@")[0], set()).add(record["block"])
+    if not shapes:
+        raise missing("accuracy", recipe=known[-1]["recipe"])
+    return Judged(kept, max(shapes, key=lambda name: len(shapes[name])))
 
 
-def _recipe(record: Record) -> dict[str, Any]:
-    return {name: value for name, value in record["settings"].items() if name != "schedule"}
+def _setting(record: Record) -> tuple[Any, ...]:
+    """Model, task and recipe but for the schedule, which is what runs that are compared may differ in."""
+    recipe = {name: value for name, value in record["settings"].items() if name != "schedule"}
+    return record["model"], record["task_digest"], recipe
 
 
 def against_at_once(judged: Judged, sparsity: float) -> dict[str, Interval]:

@@ -1,7 +1,8 @@
 """Which models are trained for the page on accuracy, the most telling ones first.
 
-The order is that in which an interrupted night is still worth something: every block shape once, then the control that
-is pruned at once, then unstructured masks, further seeds and sparsities, and at last the other algorithms.
+The order is that in which an interrupted night is still worth something: the first block shape by every algorithm,
+which says what each is worth; every shape once; the control that is pruned at once; unstructured masks; further seeds
+and sparsities; and at last the other algorithms.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class Trainings:
     @property
     def runs(self) -> list[Run]:
         """Every run once, in order."""
-        groups = (self.shapes, self.at_once, self.unstructured, self.repeats, self.others)
+        dense, *shapes = self.shapes
+        same = [run for run in (*self.others, *self.at_once) if shapes and run.point.block == shapes[0].point.block]
+        groups = ([dense, *shapes[:1], *same], shapes, self.at_once, self.unstructured, self.repeats, self.others)
         return list(dict.fromkeys(run for group in groups for run in group))
 
     @property
