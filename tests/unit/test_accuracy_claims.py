@@ -129,4 +129,6 @@ def test_numbers_of_the_page() -> None:
     assert numbers["accuracy.steps"] == "30"
     assert numbers["prune-to.shape"] == "32x1"
     assert numbers["prune-to.ms"] == "1.50 ms"
+    lost = [*trained(), *(judged(block, 0.5) for block in ("4x1", "32x1"))]
+    assert dict(accuracy_numbers(evidence(lost)))["prune-to.shape"] == "none of the measured shapes"
     assert dict(accuracy_numbers(evidence([accuracy("all", "4x1", 0.8, model="bert-tiny")]))) == {}

@@ -121,6 +121,6 @@ def _timed_numbers(found: Judged, latencies: list[Record], sparsity: float) -> I
         return
     for block, value in patterns.items():
         yield f"patterns.{block}.trained-over-random", times(value)
+    yield "prune-to.shape", shapes[0]["block"] if shapes else "none of the measured shapes"
     if shapes:
-        yield "prune-to.shape", shapes[0]["block"]
         yield "prune-to.ms", f"{median_ms(shapes[0]).value:.2f} ms"
