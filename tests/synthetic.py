@@ -99,6 +99,31 @@ def accuracy(scope: str, block: str, share: float, **changes: Any) -> Record:
     return stamp("accuracy") | point(scope, block) | what | how | shares | answers | zeros | changes
 
 
+def judged(block: str, share: float, algorithm: str = "group-lasso", **changes: Any) -> Record:
+    """Return the accuracy of a MiniLM that was trained; a schedule goes into its recipe."""
+    schedule = changes.pop("schedule", "cubic")
+    how = {} if block == "dense" else {"pruner": f"{algorithm}@{schedule}"}
+    settings = {"schedule": schedule, "prune_steps": 20, "recover_steps": 10}
+    scope = "none" if block == "dense" else "all"
+    return accuracy(scope, block, share, model="minilm", settings=settings, **(how | changes))
+
+
+def trained() -> list[Record]:
+    """Return a MiniLM of which 4x1 and 32x1 were trained and timed: the former answers more, the latter is faster."""
+    right = [judged("dense", 0.9), judged("4x1", 0.89), judged("32x1", 0.885), judged("32x1", 0.8, "movement")]
+    right += [judged(block, 0.82, "magnitude", schedule="one-shot") for block in ("4x1", "32x1")]
+    right.append(judged("1x1", 0.7, sparsity=0.9457))
+    times = {"4x1": {"group-lasso@cubic": 2.0, "random": 2.0}, "32x1": {"group-lasso@cubic": 1.5, "random": 1.6}}
+    timed = [
+        latency("tvm-bsr", "all", block, ms, model="minilm", pruner=pruner, spread=0.001)
+        for block, pruners in times.items()
+        for pruner, ms in pruners.items()
+    ]
+    other = {"pruner": "group-lasso@cubic@1x1", "sparsity": 0.9457}
+    timed.append(latency("tvm-bsr", "all", "4x1", 2.2, model="minilm", spread=0.001, **other))
+    return [*right, *timed]
+
+
 def task(scope: str, block: str, digest: str, weight: int, **changes: Any) -> Record:
     size = {"m": 128, "n": 768, "k": 768, "nnz_blocks": 100, "weight": weight}
     tuned = {"trials": 64, "best_ns": 1e5, "decisions": None}

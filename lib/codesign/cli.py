@@ -77,6 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     reproduce = command("reproduce", _reproduce)
     reproduce.add_argument("--profile", default="report")
 
+    learn = command("train", _train)
+    learn.add_argument("--profile", help="from notebooks/params (default: the notebook's own parameters)")
+    learn.add_argument("-p", dest="pairs", action="append", default=[], metavar="NAME=VALUE", help="one parameter")
+
     book = command("book", _book)
     book.add_argument("--profile", default="report")
     book.add_argument("--results", default="reference")
@@ -151,6 +155,21 @@ def _reproduce(options: argparse.Namespace) -> None:
     steps = pipeline.load_profile(pipeline.profile_path(options.profile))
     Console().print(ledger.table(options.profile, steps))
     print(pipeline.build_book("local", options.profile))
+
+
+def _train(options: argparse.Namespace) -> None:
+    """Train the models of the page on accuracy, and nothing else: hours that can be had before it is built."""
+    from codesign import pipeline
+    from codesign.study.chain import open_study
+    from codesign.study.parameters import check_all
+    from codesign.study.trainings import NOTEBOOK, ensure_trainings, trainings
+
+    values = pipeline.default_parameters(NOTEBOOK)
+    if options.profile is not None:
+        values = pipeline.notebook_section(pipeline.profile_path(options.profile), NOTEBOOK)
+        values["profile"] = options.profile
+    values = check_all(NOTEBOOK, values | _pairs(options.pairs), complete=False)
+    ensure_trainings(open_study("local", values["profile"]), trainings(values))
 
 
 def _book(options: argparse.Namespace) -> None:

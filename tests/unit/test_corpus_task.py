@@ -114,7 +114,7 @@ def test_the_libraries_are_in_the_lock_file() -> None:
 @pytest.fixture
 def two_libraries(roots: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """The docstring task over the two small libraries."""
-    monkeypatch.setattr(docstrings, "LIBRARIES", {name: (name,) for name in roots})
+    monkeypatch.setattr(task, "BUILT", {"docstrings": tuple(roots)})
     monkeypatch.setattr(task, "root_of", roots.__getitem__)
     monkeypatch.setattr(task, "version", lambda name: "1")
 
@@ -183,7 +183,7 @@ def test_directories_that_lack_something_are_refused(tmp_path: Path, rows: str |
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "docstring"}, "'docstrings' or a directory.*did you mean docstrings"),
+        ({"name": "docstring"}, "docstrings-small, or a directory.*did you mean docstrings"),
         ({"name": "docstrings", "train_each": 0}, "train_each=0.*at least 1"),
         ({"name": "docstrings", "test_each": -1}, "test_each=-1.*at least 1"),
     ],

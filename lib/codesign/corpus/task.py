@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -15,8 +15,10 @@ from codesign.corpus import docstrings, labelled
 from codesign.corpus.sources import STANDARD_LIBRARY, root_of
 from codesign.errors import InputError
 
-#: The task that needs no network and no files.
-DOCSTRINGS = "docstrings"
+#: The task that needs no network and no files, and a small one of its kind, which is read in seconds.
+DOCSTRINGS, SMALL = "docstrings", "docstrings-small"
+#: Task -> the libraries that are told apart.
+BUILT: Mapping[str, tuple[str, ...]] = {DOCSTRINGS: tuple(docstrings.LIBRARIES), SMALL: ("matplotlib", "numpy")}
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def load_task(
     Parameters
     ----------
     name
-        `DOCSTRINGS`, or a directory of labelled texts as `codesign.corpus.labelled` reads it (SST-2 of GLUE, say).
+        One of `BUILT`, or a directory of labelled texts as `codesign.corpus.labelled` reads it (SST-2 of GLUE, say).
     train_each, test_each
         Examples of each label, at most; None: all there are. ``dev`` is as large as ``test`` at most.
     seed
@@ -88,13 +90,13 @@ def load_task(
     for parameter, each in (("train_each", train_each), ("test_each", test_each)):
         if each is not None and each < 1:
             raise InputError(parameter, each, "at least 1", 1)
-    if name == DOCSTRINGS:
-        found, labels = _passages(cache), tuple(sorted(docstrings.LIBRARIES))
-        sides = docstrings.split(found)
+    if name in BUILT:
+        labels = tuple(sorted(BUILT[name]))
+        sides = docstrings.split(_passages(labels, cache))
     elif Path(name).is_dir():
         sides, labels = labelled.read(Path(name))
     else:
-        raise InputError("task", name, f"{DOCSTRINGS!r} or a directory with train.tsv and dev.tsv", DOCSTRINGS)
+        raise InputError("task", name, f"{', '.join(BUILT)}, or a directory with train.tsv and dev.tsv", DOCSTRINGS)
     limits = {"train": train_each, "dev": test_each, "test": test_each}
     drawn = {}
     for side, members in sides.items():
@@ -109,16 +111,16 @@ def load_task(
     return task
 
 
-def _passages(cache: Path | None) -> list[docstrings.Passage]:
-    """Read the passages of the installed libraries, or what was read before from the same versions by this code."""
-    packages = [name for name in docstrings.LIBRARIES if name != STANDARD_LIBRARY]
+def _passages(libraries: Sequence[str], cache: Path | None) -> list[docstrings.Passage]:
+    """Read the passages of installed libraries, or what was read before from the same versions by this code."""
+    packages = [name for name in libraries if name != STANDARD_LIBRARY]
     code = [Path(module.__file__ or "").read_text() for module in (docstrings,)]
     parts = [code, python_version(), {name: version(name) for name in packages}]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
     path = None if cache is None else cache / f"passages-{key}.jsonl"
     if path is not None and path.exists():
         return [docstrings.Passage(**json.loads(line)) for line in path.read_text().splitlines()]
-    found = docstrings.passages({name: root_of(name) for name in docstrings.LIBRARIES})
+    found = docstrings.passages({name: root_of(name) for name in libraries})
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         work = path.with_suffix(".part")

@@ -76,7 +76,7 @@ KINDS: dict[str, Kind] = {
         later={"stored_as": list_of(STORED)},
     ),
     "accuracy": Kind(
-        "notebook 08_accuracy",
+        "notebook 11_accuracy",
         POINT
         | {
             "recipe": TEXT,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from codesign.errors import InputError, MissingRecord
 from codesign.records import code_digest
+from codesign.study.accuracy_claims import accuracy_numbers
 from codesign.study.claims import NOT_MEASURED as NOT_MEASURED
 from codesign.study.claims import Verdict, amdahl_bound, attention_share, counts, evaluate
 from codesign.study.evidence import DENSE, Evidence, Source, key_of, median_ms
@@ -46,7 +47,8 @@ def numbers(results: Source, **point: object) -> dict[str, str]:
         swept_numbers,
         profiles,
     )
-    parts += (protocols, searched_numbers, shape_numbers, tradeoff_numbers, claim_numbers, soak_numbers)
+    parts += (protocols, searched_numbers, accuracy_numbers, shape_numbers, tradeoff_numbers, claim_numbers)
+    parts += (soak_numbers,)
     return {key: text for part in parts for key, text in part(evidence)}
 
 

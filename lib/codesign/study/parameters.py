@@ -107,6 +107,19 @@ RULES: Mapping[str, Rule] = {
     "search_seeds": Rule(int, low=1, high=10_000),
     "passes": Rule(int, low=1, high=1000),
     "stock_trials": Rule(int, low=1, high=100_000),
+    "task": Rule(str),
+    "train_each": Rule(int, low=1, high=1_000_000),
+    "test_each": Rule(int, low=1, high=1_000_000),
+    "dense_steps": Rule(int, low=1, high=1_000_000),
+    "prune_steps": Rule(int, low=1, high=1_000_000),
+    "recover_steps": Rule(int, low=0, high=1_000_000),
+    "learning_rate": Rule(float, low=1e-8, high=1.0),
+    "seeds": Rule(int, low=0, high=2**31 - 1, many=True),
+    "control_blocks": Rule(str, shape=True, many=True, empty=True),
+    "stored_blocks": Rule(str, shape=True, many=True, empty=True),
+    "repeat_blocks": Rule(str, shape=True, many=True, empty=True),
+    "pruners": Rule(str, choices=tuple(PRUNERS), many=True, empty=True),
+    "pruner_blocks": Rule(str, shape=True, many=True, empty=True),
 }
 
 _MODE = ("results", "profile")
@@ -134,9 +147,11 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
         *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "search_trials", "search_seeds",
         "passes", "stock_trials", "trials_per_task",
     ),
-    "16_layer": (*_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD),
-    "14_patterns": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD),
-    "15_ledger": (*_SWEEP, "isas", "trials_per_task"),
+    "11_accuracy": (
+        *_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "task", "train_each", "test_each",
+        "dense_steps", "prune_steps", "recover_steps", "learning_rate", "control_blocks", "stored_blocks",
+        "repeat_blocks", "sparsities", "seeds", "pruners", "pruner_blocks", "trials_per_task",
+    ),
     "12_identity": (
         *_MODE, "model", "models", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "allocations", "bucket",
     ),
@@ -144,6 +159,9 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
         *_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "search_trials", "search_seeds",
         "passes", "stock_trials",
     ),
+    "14_patterns": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD),
+    "15_ledger": (*_SWEEP, "isas", "trials_per_task"),
+    "16_layer": (*_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD),
 }  # fmt: skip
 
 

@@ -42,7 +42,7 @@ class Saving:
 
     path: Path
     identity: progress_file.Identity
-    every_s: float = 60.0
+    every_s: float = 30.0
 
 
 def distillation_loss(logits: Tensor, labels: Tensor, teacher: Tensor | None, recipe: Recipe) -> Tensor:
@@ -112,7 +112,7 @@ def fine_tune(
     InputError
         If the state belongs to another run, or the loss is no longer finite.
     """
-    optimiser = AdamW(_groups(model, recipe), lr=recipe.learning_rate)
+    optimiser = AdamW(_groups(model, recipe), lr=recipe.learning_rate, fused=True)
     done, before = 0, 0.0
     with machine.exclusive("training"), _repeatable(model.head.weight.device):
         if saving.path.exists():
@@ -181,6 +181,8 @@ def _groups(model: Classifier, recipe: Recipe) -> list[dict[str, object]]:
     """Divide the parameters: matrices decay, the rest does not; the head learns faster."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         peak = recipe.learning_rate * (recipe.head_rate if name.startswith("head.") else 1.0)
         decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((peak, decay), []).append(parameter)

@@ -16,7 +16,8 @@ class Classifier(nn.Module):
     Parameters
     ----------
     bert
-        The encoder; its parameters will be trained.
+        The encoder; its parameters will be trained, but for the embeddings of words: they are half of a small encoder,
+        nobody prunes them, and a short training sees few of them.
     labels
         Number of labels.
     """
@@ -30,6 +31,7 @@ class Classifier(nn.Module):
         self.dropout = nn.Dropout(bert.config.hidden_dropout_prob)
         self.head = nn.Linear(bert.config.hidden_size, labels)
         self.requires_grad_(True)
+        bert.embeddings.word_embeddings.requires_grad_(False)
 
     @property
     def bert(self) -> BertModel:

@@ -1,0 +1,192 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Accuracy: what a block shape costs the model
+#
+# A block shape is only worth its speed if the model survives it. **Which shape keeps most right answers at a given
+# latency, and does it pay to train with blocks in mind?**
+#
+# The model is a real pretrained encoder. Its task needs no network: passages from the docstrings of this project's own
+# packages, with library names masked. Which library is a passage from? All passages of a module are on one side of the
+# split, and no question shares eight words in a row with what was taught.
+#
+# A dense model learns the task first. Every pruned model starts from it, and has it as its teacher. While it is
+# trained, sparsity rises and a group lasso sets whole blocks to zero; then the mask is frozen and the rest recovers.
+# The weights that answer the questions are the weights that are compiled and timed.
+
+# %% tags=["parameters"]
+results = "reference"  # or "local": train and measure here what is missing
+profile = "report"  # smoke, verify, report, paper: whose local records count
+model = "minilm"  # bert-tiny, minilm, a directory, a hub id
+seed = 0  # of heads, masks, dropout and the order of examples
+scope = "all"  # linears to prune: attention, ffn, all
+pruner = "group-lasso"  # magnitude, l1, group-lasso, reweighted, movement, random
+# rows x columns of W[out, in], in the order of training
+blocks = ["32x1", "4x1", "16x16", "1x1", "32x32", "1x32", "8x1", "16x1", "64x1", "4x4"]
+sparsity = 0.8  # share of blocks removed, 0 to below 1
+batch = 1  # sequences, for latency
+seq = 128  # tokens a sequence, at most 512, for latency
+threads = 2  # at most the cores of this machine
+task = "docstrings"  # docstrings-small, or a directory with train.tsv and dev.tsv
+train_each = 1500  # texts of each label to learn from
+test_each = 400  # texts of each label to be judged by
+dense_steps = 500  # of the dense model
+prune_steps = 240  # while sparsity rises
+recover_steps = 120  # with frozen masks
+learning_rate = 0.0001  # the highest of a run
+control_blocks = ["1x1", "4x1", "32x1", "32x32"]  # also pruned at once and trained as long, and also pruned at random
+stored_blocks = ["4x1", "32x1"]  # in which unstructured masks are stored
+repeat_blocks = []  # trained with every seed at every sparsity
+sparsities = []  # of those
+seeds = [0]  # of those
+pruners = ["magnitude", "reweighted"]  # other algorithms
+pruner_blocks = ["32x1"]  # the shapes that they prune
+trials_per_task = 64  # schedules measured for each kernel that has no tuned one
+
+# %% tags=["hide-input"]
+from codesign.study.accuracy import accuracy
+from codesign.study.chain import open_study
+from codesign.study.compiled import ensure_built
+from codesign.study.figures import pareto
+from codesign.study.judged import accuracy_rows, against_at_once, newest_recipe, percent, points
+from codesign.study.points import Point
+from codesign.study.pruned import ensure_pruned
+from codesign.study.stored import ensure_stored
+from codesign.study.tables import table
+from codesign.study.timed import OURS, compiled_cases, ensure_timed
+from codesign.study.trainings import ensure_trainings, trainings
+from codesign.study.tuned import ensure_tuned
+from codesign.study.worth import pattern_ratios, pattern_rows, stored, stored_rows, worth_rows
+
+# %% tags=["remove-stdout"]
+study = open_study(results, profile)
+planned = trainings(globals())  # the parameters above
+judged = newest_recipe(ensure_trainings(study, planned))
+
+# %% tags=["remove-stdout"]
+# Two sessions: every shape; and the shapes that are compared with random patterns and with unstructured masks.
+shapes = [run.point for run in planned.shapes if run.pruning]
+compared = [point for point in shapes if point.block in {*control_blocks, *stored_blocks}]
+compared += [Point(model, seed, scope, "random", block, sparsity, batch, seq, threads) for block in control_blocks]
+compared += ensure_stored(study, [run.point for run in planned.unstructured], stored_blocks)
+ensure_pruned(study, [*shapes, *compared])
+cases = list(dict.fromkeys([*compiled_cases(shapes, engines=OURS), *compiled_cases(compared, engines=OURS)]))
+ensure_tuned(study, cases, trials_per_task)
+ensure_built(study, cases)
+timed = ensure_timed(study, shapes, engines=OURS)
+beside = ensure_timed(study, compared, engines=OURS)
+
+# %% [markdown]
+# ## The task
+#
+# A bag of words is what the encoder has to beat. If words alone gave the answer, pruning an encoder would cost nothing.
+
+# %% tags=["hide-input"]
+table(
+    [
+        judged.dense[0]
+        | {"dense": percent(accuracy(judged.dense)), "words": percent(accuracy(judged.dense, hits="baseline_hits"))}
+    ],
+    {
+        "labels": "{labels}",
+        "texts to learn from": "{train_size}",
+        "texts to be judged by": "{test_size}",
+        "most frequent label": "{majority:.1%}",
+        "bag of words": "{words}",
+        "dense encoder": "{dense}",
+    },
+)
+
+# %% [markdown]
+# ## Accuracy against latency
+#
+# The same pruned weights, judged and timed. Dense engines are given pruned weights, too, and compute their zeros. Of
+# several seeds the first is timed.
+
+# %%
+pareto(judged.records, timed, scope=scope)
+
+# %% tags=["hide-input"]
+table(
+    worth_rows(judged, timed, sparsity),
+    {"shapes that may be pruned to, the fastest first": "{block}", "ms": "{ms}", "answers lost, points": "{lost}"},
+)
+
+# %% [markdown]
+# ## Trained for blocks, or pruned at once and trained as long
+#
+# The control removes the weakest blocks at once and then takes the same number of steps, with the same teacher, on the
+# same texts. Both answer the same questions, so they are compared question by question.
+
+# %% tags=["hide-input"]
+table(
+    [{"block": block, "gain": points(gain)} for block, gain in against_at_once(judged, sparsity).items()],
+    {"block": "{block}", "more right answers than pruned at once, points": "{gain}"},
+)
+
+# %% [markdown]
+# Embeddings are compared with the dense model's, too: the cosine of the two embeddings of a text, and whether pairs of
+# texts keep their order of similarity.
+
+# %% tags=["hide-input"]
+table(
+    accuracy_rows(judged, sparsity),
+    {
+        "block": "{block}",
+        "how": "{how}",
+        "seeds": "{seeds}",
+        "right answers": "{right}",
+        "lost, points": "{lost}",
+        "cosine": "{cosine}",
+        "rank correlation": "{rank}",
+    },
+)
+
+# %% [markdown]
+# ## Blocks, or single weights stored in blocks
+#
+# An engine of blocks can run any mask: it stores each block that has a single weight in it. A mask of single weights
+# then has to be far sparser to touch as few blocks. Here it is as sparse as a random mask would have to be, trained in
+# the same way, and stored in the blocks of its rival. Masks that training found are less scattered than random ones, so
+# the time is measured.
+
+# %% tags=["hide-input"]
+table(
+    stored_rows(stored(judged, beside, sparsity)),
+    {
+        "stored in": "{block}",
+        "single weights removed": "{sparsity}",
+        "more right answers of the block-aware model, points": "{lead}",
+        "time of the other over its time": "{slower}",
+    },
+)
+
+# %% [markdown]
+# ## Do trained patterns run like random ones?
+#
+# Elsewhere in this book, BERT-base has random weights, so its patterns are those of chance. Here, MiniLM with trained
+# patterns runs beside MiniLM with random ones. Each of its matrices has as many blocks in both.
+
+# %% tags=["hide-input"]
+table(
+    pattern_rows(pattern_ratios(judged, beside, sparsity)),
+    {"block": "{block}", "time of trained over random patterns": "{ratio}"},
+)
+
+# %% [markdown]
+# ## What this shows
+#
+# A point further up costs fewer answers, and one further left less time; a dense engine's line is what has to be left
+# of. How sure the order of two shapes is, the intervals say: they cover the choice of questions and, where there are
+# several, of seeds. A ratio near one in the last table allows what the rest of the book does, to time patterns that no
+# training made. A ratio away from one forbids it for that shape.
