@@ -82,7 +82,7 @@ def ensure_budgets(
         Reading committed results, if there is none.
     """
     settings = {"trials": trials, "seeds": seeds, "passes": passes, "stock_trials": stock}
-    found = []
+    found: list[Record] = []
     for point in points:
         fields = point.fields() | {"settings": settings}
         last = fields | {"arm": "stock"}
@@ -101,7 +101,7 @@ def _run(study: Study, point: Point, fields: dict[str, Any]) -> None:
     distinct = list(dict.fromkeys(linear for each in uses.values() for linear in each))
     _estimate(distinct, uses, spec, settings)
     times = measure(distinct, spec, point.seed, settings["passes"])
-    rows = []
+    rows: list[tuple[str, dict[str, Any]]] = []
     for name, weights in uses.items():
         spaces = [Space(linear, weight, times[linear]) for linear, weight in weights.items()]
         rows.append((name, _table(spaces)))
@@ -113,10 +113,10 @@ def _run(study: Study, point: Point, fields: dict[str, Any]) -> None:
             rows.append((name, scheduled(spaces, arm, spec, cap)))
     balanced = [operator for _, operator in pairs(point, spec)]
     for operator, row in zip(balanced, by_stock_rules(balanced, spec, settings["stock_trials"]), strict=True):
-        trace = [[0, nanoseconds] for nanoseconds in row["best_ns"]]
+        reached = [[0, nanoseconds] for nanoseconds in row["best_ns"]]
         task = {"linear": asdict(operator), "weight": 1, "flop": row["flop"], "name": str(row["n"])}
         about = {"arm": "stock", "strategy": "stock rules", "search_seed": 0, "seconds": 0.0, "failed": row["failed"]}
-        rows.append(("row-balanced", about | {"tasks": [task], "trace": trace}))
+        rows.append(("row-balanced", about | {"tasks": [task], "trace": reached}))
     for allocation, row in rows:
         study.append("budget", fields, {"target": spec.key, "allocation": allocation}, row)
 
