@@ -19,8 +19,8 @@ from codesign.schema.parts import (
     POINT,
     POSITIVE,
     SHARE,
+    SOAK,
     STORED,
-    TALLY,
     TEXT,
     WAS_NATIVE,
     WHOLE,
@@ -289,13 +289,5 @@ KINDS: dict[str, Kind] = {
             "load_average": AMOUNT,
         },
     ),
-    "soak": Kind(
-        "`make soak`",
-        {
-            "campaign": one_of("kills", "disk", "patterns", "broken", "inputs"),
-            "seed": COUNT,
-            "seconds": AMOUNT,
-            "tallies": list_of(TALLY, minItems=1),
-        },
-    ),
+    "soak": Kind("`make soak`", SOAK),
 }
