@@ -20,8 +20,8 @@ from codesign.schema.parts import (
     POINT,
     POSITIVE,
     SHARE,
+    SOAK,
     STORED,
-    TALLY,
     TEXT,
     TIMED,
     TIMED_ABSENT,
@@ -293,13 +293,5 @@ KINDS: dict[str, Kind] = {
             "load_average": AMOUNT,
         },
     ),
-    "soak": Kind(
-        "`make soak`",
-        {
-            "campaign": one_of("kills", "disk", "patterns", "broken", "inputs"),
-            "seed": COUNT,
-            "seconds": AMOUNT,
-            "tallies": list_of(TALLY, minItems=1),
-        },
-    ),
+    "soak": Kind("`make soak`", SOAK),
 }

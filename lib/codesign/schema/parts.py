@@ -120,6 +120,14 @@ TALLY: Schema = {
     "required": ["subject", "fault", "count", "refused", "lost", "wrong", "defects", "settings"],
 }
 
+#: A round of a campaign.
+SOAK: dict[str, Schema] = {
+    "campaign": one_of("kills", "disk", "patterns", "broken", "inputs"),
+    "seed": COUNT,
+    "seconds": AMOUNT,
+    "tallies": list_of(TALLY, minItems=1),
+}
+
 #: Rates of the probe in GB/s: between cores, and the slowest L2; null where there is no such thing.
 RATES: Schema = list_of(or_null(AMOUNT), minItems=2, maxItems=2)
 

@@ -10,6 +10,7 @@ import contextlib
 import os
 import resource
 import signal
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -84,6 +85,7 @@ def start(step: str, workspace: Path, largest_file: int | None = None) -> int:
         log = os.open(scratch / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         for stream, file in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
             os.dup2(file, stream)
+        sys.stdout = sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
         if largest_file is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
         os.environ |= {"CODESIGN_WORKSPACE": str(workspace), "TMPDIR": str(scratch)}

@@ -81,7 +81,10 @@ def _small(scratch: Path, size: int) -> Iterator[tuple[Path, str, int | None, Ca
         yield workspace, "limited file size", size // 4, lambda: None
         return
     try:
-        grown = ["mount", "-o", f"remount,size={_PLENTY}", str(workspace)]
-        yield workspace, "full disk", None, lambda: subprocess.run(grown, check=True) and None
+        yield workspace, "full disk", None, lambda: _grow(workspace)
     finally:
         subprocess.run(["umount", "--lazy", str(workspace)], check=True)
+
+
+def _grow(workspace: Path) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={_PLENTY}", str(workspace)], check=True)

@@ -148,7 +148,6 @@ def _kill(rng: random.Random, pid: int, workspace: Path, seconds: float, tally: 
             if not events:
                 break
         time.sleep(_LOOK_S)
-    tally.add("right after a change" if by_event else "at a random time")
     os.killpg(pid, sent) if sent == signal.SIGINT else os.kill(pid, sent)
     deadline = time.monotonic() + _PATIENCE_S
     while (status := os.waitpid(pid, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
@@ -162,7 +161,10 @@ def _kill(rng: random.Random, pid: int, workspace: Path, seconds: float, tally: 
     if left:
         tally.defects.append(f"{len(left)} processes left running {_PATIENCE_S:.0f} s after {sent.name}")
         os.killpg(pid, signal.SIGKILL)
-    return None if os.waitstatus_to_exitcode(status[1]) == 0 else sent
+    if os.waitstatus_to_exitcode(status[1]) == 0:
+        return None  # it was done before the signal came
+    tally.add("right after a change" if by_event else "at a random time")
+    return sent
 
 
 def _look(workspace: Path) -> set[tuple[str, int]]:

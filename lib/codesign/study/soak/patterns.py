@@ -47,9 +47,9 @@ def one_round(seed: int) -> list[Tally]:
     specs = _specs()
     for _ in range(LINEARS):
         spec = specs[rng.integers(len(specs))]
-        operator = draw_linear(rng, spec)
-        for family, decisions in draw_points(rng, operator, spec):
-            _try_linear(rng, operator, kernel(operator, family, decisions, spec), _tally(tallies, family), decisions)
+        linear = draw_linear(rng, spec)
+        for family, decisions in draw_points(rng, linear, spec):
+            _try_linear(rng, linear, kernel(linear, family, decisions, spec), _tally(tallies, family), decisions)
     for _ in range(OTHERS):
         spec = specs[rng.integers(len(specs))]
         for operator in draw_others(rng, spec):
