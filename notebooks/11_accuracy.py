@@ -66,7 +66,7 @@ from codesign.study.tables import table
 from codesign.study.timed import OURS, compiled_cases, ensure_timed
 from codesign.study.trainings import ensure_trainings, trainings
 from codesign.study.tuned import ensure_tuned
-from codesign.study.worth import pattern_ratios, pattern_rows, stored, stored_rows, worth_rows
+from codesign.study.worth import pattern_rows, patterns, stored, stored_rows, worth_rows
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
@@ -179,7 +179,7 @@ table(
 
 # %% tags=["hide-input"]
 table(
-    pattern_rows(pattern_ratios(judged, beside, sparsity)),
+    pattern_rows(patterns(judged, beside, sparsity)),
     {"block": "{block}", "time of trained over random patterns": "{ratio}"},
 )
 
