@@ -70,7 +70,6 @@ def test_a_claim_does_not_rest_on_a_flagged_session() -> None:
 def test_controls_and_failed_timings_do_not_count() -> None:
     good = latency("tvm-bsr", "all", "4x1", 1.0)
     bad = [
-        good | {"flagged": True},
         good | {"control": "A/A"},
         good | {"status": "failed"},
         good | {"engine": "openvino"},
