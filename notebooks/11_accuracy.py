@@ -30,7 +30,7 @@ profile = "report"  # smoke, verify, report, paper: whose local records count
 model = "minilm"  # bert-tiny, minilm, a directory, a hub id
 seed = 0  # of heads, masks, dropout and the order of examples
 scope = "all"  # linears to prune: attention, ffn, all
-pruner = "group-lasso"  # magnitude, l1, group-lasso, reweighted, movement, random
+pruner = "magnitude"  # magnitude, l1, group-lasso, reweighted, movement, random
 # rows x columns of W[out, in], in the order of training
 blocks = ["32x1", "4x1", "16x16", "1x1", "32x32", "1x32", "8x1", "16x1", "64x1", "4x4"]
 sparsity = 0.8  # share of blocks removed, 0 to below 1
@@ -49,7 +49,7 @@ stored_blocks = ["4x1", "32x1"]  # in which unstructured masks are stored
 repeat_blocks = []  # trained with every seed at every sparsity
 sparsities = []  # of those
 seeds = [0]  # of those
-pruners = ["magnitude", "reweighted"]  # other algorithms
+pruners = ["group-lasso", "reweighted", "movement"]  # other algorithms
 pruner_blocks = ["32x1"]  # the shapes that they prune
 trials_per_task = 64  # schedules measured for each kernel that has no tuned one
 
