@@ -21,8 +21,8 @@
 # split, and no question shares eight words in a row with what was taught.
 #
 # A dense model learns the task first. Every pruned model starts from it, and has it as its teacher. While it is
-# trained, sparsity rises and a group lasso sets whole blocks to zero; then the mask is frozen and the rest recovers.
-# The weights that answer the questions are the weights that are compiled and timed.
+# trained, sparsity rises, and every few steps the weakest blocks are set to zero; then the mask is frozen and the rest
+# recovers. The weights that answer the questions are the weights that are compiled and timed.
 
 # %% tags=["parameters"]
 results = "reference"  # or "local": train and measure here what is missing
@@ -126,7 +126,8 @@ table(
 # ## Trained for blocks, or pruned at once and trained as long
 #
 # The control removes the weakest blocks at once and then takes the same number of steps, with the same teacher, on the
-# same texts. Both answer the same questions, so they are compared question by question.
+# same texts. Both answer the same questions, so they are compared question by question. Where the interval covers zero,
+# it made no difference that the blocks went one after the other.
 
 # %% tags=["hide-input"]
 table(
@@ -135,8 +136,8 @@ table(
 )
 
 # %% [markdown]
-# Embeddings are compared with the dense model's, too: the cosine of the two embeddings of a text, and whether pairs of
-# texts keep their order of similarity.
+# Other algorithms were given the same steps. Embeddings are compared with the dense model's, too: the cosine of the two
+# embeddings of a text, and whether pairs of texts keep their order of similarity.
 
 # %% tags=["hide-input"]
 table(
