@@ -197,14 +197,21 @@ CLAIMS: tuple[Claim, ...] = (
 )  # fmt: skip
 
 #: What a claim is about -> the heading of its group.
-TOPICS = {"paper": "The paper's", "encoder": "Ours, on the whole encoder", "kernel": "Ours, on single kernels"}
+TOPICS = {
+    "paper": "The paper's",
+    "encoder": "Ours, on the whole encoder",
+    "peer": "Ours, beside other engines",
+    "kernel": "Ours, on single kernels",
+}
 
 
 def topic(claim: Claim) -> str:
     """Return the group of a claim, a key of `TOPICS`."""
     if claim.id.startswith("paper-"):
         return "paper"
-    return "kernel" if claim.id in {id for id, *_ in KERNEL_CLAIMS} else "encoder"
+    of_their_own = {"kernel": KERNEL_CLAIMS, "peer": PEER_CLAIMS}
+    found = (name for name, claims in of_their_own.items() if claim.id in {id for id, *_ in claims})
+    return next(found, "encoder")
 
 
 def counts(verdicts: Iterable[Verdict]) -> dict[str, int]:
