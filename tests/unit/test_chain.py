@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -95,6 +96,24 @@ def test_a_checkpoint_that_was_cleaned_away_is_made_again(study: Study, pruned_p
     pruned.files(study, POINTS[0]).expected.unlink()
     pruned.ensure_pruned(study, POINTS[:1])
     assert len(pruned_points) == 2
+
+
+def test_an_encoder_of_which_some_tasks_were_recorded_is_lowered_again(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run can be killed between two records."""
+    case, lowered = Case("tvm-bsr", POINTS[0]), []
+    sizes = {"task": "x", "weight": 1, "m": None, "n": None, "k": None, "nnz_blocks": None, "best_ns": None}
+    rows = [sizes | {"digest": d, "family_kind": "other", "trials": 0, "decisions": None} for d in "abc"]
+    monkeypatch.setattr(
+        compiled, "lower", lambda *_: lowered.append(case) or SimpleNamespace(spec=SimpleNamespace(key="x"))
+    )
+    monkeypatch.setattr(compiled.compiler, "task_records", lambda *_: rows)
+    for fields in rows[:2]:
+        study.append("task", case.fields(), {"target": "x", "tasks": 3}, fields)
+    assert [task["digest"] for task in compiled.ensure_lowered(study, [case])] == ["a", "b", "c"]
+    compiled.ensure_lowered(study, [case])
+    assert len(lowered) == 1
 
 
 def test_reading_does_no_work_and_names_who_does(study: Study, pruned_points: list[Point], tmp_path: Path) -> None:

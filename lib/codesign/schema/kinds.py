@@ -136,8 +136,8 @@ KINDS: dict[str, Kind] = {
             "best_ns": or_null(AMOUNT),
             "decisions": or_null(OBJECT),
         },
-        later=ISA,
-        absent=WAS_NATIVE,
+        later=ISA | {"tasks": POSITIVE},  # of the whole encoder
+        absent=WAS_NATIVE | {"tasks": 1},
     ),
     "tuning": Kind(
         "notebook 03_tune",

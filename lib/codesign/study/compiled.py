@@ -44,9 +44,15 @@ def ensure_lowered(study: Study, cases: Sequence[Case]) -> list[Record]:
         If a checkpoint or, reading committed results, a record is missing.
     """
     if study.local:
-        for case in track([case for case in cases if not study.found("task", case.fields())], "lowering"):
+        for case in track([case for case in cases if not _lowered(study, case)], "lowering"):
             write_tasks(study, case, lower(study, case), database=None)
     return [record for case in cases for record in tasks_of(study, case)]
+
+
+def _lowered(study: Study, case: Case) -> bool:
+    """Whether there is a record of every task of a case; a run may have been killed between two of them."""
+    found = study.found("task", case.fields())
+    return bool(found) and len({record["digest"] for record in found}) >= found[-1]["tasks"]
 
 
 def tasks_of(study: Study, case: Case) -> list[Record]:
@@ -82,8 +88,9 @@ def count_tasks(tasks: Sequence[Record]) -> list[dict[str, Any]]:
 
 def write_tasks(study: Study, case: Case, lowered: Lowered, database: Path | None) -> None:
     """Append a record of each task, with what the database knows of it."""
-    for fields in compiler.task_records(lowered, database):
-        study.append("task", case.fields(), {"target": lowered.spec.key}, fields)
+    tasks = compiler.task_records(lowered, database)
+    for fields in tasks:
+        study.append("task", case.fields(), {"target": lowered.spec.key, "tasks": len(tasks)}, fields)
 
 
 def database(study: Study, spec: TargetSpec) -> Path:

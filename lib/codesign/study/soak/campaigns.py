@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -41,6 +43,7 @@ def soak(names: Sequence[str]) -> None:
     for name in names:
         if name not in CAMPAIGNS:
             raise InputError("campaign", name, f"one of {', '.join(CAMPAIGNS)}", nearest(name, CAMPAIGNS))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the step under way is ended, too
     study = open_study("local", "smoke")
     for name in CAMPAIGNS if not names else [name for name in CAMPAIGNS if name in names]:
         run_rounds(study, name, CAMPAIGNS[name].rounds, CAMPAIGNS[name].one_round)
