@@ -11,7 +11,7 @@ import pytest
 
 from codesign import pipeline
 from codesign.engines import SPARSE
-from codesign.records import Results
+from codesign.records import Record, Results
 from codesign.study import places
 from codesign.study.screening import point_key
 
@@ -35,6 +35,11 @@ def printed(path: Path) -> str:
     return "\n".join(str(output.get("text", output.get("data"))) for output in outputs)
 
 
+def pruned_by_size(kind: str) -> list[Record]:
+    """Local records of weights that were pruned by their size; 11_accuracy times weights that were trained, too."""
+    return [record for record in places.results("local").read(kind) if record["pruner"] == "magnitude"]
+
+
 def names(notebook: str) -> str:
     """What a page must list: 03_tune its runs, filed under the dense engines; all others block shapes."""
     return "tvm-stock-tuned" if notebook == "03_tune" else "32x1"
@@ -48,7 +53,7 @@ def test_a_notebook_measures_the_smoke_profile(workspace: Path, name: str) -> No
 
 
 def test_every_engine_of_the_smoke_profile_computed_what_pytorch_does(workspace: Path) -> None:
-    records = places.results("local").read("latency")
+    records = pruned_by_size("latency")
     assert {record["engine"] for record in records if record["status"] != "ok"} == {"torch-bsr"}  # no such blocks
     exact = [record for record in records if record["status"] == "ok" and record["dtype"] == "float32"]
     assert max(record["max_abs_err"] for record in exact) <= 1e-4
@@ -58,12 +63,12 @@ def test_every_engine_of_the_smoke_profile_computed_what_pytorch_does(workspace:
 
 def test_all_engines_of_a_session_get_the_same_weights(workspace: Path) -> None:
     sessions: dict[str, set[tuple[str, float]]] = {}
-    for record in places.results("local").read("latency"):
+    for record in pruned_by_size("latency"):
         if record["engine"] not in SPARSE:
             sessions.setdefault(record["session_id"], set()).add((record["block"], record["sparsity"]))
     given = sorted(sessions.values(), key=sorted)
     assert given == [{("32x1", 0.5)}, {("32x1", 0.8)}, {("32x1", 0.8)}, {("32x1", 0.9)}]
-    compiled = places.results("local").read("compile")
+    compiled = pruned_by_size("compile")
     assert {r["engine"] for r in compiled if r["bsr_linears"] == 0} == {r["engine"] for r in compiled} - {"tvm-bsr"}
 
 
