@@ -1,4 +1,7 @@
-"""Every notebook executes: the smoke profile measured in a folder of its own, and the committed results read."""
+"""The chain executes: the smoke profile measured in a folder of its own, and the committed results read.
+
+The experiments that come after it are measured by `make reproduce PROFILE=smoke`, and looked at in `tests/smoke`.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,9 @@ from codesign import pipeline
 from codesign.engines import SPARSE
 from codesign.records import Record, Results
 from codesign.study import places
-from codesign.study.screening import point_key
 
+#: Notebooks that need each other, and end in a latency.
+CHAIN = ("01_prune", "02_compile", "03_tune", "04_latency", "05_scheduler", "06_sweeps")
 SMOKE = pipeline.load_profile(places.PROFILES / "smoke.yaml")
 TINY = {name: SMOKE["01_prune"][name] for name in ("model", "batch", "seq", "threads")}
 
@@ -45,7 +49,7 @@ def names(notebook: str) -> str:
     return "tvm-stock-tuned" if notebook == "03_tune" else "32x1"
 
 
-@pytest.mark.parametrize("name", SMOKE)
+@pytest.mark.parametrize("name", CHAIN)
 def test_a_notebook_measures_the_smoke_profile(workspace: Path, name: str) -> None:
     path = pipeline.run_notebook(name, {**SMOKE[name], "profile": "smoke", "results": "local"})
     assert path == workspace / "runs" / f"{name}.ipynb"
@@ -94,30 +98,6 @@ def test_a_shape_that_nobody_planned(workspace: Path) -> None:
     assert "7x5 (all)" in page
     assert "Not measured here" not in page
     assert "Not measured here" not in printed(pipeline.run_notebook(pipeline.TRY, {}))
-
-
-def test_kernels_were_searched_whole_and_timed_in_turns(workspace: Path) -> None:
-    records = places.results("local").read("kernel")
-    assert {record["status"] for record in records} == {"ok"}
-    assert {(r["isa"], r["tokens"], r["block"]) for r in records if r["stage"] == "timed"} == {
-        *product(("native", "avx2"), (32,), ("dense", "4x1", "32x1")),
-        *product(("native",), (16,), ("dense", "32x1")),
-    }
-    screened = [(r["isa"], r["tokens"], r["block"], point_key(r)) for r in records if r["stage"] == "screened"]
-    assert len(set(screened)) == len(screened)  # the second notebook found what the first had measured
-
-
-def test_a_layer_was_listed_with_the_schedule_that_tuning_chose(workspace: Path) -> None:
-    results = places.results("local")
-    listings, neighbours = results.read("listing"), results.read("neighbour")
-    assert [record["block"] for record in listings] == SMOKE["16_layer"]["blocks"]
-    for record in listings:
-        found = [task for task in results.read("task") if task["nnz_blocks"] == record["operator"]["nnz"]]
-        assert {"family": record["family"], **record["decisions"]} in [task["decisions"] for task in found]
-        assert record["max_abs_err"] <= 1e-4
-        beside = [other for other in neighbours if other["block"] == record["block"]]
-        assert [other["changed"] for other in beside][:2] == ["nothing", "control"]
-        assert {other["status"] for other in beside} == {"ok"}
 
 
 def test_nothing_was_tried_in_a_fresh_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
