@@ -49,7 +49,9 @@ from codesign.study.tables import table
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 points = [
-    point for model in models for point in sweep(model, seed, [scope], pruner, blocks, sparsity, batch, seq, threads)
+    point
+    for name in (model, *models)
+    for point in sweep(name, seed, [scope], pruner, blocks, sparsity, batch, seq, threads)
 ]
 counted = rows(ensure_identity(study, points, allocations), bucket)
 

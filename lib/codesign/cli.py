@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -15,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from codesign import doctor, machine
 from codesign.blocks import DENSE
 from codesign.errors import BookFailed, InputError, MissingRecord, MissingTask, NotebookFailed, RecordError
+from codesign.options import check_json, pairs, request, show
 from codesign.records import new_run_id
 from codesign.runtime import ArtifactError
 from codesign.study import places
@@ -141,7 +140,7 @@ def _run(options: argparse.Namespace) -> None:
         path = pipeline.profile_path(options.profile) if options.params is None else options.params
         named = {"profile": path.stem} if path.stem in pipeline.profiles() else {}
         values = pipeline.notebook_section(path, options.notebook) | named
-    values |= _pairs(options.pairs)
+    values |= pairs(options.pairs)
     if options.results is not None:
         values["results"] = options.results
     print(pipeline.run_notebook(options.notebook, values))
@@ -168,7 +167,7 @@ def _train(options: argparse.Namespace) -> None:
     if options.profile is not None:
         values = pipeline.notebook_section(pipeline.profile_path(options.profile), NOTEBOOK)
         values["profile"] = options.profile
-    values = check_all(NOTEBOOK, values | _pairs(options.pairs), complete=False)
+    values = check_all(NOTEBOOK, values | pairs(options.pairs), complete=False)
     ensure_trainings(open_study("local", values["profile"]), trainings(values))
 
 
@@ -189,10 +188,10 @@ def _try(options: argparse.Namespace) -> None:
     given |= {name: text for name in ("scope", "model") if (text := getattr(options, name))}
     values = {name: check(name, parse(name, text)) for name, text in given.items()}
     results = check("results", options.results)
-    pairs = _pairs(options.pairs)
-    for name in pairs.keys() & {*values, "results", "profile"}:
-        raise InputError("-p", f"{name}={pairs[name]}", f"another parameter: {name} is set already")
-    executed = pipeline.run_notebook(pipeline.TRY, values | pairs | {"results": "local"})
+    typed = pairs(options.pairs)
+    for name in typed.keys() & {*values, "results", "profile"}:
+        raise InputError("-p", f"{name}={typed[name]}", f"another parameter: {name} is set already")
+    executed = pipeline.run_notebook(pipeline.TRY, values | typed | {"results": "local"})
     print(pipeline.build_book(results, "report", done=[executed.stem]))
 
 
@@ -212,12 +211,12 @@ def _bench(options: argparse.Namespace) -> None:
     from codesign.study.chain import open_study
 
     engines = {} if options.engines is None else {"engines": tuple(options.engines.split(","))}
-    request = _request(options, blocks=options.blocks, **engines)
-    _check_json(options.json)
-    plan = bench.plan(request)
+    asked = request(options, blocks=options.blocks, **engines)
+    check_json(options.json)
+    plan = bench.plan(asked)
     study = open_study("local", BENCH)
-    records = bench.run(study, plan.points, request.engines, request.trials_per_task, request.isa)
-    _show(options.json, bench.table(plan.points, bench.rows(records)), bench.document(plan, records, request.isa))
+    records = bench.run(study, plan.points, asked.engines, asked.trials_per_task, asked.isa)
+    show(options.json, bench.table(plan.points, bench.rows(records)), bench.document(plan, records, asked.isa))
 
 
 def _claims(options: argparse.Namespace) -> None:
@@ -225,29 +224,9 @@ def _claims(options: argparse.Namespace) -> None:
     from codesign.study import machines
     from codesign.study.parameters import check
 
-    _check_json(options.json)
+    check_json(options.json)
     found = machines.machines(places.results(check("results", options.results)))
-    _show(options.json, machines.table(found), machines.rows(found))
-
-
-def _check_json(name: str | None) -> None:
-    """Refuse a file that cannot be written, before the work that would fill it."""
-    if name is None or name == "-":
-        return
-    path = Path(name)
-    if not name or path.is_dir() or not path.resolve().parent.is_dir():
-        raise InputError("json", name, "a file in a folder that exists, or -")
-    if not os.access(path.resolve().parent, os.W_OK):
-        raise InputError("json", name, "a file in a folder that may be written to, or -")
-
-
-def _show(name: str | None, table: Table, document: Any) -> None:
-    """Print a table, and write the same as JSON where that was asked for; to standard output it comes instead."""
-    if name != "-":
-        Console().print(table)
-    if name is not None:
-        text = json.dumps(document, indent=1, allow_nan=False) + "\n"
-        sys.stdout.write(text) if name == "-" else places.write(Path(name), text)
+    show(options.json, machines.table(found), machines.rows(found))
 
 
 def _compile(options: argparse.Namespace) -> None:
@@ -258,29 +237,13 @@ def _compile(options: argparse.Namespace) -> None:
 
     if options.block == DENSE and options.sparsity is not None:
         raise InputError("sparsity", options.sparsity, f"none with block={DENSE}, which leaves every weight")
-    request = _request(options, blocks=None if options.block == DENSE else options.block)
+    asked = request(options, blocks=None if options.block == DENSE else options.block)
     if options.out is not None:
         refuse_other(options.out)  # before looking at the model, which takes seconds
-    case = packaged.case_of(request, options.block)
-    made = packaged.package(open_study("local", COMPILE), case, request.trials_per_task, options.out)
+    case = packaged.case_of(asked, options.block)
+    made = packaged.package(open_study("local", COMPILE), case, asked.trials_per_task, options.out)
     Console().print(packaged.table(made))
     print(f"{made.directory}\n{made.example()}")
-
-
-def _request(options: argparse.Namespace, blocks: str | None, **others: Any) -> Any:
-    """Read what `bench` and `compile` share."""
-    from codesign.study.bench import Request
-    from codesign.study.parameters import check, parse
-
-    names = ("scope", "sparsity", "pruner", "batch", "seq", "threads", "isa")
-    texts = {name: text for name in names if (text := getattr(options, name)) is not None}
-    given: dict[str, Any] = {name: check(name, parse(name, text)) for name, text in texts.items()}
-    if blocks is not None:
-        given["blocks"] = tuple(blocks.split(","))
-    trials = check("trials_per_task", parse("trials_per_task", options.trials))
-    request = Request(model=options.model, trials_per_task=trials, **given, **others)
-    machine.cpus(request.threads)  # refuses more than there are
-    return request
 
 
 def _soak(options: argparse.Namespace) -> None:
@@ -299,18 +262,6 @@ def _doctor(options: argparse.Namespace) -> int:
 
         measure_ceilings(open_study("local", "report"))
     return doctor.report(findings)
-
-
-def _pairs(pairs: Sequence[str]) -> dict[str, Any]:
-    from codesign.study.parameters import parse
-
-    values = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals:
-            raise InputError("-p", pair, "NAME=VALUE", f"{name}=...")
-        values[name] = parse(name, text)
-    return values
 
 
 if __name__ == "__main__":

@@ -40,5 +40,5 @@ def test_a_layer_was_listed_with_the_schedule_that_tuning_chose() -> None:
         assert {"family": record["family"], **record["decisions"]} in [task["decisions"] for task in found]
         assert record["max_abs_err"] <= 1e-4
         beside = [other for other in neighbours if other["block"] == record["block"]]
-        assert [other["changed"] for other in beside][:2] == ["nothing", "control"]
+        assert [other["changed"] for other in beside][-2:] == ["control", "nothing"]  # what makes it whole is last
         assert {other["status"] for other in beside} == {"ok"}

@@ -11,7 +11,7 @@ PACKAGE = Path(codesign.__file__).parent
 ROOMS = [
     *("errors", "blocks", "schema", "sources", "records"),
     *("checkpoint", "encoder", "corpus", "prune", "bsr", "machine", "train"),
-    *("compiler", "engines", "measure", "study", "doctor", "pipeline", "cli"),
+    *("compiler", "engines", "measure", "study", "doctor", "pipeline", "options", "cli"),
 ]
 #: The only module that engines and users of a saved model need; nothing of the package may come with it.
 ALONE = "runtime"
