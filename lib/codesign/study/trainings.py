@@ -73,8 +73,14 @@ def trainings(values: Mapping[str, Any]) -> Trainings:
         seeds: Sequence[int] = (values["seed"],),
         schedule: str = "cubic",
     ) -> list[Run]:
-        how = {"pruners": list(pruners), "blocks": blocks, "sparsities": sparsities, "seeds": seeds}
-        return trained_sweep(replace(recipe, schedule=schedule), **how, **load)
+        return trained_sweep(
+            replace(recipe, schedule=schedule),
+            pruners=list(pruners),
+            blocks=blocks,
+            sparsities=sparsities,
+            seeds=seeds,
+            **load,
+        )
 
     main, sparsity = [values["pruner"]], [values["sparsity"]]
     return Trainings(
