@@ -6,7 +6,9 @@ import ast
 import os
 import subprocess
 import sys
+import tempfile
 import time
+import uuid
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -16,6 +18,7 @@ import jupytext
 import nbformat
 from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
+from traitlets import default
 
 from codesign import machine
 from codesign.errors import BookFailed, InputError, NotebookFailed
@@ -39,6 +42,11 @@ class LocalKernel(AsyncKernelManager):
     """A kernel spoken to over files instead of open ports."""
 
     transport = "ipc"
+
+    @default("ip")
+    def _beginning_of_file_names(self) -> str:
+        """Jupyter's own default is one name for all: two notebooks begun in the same second would share their files."""
+        return str(Path(tempfile.gettempdir()) / f"codesign-{uuid.uuid4().hex[:12]}")
 
 
 def profiles() -> list[str]:

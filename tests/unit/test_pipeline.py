@@ -264,3 +264,9 @@ def test_more_threads_than_this_machine_has_are_refused_before_any_work(
     with pytest.raises(InputError, match="threads=256"):
         pipeline.run_notebook("01_prune", {"results": "local", "threads": 256})
     assert not list(tmp_path.iterdir())
+
+
+def test_two_kernels_share_no_file() -> None:
+    one, other = pipeline.LocalKernel(), pipeline.LocalKernel()
+    assert one.ip != other.ip
+    assert len(one.ip) < 90  # a socket's name has a limit of about a hundred
