@@ -13,6 +13,8 @@ from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.study.evidence import Evidence, Key, flagged
 from codesign.study.kernel_claims import KERNEL_CLAIMS
+from codesign.study.ledger_claims import LEDGER_CLAIMS
+from codesign.study.pattern_views import PATTERN_CLAIMS
 from codesign.study.peer_claims import PEER_CLAIMS
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
@@ -189,4 +191,8 @@ CLAIMS: tuple[Claim, ...] = (
       for id, statement, effect, threshold, contenders in PEER_CLAIMS),
     *(Claim(id, statement, effect, threshold, (), "share" if id.startswith("kernel-") else "ratio", *FULL)
       for id, statement, effect, threshold in KERNEL_CLAIMS),
+    *(Claim(id, statement, effect, threshold, (), "ratio", *FULL)
+      for id, statement, effect, threshold in PATTERN_CLAIMS),
+    *(Claim(id, statement, effect, threshold, (), unit, *FULL)
+      for id, statement, effect, threshold, unit in LEDGER_CLAIMS),
 )  # fmt: skip
