@@ -112,6 +112,8 @@ def test_both_sides_of_a_session_are_compared() -> None:
     assert vector_rows([]) == []
     older = vectors(dict.fromkeys(VECTORS, 1.0), session_id="older")
     assert least_gain(evidence(*older, *records)) == least_gain(seen)
+    flagged = vectors(dict.fromkeys(VECTORS, 1.0), session_id="flagged", flagged=True, flag_reason="disturbed")
+    assert least_gain(evidence(*records, *flagged)) == least_gain(seen)
     # the sessions of step 4 are another kind, and stay what they were
     assert seen.latencies.keys() == evidence().latencies.keys()
 

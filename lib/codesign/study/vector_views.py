@@ -34,6 +34,8 @@ def newest(records: Iterable[Record]) -> list[Record]:
 def of_point(evidence: Evidence) -> dict[str, Side]:
     """Return the `sides` of the newest session of the operating point, with the machine's own vectors and others.
 
+    A session that was flagged decides nothing, so it does not count.
+
     Raises
     ------
     MissingRecord
@@ -41,7 +43,8 @@ def of_point(evidence: Evidence) -> dict[str, Side]:
     """
     load = {name: getattr(evidence, name) for name in ("model", "batch", "seq", "threads")}
     pruned = {"sparsity": evidence.sparsity, "pruner": evidence.pruner}
-    found = sides(newest(evidence.read("vectors", **load, **pruned)))
+    trusted = [record for record in evidence.read("vectors", **load, **pruned) if not record["flagged"]]
+    found = sides(newest(trusted))
     for isa in (NATIVE, NARROW):
         if "dense" not in found.get(isa, {}):
             raise missing("vectors", isa=isa, **load)
