@@ -143,7 +143,7 @@ Kinds = Sequence[str] | None  # None: all
 
 
 def _sum(records: Sequence[Record], kinds: Kinds) -> float:
-    return sum(record["median_ns"] for record in records if kinds is None or record["function_kind"] in kinds)
+    return float(sum(record["median_ns"] for record in records if kinds is None or record["function_kind"] in kinds))
 
 
 def _draws(records: Sequence[Record], wanted: Sequence[Kinds], seed: int) -> list[np.ndarray]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from codesign.measure.ratios import Interval
+from codesign.study.evidence import Evidence
 from codesign.study.profile_views import inside, largest, together
 from codesign.study.vector_views import least_gain, same_shape
 
 _ALL = "80% of all encoder weights pruned in 4x1, 32x1 or 1x1 blocks"
 
 #: Claim id -> statement, effect, threshold and unit.
-LEDGER_CLAIMS = (
+LEDGER_CLAIMS: tuple[tuple[str, str, Callable[[Evidence], Interval], float, str], ...] = (
     ("outside-linears", f"At least 80% of the time in kernels goes to linears, {_ALL}.",
      inside(together), 0.8, "share"),
     ("outside-linears-each", f"No one kind of kernel but linears takes more than 20% of the time, {_ALL}.",

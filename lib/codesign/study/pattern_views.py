@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -67,16 +67,15 @@ def variant_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     list[dict]
         ``size``, ``block``, ``question``, ``variant``, ``distinct``, ``hot`` and ``cold`` (`Interval`), ``error``.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (outputs, inputs, block), group in groups(records).items():
         base = base_of(group)
         for record in group:
             if record is not base:
-                ratios = {state: over(record, base, state) for state in STATES}
-                about = {"size": f"{outputs}x{inputs}", "block": block}
-                what = {"question": question_of(record), "variant": name_of(record)}
-                checked = {"distinct": record["distinct_patterns"], "error": record["max_abs_err"]}
-                rows.append(about | what | checked | ratios)
+                row: dict[str, Any] = {"size": f"{outputs}x{inputs}", "block": block}
+                row |= {"question": question_of(record), "variant": name_of(record)}
+                row |= {"distinct": record["distinct_patterns"], "error": record["max_abs_err"]}
+                rows.append(row | {state: over(record, base, state) for state in STATES})
     return rows
 
 
@@ -127,7 +126,7 @@ def _groups(evidence: Evidence) -> list[list[Record]]:
 
 
 #: Claim id -> statement, effect and threshold, chosen before anything was measured.
-PATTERN_CLAIMS = (
+PATTERN_CLAIMS: tuple[tuple[str, str, Callable[[Evidence], Interval], float], ...] = (
     ("patterns-inside", "What is inside blocks changes no kernel's time by more than 2%.", inside_effect, 0.98),
     ("patterns-where", "Where blocks lie changes the time of some kernel by at least 5%.", where_effect, 1.05),
 )

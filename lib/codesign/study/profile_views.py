@@ -56,7 +56,7 @@ def _share(records: list[Record], part: Part) -> float:
 
 def kind_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     """Lay out profiles: a row an encoder and kind of kernel, with calls, milliseconds and share."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (_, scope, block), found in newest_profiles(records).items():
         total = sum(by_kind(found).values())
         for kind, ns in sorted(by_kind(found).items(), key=lambda item: -item[1]):

@@ -17,7 +17,7 @@ from codesign.records import Record, Results, code_digest
 from codesign.schema import NATIVE
 from codesign.study.chain import Study, duration, say
 from codesign.study.compiled import ensure_built
-from codesign.study.points import Case, Point
+from codesign.study.points import Case, Point, headline
 from codesign.study.timed import contender
 from codesign.study.tuned import ensure_tuned
 
@@ -36,7 +36,7 @@ class _OfKind(Results):
 
 def cases(points: Sequence[Point], isas: Sequence[str]) -> list[Case]:
     """Say what takes part: the references, and our engines for each instruction set, dense and in each block shape."""
-    given = points[0]
+    given = headline(points)
     ours = [Case("tvm-dense", given), *(Case("tvm-bsr", point) for point in points)]
     compiled = [replace(case, isa=isa) for isa in isas for case in ours]
     return [*(Case(engine, given) for engine in REFERENCES), *compiled]
