@@ -175,8 +175,8 @@ def time_variants(
             _sample(function, sets, 0.0)
             cold[turn].append(_sample(function, sets, seconds))
     return [
-        VariantTiming(*times, error, size * len(sets), distinct(packed), float((packed.data != 0).mean()))
-        for *times, error, packed in zip(hot, cold, errors, made, strict=True)
+        VariantTiming(warm, rotated, error, size * len(sets), distinct(packed), float((packed.data != 0).mean()))
+        for warm, rotated, error, packed in zip(hot, cold, errors, made, strict=True)
     ]
 
 
