@@ -159,8 +159,17 @@ def everything() -> list[Record]:
     sparse = [latency("deepsparse", *key, 45.0) for key in (*shapes, ("all", "1x1"))]
     unstructured = latency("tvm-bsr", "all", "1x1", 40.0)
     timed = [*kernels(0.9), *kernels(0.5, family="row_tile")]
+    parts = {"sparse linear": 9.0, "attention": 1.0, "layer norm": 0.5}
+    profiles = [record for block in ("4x1", "32x1", "1x1") for record in profile("tvm-bsr", "all", block, parts)]
+    sides = {(block, isa): ms for block in ("dense", "4x1", "32x1") for isa, ms in (("native", 20.0), ("avx2", 36.0))}
+    kinds = [
+        record
+        for size in ((768, 768), (3072, 768))
+        for block in ("4x1", "32x1", "1x32", "16x16")
+        for record in variants({"banded": 1.1}, outputs=size[0], inputs=size[1], block=block)
+    ]
     known = [machine(), slow, related, unstructured, *sparse, *session()]
-    return [*known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed]
+    return [*known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed, *profiles, *vectors(sides), *kinds]
 
 
 def profile(engine: str, scope: str, block: str, kinds: Mapping[str, float], **changes: Any) -> list[Record]:

@@ -14,6 +14,8 @@ from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.study.evidence import Evidence, Key, flagged
 from codesign.study.kernel_claims import KERNEL_CLAIMS
+from codesign.study.ledger_claims import LEDGER_CLAIMS
+from codesign.study.pattern_views import PATTERN_CLAIMS
 from codesign.study.peer_claims import PEER_CLAIMS
 from codesign.study.shape_claims import SHAPE_CLAIMS
 
@@ -194,6 +196,10 @@ CLAIMS: tuple[Claim, ...] = (
       for id, statement, effect, threshold in KERNEL_CLAIMS),
     *(Claim(id, statement, effect(scope), threshold, (("tvm-bsr", scope, SHAPE),), "ratio", *FULL)
       for id, statement, effect, scope, threshold in SHAPE_CLAIMS),
+    *(Claim(id, statement, effect, threshold, (), "ratio", *FULL)
+      for id, statement, effect, threshold in PATTERN_CLAIMS),
+    *(Claim(id, statement, effect, threshold, (), unit, *FULL)
+      for id, statement, effect, threshold, unit in LEDGER_CLAIMS),
 )  # fmt: skip
 
 #: What a claim is about -> the heading of its group.
