@@ -135,7 +135,13 @@ def everything() -> list[Record]:
     unstructured = latency("tvm-bsr", "all", "1x1", 40.0)
     timed = [*kernels(0.9), *kernels(0.5, family="row_tile")]
     known = [machine(), slow, related, unstructured, *sparse, *session()]
-    return [*known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed]
+    counted = [
+        identity(model, block, allocation, stored)
+        for model in ("bert-base", "minilm")
+        for block in ("4x1", "32x1")
+        for allocation, stored in (("uniform", [60] * 8), ("global", range(56, 64)))
+    ]
+    return [*known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed, *counted, *budgets()]
 
 
 def profile(engine: str, scope: str, block: str, kinds: Mapping[str, float], **changes: Any) -> list[Record]:

@@ -14,6 +14,7 @@ from codesign.measure.ratios import Interval
 from codesign.study.evidence import Evidence, Key, flagged
 from codesign.study.kernel_claims import KERNEL_CLAIMS
 from codesign.study.peer_claims import PEER_CLAIMS
+from codesign.study.task_claims import SHARES, TASK_CLAIMS
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 INCONCLUSIVE, NOT_MEASURED = "inconclusive", "not measured here"
@@ -189,4 +190,6 @@ CLAIMS: tuple[Claim, ...] = (
       for id, statement, effect, threshold, contenders in PEER_CLAIMS),
     *(Claim(id, statement, effect, threshold, (), "share" if id.startswith("kernel-") else "ratio", *FULL)
       for id, statement, effect, threshold in KERNEL_CLAIMS),
+    *(Claim(id, statement, effect, threshold, (), "share" if effect in SHARES else "ratio", *FULL)
+      for id, statement, effect, threshold in TASK_CLAIMS),
 )  # fmt: skip
