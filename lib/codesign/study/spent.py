@@ -158,7 +158,7 @@ def closeness(ratio: Interval) -> Interval:
 
 
 def _records(evidence: Evidence) -> list[Record]:
-    where = {"batch": evidence.batch, "seq": evidence.seq, "threads": evidence.threads}
+    where = {"pruner": evidence.pruner, "batch": evidence.batch, "seq": evidence.seq, "threads": evidence.threads}
     found = evidence.read("budget", model=MODEL, scope=SCOPE, sparsity=evidence.sparsity, **where)
     newest = {record["block"]: record["run_id"] for record in found}
     return [record for record in found if record["run_id"] == newest[record["block"]]]
