@@ -123,7 +123,7 @@ def test_effects_compare_a_global_budget_with_a_uniform_one() -> None:
     evidence = Evidence(Memory(records([56, 57, 58, 59])))
     assert reuse(evidence).value == 4
     assert alike(evidence).value == 1  # all of them are in one bucket
-    assert alike(Evidence(Memory(records([10, 60, 120])))).value == pytest.approx(1 / 3)
+    assert alike(Evidence(Memory(records([10, 300, 500])))).value == pytest.approx(1 / 3)
 
 
 def test_the_least_shape_of_the_least_model_decides() -> None:
