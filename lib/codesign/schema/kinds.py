@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from codesign.schema.experiments import BUDGET, IDENTITY
 from codesign.schema.parts import (
     ALLOCATION,
     AMOUNT,
@@ -169,36 +170,8 @@ KINDS: dict[str, Kind] = {
         # of an exhaustive search: every point, with its time in each pass
         later={"points": list_of(OBJECT, minItems=1)},
     ),
-    "identity": Kind(
-        "notebook 12_identity",
-        POINT
-        | {
-            "target": TEXT,
-            "allocation": ALLOCATION,
-            "weights": one_of("random", "pretrained"),
-            # every task after fusion: digest, weight, family_kind, and the sizes of its operator where it is a linear
-            "tasks": list_of(OBJECT, minItems=1),
-        },
-    ),
-    "budget": Kind(
-        "notebook 13_budget",
-        POINT
-        | {
-            "target": TEXT,
-            "allocation": ALLOCATION,
-            "settings": OBJECT,
-            # total: tasks share as many trials as those of the allocation with most tasks; each: all tasks get as many
-            "arm": one_of("table", "total", "each", "stock"),
-            "strategy": one_of("exhaustive", "replay", "scheduler", "stock rules"),
-            "search_seed": COUNT,
-            "seconds": AMOUNT,
-            "failed": COUNT,
-            # sizes and uses; of a table every point with its time, of a real search its trials, and its pick's time
-            "tasks": list_of(OBJECT, minItems=1),
-            # for each trial in order: its task, and the weighted latency in ns once every task has a time
-            "trace": list_of(list_of(or_null(AMOUNT), minItems=2, maxItems=2)),
-        },
-    ),
+    "identity": Kind("notebook 12_identity", IDENTITY),
+    "budget": Kind("notebook 13_budget", BUDGET),
     "latency": Kind(
         "notebook 04_latency",
         POINT

@@ -82,7 +82,7 @@ def ensure_budgets(
         Reading committed results, if there is none.
     """
     settings = {"trials": trials, "seeds": seeds, "passes": passes, "stock_trials": stock}
-    found = []
+    found: list[Record] = []
     for point in points:
         fields = point.fields() | {"settings": settings}
         last = fields | {"arm": "stock"}
@@ -101,7 +101,7 @@ def _run(study: Study, point: Point, fields: dict[str, Any]) -> None:
     distinct = list(dict.fromkeys(linear for each in uses.values() for linear in each))
     _estimate(distinct, uses, spec, settings)
     times = measure(distinct, spec, point.seed, settings["passes"])
-    rows = []
+    rows: list[tuple[str, dict[str, Any]]] = []
     for name, weights in uses.items():
         spaces = [Space(linear, weight, times[linear]) for linear, weight in weights.items()]
         rows.append((name, _table(spaces)))

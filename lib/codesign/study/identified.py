@@ -79,7 +79,7 @@ def alike(evidence: Evidence) -> Interval:
 
 
 def _ratios(evidence: Evidence, bucket: float | None) -> list[float]:
-    found = []
+    found: list[float] = []
     for model in MODELS:
         operating = {"model": model, "scope": "all", "batch": evidence.batch, "seq": evidence.seq}
         records = [

@@ -58,7 +58,12 @@ def lower_allocated(point: Point, allocation: str) -> Lowered:
     if point.shape is None:
         raise InputError("block", point.block, "the block shape of a pruned point", "32x1")
     model = load_encoder(point.model, seed=point.seed)
-    how = {"block": point.shape, "sparsity": point.sparsity, "seed": point.seed, "allocation": allocation}
+    how: dict[str, Any] = {
+        "block": point.shape,
+        "sparsity": point.sparsity,
+        "seed": point.seed,
+        "allocation": allocation,
+    }
     prune_model(model, scope=point.scope, pruner=point.pruner, **how)
     spec = target_spec(point.threads)
     with tempfile.TemporaryDirectory(prefix="codesign-identity-") as scratch:

@@ -67,7 +67,7 @@ def enough(excess: np.ndarray) -> int:
 def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     """Lay out each block, arm and allocation: tasks, trials, where searches end, replayed and real."""
     records = list(records)
-    best, table = bests(records), []
+    best, table = bests(records), list[dict[str, Any]]()
     for arm in ("total", "each"):
         for (block, allocation), excess in curves(records, arm).items():
             real = [r for r in records if (r["block"], r["allocation"], r["arm"]) == (block, allocation, arm)]
@@ -93,7 +93,7 @@ def by_rules(records: Iterable[Record]) -> list[dict[str, Any]]:
     Ours are of the uniform layer of the same size and shape: tuned for real with the budget of a task, and the best
     point of its space. Its epilogue may be another one; its number of blocks differs by rounding.
     """
-    records, table = list(records), []
+    records, table = list(records), list[dict[str, Any]]()
     for stock in (record for record in records if record["arm"] == "stock"):
         same = [r for r in records if (r["block"], r["allocation"]) == (stock["block"], "uniform")]
         for task in stock["tasks"]:

@@ -24,7 +24,7 @@ def budget_curves(records: Sequence[Record]) -> Drawing:
     records
         Budget records; lines are means over replayed searches, bands hold the middle 95% of them.
     """
-    panels, ends = [], []
+    panels, ends = list[Figure](), list[str]()
     for arm, words in _ARMS.items():
         found = curves(records, arm)
         for block in dict.fromkeys(block for block, _ in found):
