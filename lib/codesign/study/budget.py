@@ -113,10 +113,10 @@ def _run(study: Study, point: Point, fields: dict[str, Any]) -> None:
             rows.append((name, scheduled(spaces, arm, spec, cap)))
     balanced = [operator for _, operator in pairs(point, spec)]
     for operator, row in zip(balanced, by_stock_rules(balanced, spec, settings["stock_trials"]), strict=True):
-        trace = [[0, nanoseconds] for nanoseconds in row["best_ns"]]
+        reached = [[0, nanoseconds] for nanoseconds in row["best_ns"]]
         task = {"linear": asdict(operator), "weight": 1, "flop": row["flop"], "name": str(row["n"])}
         about = {"arm": "stock", "strategy": "stock rules", "search_seed": 0, "seconds": 0.0, "failed": row["failed"]}
-        rows.append(("row-balanced", about | {"tasks": [task], "trace": trace}))
+        rows.append(("row-balanced", about | {"tasks": [task], "trace": reached}))
     for allocation, row in rows:
         study.append("budget", fields, {"target": spec.key, "allocation": allocation}, row)
 
