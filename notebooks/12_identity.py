@@ -89,3 +89,11 @@ table(
         "blocks added": "{added:.1%}",
     },
 )
+
+# %% [markdown]
+# ## What this shows
+#
+# Does a global budget make at least four times as many tasks as a uniform one, for every shape and model? By the
+# records: {num}`claim.task-reuse.verdict`; where it is least, {num}`claim.task-reuse.effect`. Does padding make them
+# alike? By the records: {num}`claim.task-static.verdict`. Where both hold, reuse belongs to how static block counts are
+# compared, and not to a block shape. Thresholds were chosen before anything was counted.

@@ -112,3 +112,11 @@ table(
         "our families, best of the space": "{best:.0f}",
     },
 )
+
+# %% [markdown]
+# ## What this shows
+#
+# Does a uniform budget end at least a fiftieth closer to its best with the same trials in total? By the records:
+# {num}`claim.budget-reuse.verdict`, {num}`claim.budget-reuse.effect`. Do the two end alike with the same trials for
+# each task? By the records: {num}`claim.budget-kernels.verdict`. Only where both hold does uniform sparsity win because
+# its tasks are reused. Thresholds were chosen before anything was measured.

@@ -169,7 +169,14 @@ def everything() -> list[Record]:
         for record in variants({"banded": 1.1}, outputs=size[0], inputs=size[1], block=block)
     ]
     known = [machine(), slow, related, unstructured, *sparse, *session()]
-    return [*known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed, *profiles, *vectors(sides), *kinds]
+    counted = [
+        identity(model, block, allocation, stored)
+        for model in ("bert-base", "minilm")
+        for block in ("4x1", "32x1")
+        for allocation, stored in (("uniform", [60] * 8), ("global", range(56, 64)))
+    ]
+    found = [*known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed]
+    return [*found, *profiles, *vectors(sides), *kinds, *counted, *budgets()]
 
 
 def profile(engine: str, scope: str, block: str, kinds: Mapping[str, float], **changes: Any) -> list[Record]:

@@ -18,6 +18,7 @@ from codesign.study.ledger_claims import LEDGER_CLAIMS
 from codesign.study.pattern_views import PATTERN_CLAIMS
 from codesign.study.peer_claims import PEER_CLAIMS
 from codesign.study.shape_claims import SHAPE_CLAIMS
+from codesign.study.task_claims import SHARES, TASK_CLAIMS
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 INCONCLUSIVE, NOT_MEASURED = "inconclusive", "not measured here"
@@ -200,6 +201,8 @@ CLAIMS: tuple[Claim, ...] = (
       for id, statement, effect, threshold in PATTERN_CLAIMS),
     *(Claim(id, statement, effect, threshold, (), unit, *FULL)
       for id, statement, effect, threshold, unit in LEDGER_CLAIMS),
+    *(Claim(id, statement, effect, threshold, (), "share" if effect in SHARES else "ratio", *FULL)
+      for id, statement, effect, threshold in TASK_CLAIMS),
 )  # fmt: skip
 
 #: What a claim is about -> the heading of its group.

@@ -45,7 +45,8 @@ def ensure_identity(study: Study, points: Sequence[Point], allocations: Sequence
         todo = [case for case in cases if not study.found("identity", case[1])]
         if todo:
             say(f"{len(todo)} models to lower: at most about {duration(len(todo) * _CASE_S)}")
-        for point, fields in track(todo, "extracting the tasks of"):
+        names = [f"{point}, {fields['allocation']}" for point, fields in todo]
+        for (point, fields), _ in zip(todo, track(names, "extracting the tasks of"), strict=True):
             lowered = lower_allocated(point, fields["allocation"])
             weights = "random" if point.model in RANDOM_MODELS else "pretrained"
             about = {"target": lowered.spec.key, "weights": weights, "tasks": describe(lowered)}

@@ -19,3 +19,6 @@ TASK_CLAIMS: tuple[tuple[str, str, Callable[[Evidence], Interval], float], ...] 
      "a global one (attention linears of MiniLM).", ahead("total"), CLOSER),
     ("budget-kernels", "With the same trials for each task, the two end within 2% of each other.", no_difference, SAME),
 )  # fmt: skip
+
+#: Effects that are shares of a whole, and not how many times one thing is another.
+SHARES = (alike, no_difference)
