@@ -17,6 +17,7 @@ from codesign.study.kernel_claims import KERNEL_CLAIMS
 from codesign.study.ledger_claims import LEDGER_CLAIMS
 from codesign.study.pattern_views import PATTERN_CLAIMS
 from codesign.study.peer_claims import PEER_CLAIMS
+from codesign.study.search_claims import SEARCH_CLAIMS
 from codesign.study.shape_claims import SHAPE_CLAIMS
 from codesign.study.task_claims import SHARES, TASK_CLAIMS
 
@@ -201,6 +202,8 @@ CLAIMS: tuple[Claim, ...] = (
       for id, statement, effect, threshold in PATTERN_CLAIMS),
     *(Claim(id, statement, effect, threshold, (), unit, *FULL)
       for id, statement, effect, threshold, unit in LEDGER_CLAIMS),
+    *(Claim(id, statement, effect, threshold, (), unit, *FULL)
+      for id, statement, effect, threshold, unit in SEARCH_CLAIMS),
     *(Claim(id, statement, effect, threshold, (), "share" if effect in SHARES else "ratio", *FULL)
       for id, statement, effect, threshold in TASK_CLAIMS),
 )  # fmt: skip
@@ -211,6 +214,7 @@ TOPICS = {
     "encoder": "Ours, on the whole encoder",
     "peer": "Ours, beside other engines",
     "kernel": "Ours, on single kernels",
+    "tuning": "Ours, on tuning",
 }
 
 
@@ -218,7 +222,11 @@ def topic(claim: Claim) -> str:
     """Return the group of a claim, a key of `TOPICS`."""
     if claim.id.startswith("paper-"):
         return "paper"
-    of_their_own = {"kernel": KERNEL_CLAIMS, "peer": PEER_CLAIMS}
+    of_their_own = {
+        "kernel": (*KERNEL_CLAIMS, *PATTERN_CLAIMS),
+        "peer": PEER_CLAIMS,
+        "tuning": (*TASK_CLAIMS, *SEARCH_CLAIMS),
+    }
     found = (name for name, claims in of_their_own.items() if claim.id in {id for id, *_ in claims})
     return next(found, "encoder")
 

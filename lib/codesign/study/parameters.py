@@ -107,6 +107,7 @@ RULES: Mapping[str, Rule] = {
     "search_seeds": Rule(int, low=1, high=10_000),
     "passes": Rule(int, low=1, high=1000),
     "stock_trials": Rule(int, low=1, high=100_000),
+    "repeats": Rule(int, low=1, high=100),
     "task": Rule(str),
     "train_each": Rule(int, low=1, high=1_000_000),
     "test_each": Rule(int, low=1, high=1_000_000),
@@ -145,7 +146,7 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "09_families": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD, "load_blocks", "seqs", "isas"),
     "10_search": (
         *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "search_trials", "search_seeds",
-        "passes", "stock_trials", "trials_per_task",
+        "passes", "stock_trials", "repeats", "trials_per_task",
     ),
     "11_accuracy": (
         *_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "task", "train_each", "test_each",
