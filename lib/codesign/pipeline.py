@@ -182,7 +182,7 @@ def build_book(results: str, profile: str, *, done: Collection[str] = ()) -> Pat
     results
         ``"reference"`` reads committed records; ``"local"`` first measures what is missing.
     profile
-        Whose parameters the notebooks take.
+        Whose parameters the notebooks take when they measure. Committed records have parameters of their own.
     done
         Notebooks that were executed just now and stay as they are.
 
@@ -195,7 +195,8 @@ def build_book(results: str, profile: str, *, done: Collection[str] = ()) -> Pat
     ------
     NotebookFailed, BookFailed
     """
-    for name, values in load_profile(profile_path(profile)).items():
+    path = profile_path(profile)  # refuses an unknown name
+    for name, values in load_profile(places.COMMITTED if results == "reference" else path).items():
         say(f"== {name}, {results} results, profile {profile}")
         run_notebook(name, {**values, "results": results, "profile": profile})
     if TRY not in done:

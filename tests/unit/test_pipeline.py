@@ -131,8 +131,10 @@ def test_every_profile_gives_every_notebook_a_sweep_and_a_budget(profile: str) -
     assert set(pipeline.ledger.budgets(profile)) == {*sections, "book"}
 
 
-def test_the_notebooks_default_to_the_report_profile() -> None:
-    for name, values in pipeline.load_profile(places.PROFILES / "report.yaml").items():
+def test_the_notebooks_default_to_what_was_committed() -> None:
+    committed = pipeline.load_profile(places.COMMITTED)
+    assert set(committed) == set(pipeline.load_profile(places.PROFILES / "report.yaml"))
+    for name, values in committed.items():
         assert pipeline.default_parameters(name) == {"results": "reference", "profile": "report", **values}
 
 

@@ -68,6 +68,9 @@ def test_tuning_is_close_when_it_stays_within_a_twentieth_of_its_end() -> None:
     assert seconds_until_close(nothing(curve)) == 30
     evidence = Evidence(Memory([tuning(), nothing(curve)]))
     assert margin(evidence).value == 6  # three minutes over half of one
+    slow: list[list[float | None]] = [[90, 24, 104], [120, 64, 100]]
+    repeated = margin(Evidence(Memory([nothing(curve), nothing(slow), nothing(slow)])))
+    assert (repeated.value, repeated.low, repeated.high) == (2, 2, 6)
     with pytest.raises(MissingRecord):
         seconds_until_close(nothing([[1, 8, None]]))
 
@@ -77,6 +80,7 @@ def test_runs_from_nothing_are_told_from_those_that_went_on() -> None:
     values = numbers(Memory([tuning("tvm-bsr", trials=64), nothing(curve, trials=77)]))
     assert values["nothing.close"] == "30 s"
     assert values["nothing.trials"] == "77"
+    assert values["nothing.runs"] == "1"
     assert values["tuning.tvm-bsr.none.dense.trials"] == "64"
     assert "tuning.tvm-bsr.all.32x1.trials" not in values
 

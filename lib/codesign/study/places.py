@@ -16,6 +16,8 @@ from codesign.records import REPOSITORY, RESULTS_ROOT, Results
 BOOK = REPOSITORY / "book"
 NOTEBOOKS = REPOSITORY / "notebooks"
 PROFILES = NOTEBOOKS / "params"
+#: What the committed records hold, in the form of a profile: more than anybody measures within an hour.
+COMMITTED = RESULTS_ROOT / "reference" / "parameters.yaml"
 
 
 def results(mode: Literal["reference", "local"]) -> Results:
