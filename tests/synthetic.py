@@ -160,7 +160,7 @@ def everything() -> list[Record]:
     unstructured = latency("tvm-bsr", "all", "1x1", 40.0)
     timed = [*kernels(0.9), *kernels(0.5, family="row_tile")]
     known = [machine(), slow, related, unstructured, *sparse, *session()]
-    return [*known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed]
+    return [*trained(), *known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed]
 
 
 def profile(engine: str, scope: str, block: str, kinds: Mapping[str, float], **changes: Any) -> list[Record]:

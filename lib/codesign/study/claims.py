@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
+from codesign.study.accuracy_claims import ACCURACY_CLAIMS
 from codesign.study.evidence import Evidence, Key, flagged
 from codesign.study.kernel_claims import KERNEL_CLAIMS
 from codesign.study.peer_claims import PEER_CLAIMS
@@ -189,4 +190,6 @@ CLAIMS: tuple[Claim, ...] = (
       for id, statement, effect, threshold, contenders in PEER_CLAIMS),
     *(Claim(id, statement, effect, threshold, (), "share" if id.startswith("kernel-") else "ratio", *FULL)
       for id, statement, effect, threshold in KERNEL_CLAIMS),
+    *(Claim(id, statement, effect, threshold, (), unit, *FULL)
+      for id, statement, effect, threshold, unit in ACCURACY_CLAIMS),
 )  # fmt: skip
