@@ -8,10 +8,10 @@ from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval, Ratio, ratio
 from codesign.schema import Record
 from codesign.study.accuracy import accuracy, difference
-from codesign.study.evidence import Evidence, median_ms, missing
+from codesign.study.evidence import Evidence, compiled_for, median_ms, missing
 from codesign.study.judged import TOLERANCE, Judged, against_at_once, loss, newest_recipe, percent, points
-from codesign.study.words import times
-from codesign.study.worth import acceptable, pattern_ratios, stored
+from codesign.study.words import ASIDE, times
+from codesign.study.worth import RANDOM, acceptable, patterns, stored, usable
 
 Effect = Callable[[Evidence], Interval]
 
@@ -29,9 +29,10 @@ def judged(evidence: Evidence) -> Judged:
 
 
 def timings(evidence: Evidence) -> list[Record]:
-    """Return the latency records of the model at the operating point of the book."""
-    load = {name: getattr(evidence, name) for name in ("batch", "seq", "threads", "isa")}
-    return evidence.read("latency", model=MODEL, scope="all", **load)
+    """Return the latency records of the model at the operating point of the book, but for flagged sessions."""
+    load = {name: getattr(evidence, name) for name in ("batch", "seq", "threads")}
+    found = evidence.read("latency", model=MODEL, scope="all", **load)
+    return [r for r in found if compiled_for(r, evidence.isa) and not r["flagged"] and r["profile"] not in ASIDE]
 
 
 def over_words(evidence: Evidence) -> Interval:
@@ -53,8 +54,8 @@ def over_unstructured(evidence: Evidence) -> Interval:
 
 def likeness(evidence: Evidence) -> Interval:
     """Effect: time of trained over that of random patterns, or its inverse, for the shape where they differ most."""
-    found = pattern_ratios(judged(evidence), timings(evidence), evidence.sparsity)
-    return _least(map(_alike, found.values()), "latency", pruner="random")
+    found = patterns(judged(evidence), timings(evidence), evidence.sparsity)
+    return _least((_alike(ratio(*pair)) for pair in found.values()), "latency", pruner=RANDOM)
 
 
 def lead_of_choice(evidence: Evidence) -> Interval:
@@ -114,13 +115,11 @@ def accuracy_numbers(evidence: Evidence) -> Iterator[tuple[str, str]]:
 
 
 def _timed_numbers(found: Judged, latencies: list[Record], sparsity: float) -> Iterator[tuple[str, str]]:
-    try:
-        shapes = acceptable(found, latencies, sparsity)
-        patterns = pattern_ratios(found, latencies, sparsity)
-    except MissingRecord:
+    for block, pair in patterns(found, latencies, sparsity).items():
+        yield f"patterns.{block}.trained-over-random", times(ratio(*pair))
+    if not usable(latencies):
         return
-    for block, value in patterns.items():
-        yield f"patterns.{block}.trained-over-random", times(value)
+    shapes = acceptable(found, latencies, sparsity)
     yield "prune-to.shape", shapes[0]["block"] if shapes else "none of the measured shapes"
     if shapes:
         yield "prune-to.ms", f"{median_ms(shapes[0]).value:.2f} ms"

@@ -112,7 +112,7 @@ RULES: Mapping[str, Rule] = {
     "recover_steps": Rule(int, low=0, high=1_000_000),
     "learning_rate": Rule(float, low=1e-8, high=1.0),
     "seeds": Rule(int, low=0, high=2**31 - 1, many=True),
-    "control_blocks": Rule(str, shape=True, many=True, empty=True),
+    "control_blocks": Rule(str, shape=True, many=True),
     "stored_blocks": Rule(str, shape=True, many=True, empty=True),
     "repeat_blocks": Rule(str, shape=True, many=True, empty=True),
     "pruners": Rule(str, choices=tuple(PRUNERS), many=True, empty=True),

@@ -1,8 +1,7 @@
 """Which models are trained for the page on accuracy, the most telling ones first.
 
-The order is that in which an interrupted night is still worth something: the first block shape by every algorithm,
-which says what each is worth; every shape once; the control that is pruned at once; unstructured masks; further seeds
-and sparsities; and at last the other algorithms.
+The order is that in which an interrupted night is still worth something: every block shape once, the control that is
+pruned at once, other algorithms, unstructured masks, and at last further seeds and sparsities.
 """
 
 from __future__ import annotations
@@ -42,9 +41,7 @@ class Trainings:
     @property
     def runs(self) -> list[Run]:
         """Every run once, in order."""
-        dense, *shapes = self.shapes
-        same = [run for run in (*self.others, *self.at_once) if shapes and run.point.block == shapes[0].point.block]
-        groups = ([dense, *shapes[:1], *same], shapes, self.at_once, self.unstructured, self.repeats, self.others)
+        groups = (self.shapes, self.at_once, self.others, self.unstructured, self.repeats)
         return list(dict.fromkeys(run for group in groups for run in group))
 
     @property
