@@ -16,7 +16,8 @@ from codesign.records import Results
 from codesign.study import timed, trained
 from codesign.study.chain import Study, open_study
 from codesign.study.points import Case, Point
-from codesign.study.pruned import files
+from codesign.study.pruned import ensure_pruned, files
+from codesign.study.stored import ensure_stored
 from codesign.study.trained import Run, ensure_trained, trained_sweep
 from codesign.train import Recipe
 
@@ -90,6 +91,20 @@ def test_trained_models_are_points_of_the_chain(study: Study, recipe: Recipe) ->
     assert np.abs(output.numpy() - np.load(where.expected)).max() < 1e-5
     contender = timed.contender(study, Case("openvino", run.point))
     assert contender.point["block_sparsity"] == pattern["block_sparsity"]
+
+
+def test_a_trained_mask_is_stored_in_other_blocks(study: Study, recipe: Recipe) -> None:
+    (run,) = planned(recipe, blocks=["1x1"], pruners=["magnitude"])
+    ensure_trained(study, [run])
+    (point,) = ensure_stored(study, [run.point], ["4x1"])
+    assert (point.block, point.pruner) == ("4x1", f"{run.point.pruner}@1x1")
+    own, stored = (study.newest("pattern", each.fields()) for each in (run.point, point))
+    assert own["element_sparsity"] == stored["element_sparsity"]
+    assert own["retained_l2"] == stored["retained_l2"] < 1
+    assert 0 < stored["block_sparsity"] < own["block_sparsity"]
+    assert ensure_pruned(study, [point]) == [stored], "a point like any other"
+    first, second = (load_checkpoint(files(study, each).checkpoint)[0].state_dict() for each in (run.point, point))
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_finished_runs_are_not_trained_again(
