@@ -175,7 +175,7 @@ def everything() -> list[Record]:
         for block in ("4x1", "32x1")
         for allocation, stored in (("uniform", [60] * 8), ("global", range(56, 64)))
     ]
-    found = [*known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed]
+    found = [*trained(), *known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed]
     return [*found, *profiles, *vectors(sides), *kinds, *counted, *budgets()]
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
+from codesign.study.accuracy_claims import ACCURACY_CLAIMS
 from codesign.study.evidence import Evidence, Key, flagged
 from codesign.study.kernel_claims import KERNEL_CLAIMS
 from codesign.study.ledger_claims import LEDGER_CLAIMS
@@ -206,6 +207,8 @@ CLAIMS: tuple[Claim, ...] = (
       for id, statement, effect, threshold, unit in SEARCH_CLAIMS),
     *(Claim(id, statement, effect, threshold, (), "share" if effect in SHARES else "ratio", *FULL)
       for id, statement, effect, threshold in TASK_CLAIMS),
+    *(Claim(id, statement, effect, threshold, (), unit, *FULL)
+      for id, statement, effect, threshold, unit in ACCURACY_CLAIMS),
 )  # fmt: skip
 
 #: What a claim is about -> the heading of its group.
@@ -215,6 +218,7 @@ TOPICS = {
     "peer": "Ours, beside other engines",
     "kernel": "Ours, on single kernels",
     "tuning": "Ours, on tuning",
+    "accuracy": "Ours, on accuracy",
 }
 
 
@@ -226,6 +230,7 @@ def topic(claim: Claim) -> str:
         "kernel": (*KERNEL_CLAIMS, *PATTERN_CLAIMS),
         "peer": PEER_CLAIMS,
         "tuning": (*TASK_CLAIMS, *SEARCH_CLAIMS),
+        "accuracy": ACCURACY_CLAIMS,
     }
     found = (name for name, claims in of_their_own.items() if claim.id in {id for id, *_ in claims})
     return next(found, "encoder")
