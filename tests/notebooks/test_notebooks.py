@@ -20,6 +20,7 @@ from codesign.study import places
 #: Notebooks that need each other, and end in a latency.
 CHAIN = ("01_prune", "02_compile", "03_tune", "04_latency", "05_scheduler", "06_sweeps")
 SMOKE = pipeline.load_profile(places.PROFILES / "smoke.yaml")
+SMOKE["06_sweeps"] |= {"sparsities": [0.5]}  # one step beside the centre; CI's smoke run measures all
 TINY = {name: SMOKE["01_prune"][name] for name in ("model", "batch", "seq", "threads")}
 
 
@@ -62,7 +63,7 @@ def test_every_engine_of_the_smoke_profile_computed_what_pytorch_does(workspace:
     exact = [record for record in records if record["status"] == "ok" and record["dtype"] == "float32"]
     assert max(record["max_abs_err"] for record in exact) <= 1e-4
     sparse = {(record["block"], record["sparsity"]) for record in records if record["engine"] == "tvm-bsr"}
-    assert sparse == set(product(("4x1", "32x1"), (0.5, 0.8, 0.9)))
+    assert sparse == set(product(("4x1", "32x1"), (0.5, 0.8)))
 
 
 def test_all_engines_of_a_session_get_the_same_weights(workspace: Path) -> None:
@@ -71,7 +72,7 @@ def test_all_engines_of_a_session_get_the_same_weights(workspace: Path) -> None:
         if record["engine"] not in SPARSE:
             sessions.setdefault(record["session_id"], set()).add((record["block"], record["sparsity"]))
     given = sorted(sessions.values(), key=sorted)
-    assert given == [{("32x1", 0.5)}, {("32x1", 0.8)}, {("32x1", 0.8)}, {("32x1", 0.9)}]
+    assert given == [{("32x1", 0.5)}, {("32x1", 0.8)}, {("32x1", 0.8)}]
     compiled = pruned_by_size("compile")
     assert {r["engine"] for r in compiled if r["bsr_linears"] == 0} == {r["engine"] for r in compiled} - {"tvm-bsr"}
 
