@@ -21,7 +21,7 @@
 results = "reference"  # or "local": measure here what is missing
 profile = "report"  # smoke, verify, report, paper: whose local records count
 model = "bert-base"  # whose linears: bert-tiny, minilm, a directory, a hub id
-linears = ["attention"]  # which of them
+linears = ["attention", "ffn-down"]  # which of them
 seed = 0  # of patterns and values
 blocks = ["1x1", "1x32", "4x1", "8x1", "16x1", "32x1", "64x1", "4x4", "16x16", "32x32"]  # rows x columns of W[out, in]
 sparsity = 0.8  # share of blocks removed, 0 to below 1
@@ -29,7 +29,7 @@ batch = 1  # sequences
 seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
 load_blocks = ["1x1", "4x1", "32x1"]  # shapes measured with other numbers of tokens
-seqs = []  # other lengths, in tokens
+seqs = [16]  # other lengths, in tokens
 isas = ["native", "avx2"]  # instruction sets to compile for
 
 # %% tags=["hide-input"]
@@ -84,7 +84,7 @@ transfer(losses(centre, matrix, "hot"), f"{matrix.size}, {matrix.tokens} tokens,
 # %% [markdown]
 # ## Narrower vectors
 #
-# The same layer compiled for other instruction sets, every schedule measured again for each: best against best. Shares
+# The same layers compiled for other instruction sets, every schedule measured again for each: best against best. Shares
 # are of the ceiling of the same instruction set.
 
 # %%
@@ -94,6 +94,7 @@ kernel_shares(share_rows(targets))
 table(
     best_shapes(share_rows(targets)),
     {
+        "matrix": "{matrix.size}",
         "compiled for": "{matrix.isa}",
         "fastest shape, hot": "{block}",
         "family": "{family}",
