@@ -44,7 +44,7 @@ reproduce: $(LOCKED)  ## measure everything here and build the book from it [PRO
 	$(BIN)/codesign reproduce --profile "$$PROFILE"
 
 verify: export PROFILE = verify
-verify: reproduce  ## the paper's claims in a quarter of an hour
+verify: reproduce  ## the paper's claims in twenty minutes
 
 try: $(LOCKED)  ## any block shape: BLOCK=24x1 SPARSITY=0.9 [SCOPE=all] [MODEL=bert-base]
 	$(BIN)/codesign try --block "$${BLOCK-}" --sparsity "$${SPARSITY-}" --scope "$${SCOPE-}" --model "$${MODEL-}" \
