@@ -81,7 +81,7 @@ table(
         "tasks": "{tasks}",
         "trials of all": "{trials}",
         "stop helping after": "{enough}",
-        "above the best, replayed": "{end:.1%} ({low:.1%} to {high:.1%})",
+        "above the best, replayed": "{end:z.1%} ({low:z.1%} to {high:z.1%})",
         "real run": "{real}",
         "agrees": "{agrees}",
     },
