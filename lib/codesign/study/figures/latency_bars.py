@@ -104,6 +104,6 @@ def caption(records: Iterable[Record]) -> str:
         f"One inference of {sparse['model']} with {sparse['sparsity']:.0%} of the blocks pruned: "
         f"batch {sparse['batch']}, {sparse['seq']} tokens, {sparse['threads']} threads, float32. Blue: our compiler on "
         "sparse weights, one row a block shape, the fastest highlighted. Orange: other engines on the same weights, "
-        f"dense unless a block shape is named. Dashed: {guides} on dense weights. Bars are medians; the line at their end is "
-        "the 95% interval."
+        f"dense unless a block shape is named. Dashed: {guides} on dense weights. Bars are medians; the line "
+        "at their end is the 95% interval."
     )
