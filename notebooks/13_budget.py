@@ -89,9 +89,9 @@ table(
 
 # %% [markdown]
 # A replayed trial looks up the median of several timings. A real one is timed once, briefly, and a lucky schedule is
-# then taken for a good one. So where a real run ends further from the best than any replay, timing is to blame and not
-# the search: its candidates would have to be timed again before one is chosen. With two tasks, one such pick is paid
-# for in every layer; with many tasks, luck averages out.
+# then taken for a good one. So where a real run ends further from the best than any replay, we suspect timing and not
+# the search: candidates were not timed again before one was chosen. That was not taken apart further, and there is one
+# real run of each kind. Until it is, the claims below are about searches and not about all of tuning.
 #
 # ## How the task scheduler spends them
 
