@@ -39,8 +39,8 @@ seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
 search_trials = 12  # of a search
 search_seeds = 20  # searches replayed with each strategy
-passes = 2  # times each point of a space is timed
-stock_trials = 32  # of TVM's stock rules
+passes = 3  # times each point of a space is timed
+stock_trials = 64  # of TVM's stock rules
 repeats = 3  # times a whole encoder is tuned from nothing
 trials_per_task = 64  # schedules tried for a task at most, when a whole encoder is tuned from nothing
 

@@ -72,7 +72,7 @@ task_counts(counted)
 # together: each matrix is padded to the next bucket. The result of the layer is the same, and padding is paid for in
 # work.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 table(
     counted,
     {

@@ -78,7 +78,7 @@ patterns(rows, "inside")
 # %%
 patterns(rows, "where")
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 table(
     [row | {state: times(row[state]) for state in ("hot", "cold")} for row in rows],
     {

@@ -63,7 +63,7 @@ evidence = Evidence(study.results, model, sparsity, batch, seq, threads, pruner)
 # %%
 operator_profile(profiles, scopes[-1])
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 table(
     kind_rows(profiles),
     {
@@ -106,7 +106,7 @@ vectors(vector_rows(timed))
 for scope in scopes:
     show(ladder(ladders(evidence, "torch-eager", [scope], chosen_blocks(evidence, scope, blocks))))
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 table(
     [
         {"from": ENGINE_LABELS[found.baseline], "pruned": SCOPE_LABELS[found.scope], "block": found.block}

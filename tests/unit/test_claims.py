@@ -1,5 +1,6 @@
 """Verdicts follow from records, and only from them."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from synthetic import MILLISECONDS, Memory, everything, latency, session, task
 
 from codesign.measure.ratios import Interval
-from codesign.study.claims import CLAIMS, Verdict, amdahl_bound, decide, evaluate
+from codesign.study.claims import CLAIMS, TOPICS, Verdict, amdahl_bound, decide, evaluate
 from codesign.study.evidence import Evidence
 from codesign.study.places import BOOK
 
@@ -108,3 +109,8 @@ def test_tasks_of_an_older_run_are_forgotten() -> None:
 def test_amdahl_bounds_the_attention_scope() -> None:
     assert amdahl_bound(0.8, 128) == pytest.approx(1.35, abs=0.005)
     assert amdahl_bound(0.0, 128) == 1
+
+
+def test_the_page_of_claims_has_every_group() -> None:
+    page = (BOOK / "claims.md").read_text()
+    assert re.findall(r"^```\{claims\} (\w+)$", page, flags=re.MULTILINE) == list(TOPICS)

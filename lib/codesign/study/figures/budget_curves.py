@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from codesign.schema import Record
 from codesign.study.figures.drawing import BLUE, ORANGE, SKY, Drawing, at_end, panel
@@ -54,7 +55,8 @@ def _panel(title: str, found: Mapping[str, np.ndarray]) -> Figure:
             at_end(axes, name, float(trials[-1]), height, color=_COLOURS[name])
         axes.set_xlim(0, longest * 1.35)
         axes.set_ylim(0, top)
-        axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_xlabel("trials of all tasks together")
         axes.set_ylabel("slower than the best")
         axes.set_title(title)

@@ -44,7 +44,7 @@ def _panel(matrix: Any, rows: Sequence[Mapping[str, Any]], colours: Mapping[str,
             best = max(mine, key=lambda row: row["share"])
             at_end(axes, f"{best['family']} {best['share']:.0%}", best["share"], place)
         axes.set_yticks(range(len(blocks)), blocks)
-        axes.invert_yaxis()
+        axes.set_ylim(len(blocks) - 0.4, -0.6)
         axes.set_xlim(0, 1.6)
         axes.set_xticks([0, 0.5, 1])
         axes.xaxis.set_major_formatter("{x:.0%}")

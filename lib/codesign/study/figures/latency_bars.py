@@ -99,9 +99,11 @@ def caption(records: Iterable[Record]) -> str:
     sparse = next((r for r in records if r["engine"] == "tvm-bsr"), None)
     if sparse is None:
         return ""
+    guides = " and ".join(ENGINE_LABELS[engine] for engine in GUIDES)
     return (
         f"One inference of {sparse['model']} with {sparse['sparsity']:.0%} of the blocks pruned: "
         f"batch {sparse['batch']}, {sparse['seq']} tokens, {sparse['threads']} threads, float32. Blue: our compiler on "
         "sparse weights, one row a block shape, the fastest highlighted. Orange: other engines on the same weights, "
-        "dense unless a block shape is named. Bars are medians; the line at their end is the 95% interval."
+        f"dense unless a block shape is named. Dashed: {guides} on dense weights. Bars are medians; the line "
+        "at their end is the 95% interval."
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from codesign.schema import Record
 from codesign.study.figures.drawing import BLUE, ORANGE, SKY, Drawing, at_end, panel
@@ -55,7 +56,8 @@ def _panel(task: Task, found: dict[str, np.ndarray]) -> Figure:
             at_end(axes, label, float(trials[-1]), height, color=colour)
         axes.set_xlim(1, trials[-1] * 1.6)
         axes.set_ylim(0, top)
-        axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_xlabel("trials")
         axes.set_ylabel("slower than the best point")
         axes.set_title(f"{task[0]}x{task[1]}")
