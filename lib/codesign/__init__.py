@@ -2,7 +2,7 @@
 
 Work flows left to right, and a module imports only from modules to its left::
 
-    errors, blocks, records -> encoder, corpus -> prune -> bsr -> machine -> train -> compiler
+    errors, blocks, folders, records -> encoder, corpus -> prune -> bsr -> machine -> train -> compiler
         -> engines -> measure -> study -> pipeline, cli
 
 ``codesign.runtime`` stands alone.

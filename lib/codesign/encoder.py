@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ from transformers.utils import logging as hf_logging
 
 from codesign import checkpoint
 from codesign.errors import InputError
+from codesign.folders import appearing
 
 #: Architectures that get seeded random weights. ``bert-tiny`` is for tests and the smoke profile.
 RANDOM_MODELS: dict[str, Callable[[], BertConfig]] = {
@@ -266,18 +265,10 @@ def save_checkpoint(model: BertModel, directory: Path, extra: dict[str, Any]) ->
 
     The directory appears complete or not at all; one that was there before is replaced.
     """
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    try:
+    with appearing(directory) as work:
         with _quiet():
             model.save_pretrained(work)
         (work / "codesign.json").write_text(json.dumps(extra, indent=1, allow_nan=False) + "\n")
-        work.chmod(0o755)  # mkdtemp is private
-        if directory.exists():
-            shutil.rmtree(directory)
-        work.rename(directory)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def load_checkpoint(directory: Path, *, attention: Attention = "eager") -> tuple[BertModel, dict[str, Any]]:

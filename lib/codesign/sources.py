@@ -40,7 +40,10 @@ _COMPILED = (*_PRUNED, *_COMPILER, "engines/", "study/compiled.py", "study/tuned
 _LISTED = (*_COMPILED, *(f"study/{name}.py" for name in ("listing", "assembly", "loops")))
 _TIMED = (*_COMPILED, "measure/", "study/timed.py", "study/memory.py")
 #: What decides which inputs are refused, and what a kill or a full disk leaves behind.
-_REFUSING = ("errors.py", "schema/", "records.py", *(f"study/{name}.py" for name in ("parameters", "profile_file")))
+_REFUSING = (
+    *("errors.py", "folders.py", "schema/", "records.py"),
+    *(f"study/{name}.py" for name in ("parameters", "profile_file")),
+)
 
 #: Kind of record -> beginnings of the names of its sources. A pruned model that was trained counts as weights from
 #: elsewhere to all but its `accuracy`: what made them is not looked at again.
@@ -68,7 +71,7 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
 
 #: What the sources above import and no record depends on: it checks, stores, finds or presents.
 DECIDES_NOTHING = (
-    *("errors.py", "schema/", "records.py", "sources.py", "study/__init__.py"),
+    *("errors.py", "folders.py", "schema/", "records.py", "sources.py", "study/__init__.py"),
     *(f"study/{name}.py" for name in ("evidence", "parameters", "places", "ways", "words")),
 )
 

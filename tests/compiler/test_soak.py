@@ -81,6 +81,19 @@ def test_a_wrong_kernel_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(tally.wrong == tally.count > 0 for tally in patterns.one_round(0))
 
 
+def test_layer_norm_of_alike_features_is_judged_by_its_condition() -> None:
+    operator = patterns.LayerNorm(features=2, tokens=16, epsilon=1e-12)
+    x = np.tile(np.float32([[1000.0], [1000.1]]), (1, 16))
+    inputs = [patterns.as_slabs(x, 16), *np.ones((2, 2), np.float32)]
+    want = operator.oracle(*inputs)
+    off = want + 1e-3
+    condition = patterns._condition(operator, inputs)
+    assert condition == pytest.approx(20000, rel=0.01)
+    assert not patterns.right(off, want)
+    assert patterns.right(off, want, condition)
+    assert not patterns.right(want + 1.0, want, condition)
+
+
 # -- broken schedules ------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import codesign
 
 PACKAGE = Path(codesign.__file__).parent
 ROOMS = [
-    *("errors", "blocks", "schema", "sources", "records"),
+    *("errors", "blocks", "folders", "schema", "sources", "records"),
     *("checkpoint", "encoder", "corpus", "prune", "bsr", "machine", "train"),
     *("compiler", "engines", "measure", "study", "doctor", "pipeline", "options", "cli"),
 ]

@@ -34,13 +34,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from codesign import folders
 from codesign.errors import InputError
 from codesign.runtime import MANIFEST
 
@@ -50,7 +50,7 @@ TUNING = "tuning"
 
 @contextmanager
 def appearing(out: Path) -> Iterator[Path]:
-    """Give a directory to fill; it takes the place of ``out`` when the block ends without an error.
+    """Give a directory to fill, as `codesign.folders.appearing`, if no other thing than an artefact would be lost.
 
     Raises
     ------
@@ -58,15 +58,9 @@ def appearing(out: Path) -> Iterator[Path]:
         If ``out`` is something else than an artefact: it would be lost.
     """
     refuse_other(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-        work = Path(scratch) / "new"
-        work.mkdir()
+    with folders.appearing(out) as work:
         yield work
         refuse_other(out)
-        if out.exists():
-            out.rename(Path(scratch) / "old")
-        work.rename(out)
 
 
 def refuse_other(out: Path) -> None:

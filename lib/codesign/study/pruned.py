@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +23,7 @@ from codesign.encoder import (
     sentence_inputs,
 )
 from codesign.errors import MissingRecord
+from codesign.folders import appearing
 from codesign.prune import PruneReport, prune_model
 from codesign.records import Record
 from codesign.study.chain import Study, track
@@ -132,10 +131,6 @@ def save_expected(where: Pruned, model: BertModel, point: Point) -> None:
         ids, mask = example_inputs(model, point.batch, point.seq, point.seed)
     with torch.inference_mode():
         output = EncoderForward(model)(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
-    folder = where.expected.parent
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    np.savez(work / where.inputs.name, input_ids=ids, attention_mask=mask)
-    np.save(work / where.expected.name, output)
-    shutil.rmtree(folder, ignore_errors=True)
-    work.rename(folder)
+    with appearing(where.expected.parent) as work:
+        np.savez(work / where.inputs.name, input_ids=ids, attention_mask=mask)
+        np.save(work / where.expected.name, output)

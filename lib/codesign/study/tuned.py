@@ -12,6 +12,7 @@ from IPython.utils.capture import capture_output
 
 from codesign import compiler
 from codesign.compiler import Lowered, TargetSpec, TuneProgress, target_spec
+from codesign.folders import appearing
 from codesign.records import Record
 from codesign.study import places
 from codesign.study.chain import REPLAYING, Study, duration, say, track
@@ -128,7 +129,5 @@ def _copy_reference(study: Study, spec: TargetSpec) -> None:
     committed = [results.tuning(spec.key) for results in (places.results("reference"), *places.elsewhere())]
     known = next((folder for folder in committed if folder.exists()), None)
     if known is not None and not here.exists():
-        here.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=here.parent, prefix=f".{here.name}-") as scratch:
-            # a copy that was interrupted would pass for a database that has everything
-            shutil.copytree(known, Path(scratch) / "copy").rename(here)
+        with appearing(here) as work:  # a copy that was interrupted would pass for a database that has everything
+            shutil.copytree(known, work, dirs_exist_ok=True)
