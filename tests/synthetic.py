@@ -176,7 +176,8 @@ def everything() -> list[Record]:
         for allocation, stored in (("uniform", [60] * 8), ("global", range(56, 64)))
     ]
     found = [*trained(), *known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed]
-    return [*found, *profiles, *vectors(sides), *kinds, *counted, *budgets()]
+    both = {(block, layout): 20.0 for block in ("dense", "32x1") for layout in ("feature-major", "token-major")}
+    return [*found, *profiles, *vectors(sides), *layouts(both), *kinds, *counted, *budgets()]
 
 
 def profile(engine: str, scope: str, block: str, kinds: Mapping[str, float], **changes: Any) -> list[Record]:
@@ -347,6 +348,21 @@ def vectors(times: Mapping[tuple[str, str], float], **changes: Any) -> list[Reco
         | changes
         for (block, isa), ms in times.items()
     ]
+
+
+def layouts(times: Mapping[tuple[str, str], float], **changes: Any) -> list[Record]:
+    """Return one session with two layouts, and a task of each encoder: (block or "dense", layout) -> milliseconds.
+
+    Tuning records say of each encoder that its one kernel, used ten times, takes all of its time.
+    """
+    found = []
+    for (block, layout), ms in times.items():
+        engine = ("tvm-dense" if block == "dense" else "tvm-bsr") + ("" if layout == "feature-major" else f"-{layout}")
+        shape = "32x1" if block == "dense" else block
+        found.append(latency(engine, "all", shape, ms, **changes) | {"kind": "layouts"})
+        best = {"engine": engine, "best_ns": ms * 1e5, "run_id": f"20260101T000000Z-{layout}"}
+        found.append(task("all", shape, f"{block} {layout}", 10, **best))
+    return found
 
 
 def linear(nnz: int, outputs: int = 384, inputs: int = 384, block: str = "32x1") -> dict[str, Any]:

@@ -64,7 +64,8 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "listing": _LISTED,
     "neighbour": (*_LISTED, "study/neighbours.py", "study/screening.py"),
     "variant": (*_COMPILED, *(f"study/{name}.py" for name in ("patterns", "pattern_trial", "problems"))),
-    "vectors": (*_TIMED, "study/vectors.py"),
+    "vectors": (*_TIMED, "study/aside.py", "study/vectors.py"),
+    "layouts": (*_TIMED, "study/aside.py", "study/layouts.py"),
     "ceiling": (*_COMPILER, "study/chain.py", "study/ceilings.py"),
     "soak": (*_TIMED, *_REFUSING, "study/soak/", "study/determinism.py"),
 }

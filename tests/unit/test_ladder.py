@@ -12,8 +12,7 @@ from tests.synthetic import Memory, latency, machine, profile, session, vectors
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.records import Results, code_digest, validate
-from codesign.study import figures
-from codesign.study import vectors as session_of_vectors
+from codesign.study import aside, figures
 from codesign.study.chain import open_study
 from codesign.study.evidence import Evidence
 from codesign.study.ladder import DERIVED, MEASURED, REST, chosen_blocks, from_profiles, ladder, ladders, rest
@@ -163,14 +162,12 @@ def test_a_session_is_kept_under_its_own_name_and_not_repeated(tmp_path: Path, m
             record = latency(each.engine, "all", each.point["block"], 10.0)
             results.append(record | each.point | {"profile": "smoke", "machine_id": study.machine_id})
 
-    monkeypatch.setattr(session_of_vectors, "run_session", run_session)
-    monkeypatch.setattr(session_of_vectors, "ensure_built", lambda study, cases: None)
-    monkeypatch.setattr(
-        session_of_vectors, "ensure_tuned", lambda study, cases, trials: tuned.extend(c.isa for c in cases)
-    )
+    monkeypatch.setattr(aside, "run_session", run_session)
+    monkeypatch.setattr(aside, "ensure_built", lambda study, cases: None)
+    monkeypatch.setattr(aside, "ensure_tuned", lambda study, cases, trials: tuned.extend(c.isa for c in cases))
     zeros = {"block_sparsity": 0.8, "element_sparsity": 0.8}
     monkeypatch.setattr(
-        session_of_vectors,
+        aside,
         "contender",
         lambda study, case: SimpleNamespace(engine=case.engine, point=case.fields() | zeros),
     )

@@ -18,12 +18,14 @@ import numpy as np
 from codesign.blocks import BlockShape
 from codesign.bsr import MIN_BLOCK_SPARSITY, BSRMatrix
 from codesign.compiler.operators import Linear, Operator, ToFeatureMajor, ToTokenMajor, pack
-from codesign.compiler.operators.linear import DENSE_ROWS
+from codesign.compiler.operators.linear import DENSE_ROWS, PANEL_ROWS
 from codesign.compiler.rules import RULES
-from codesign.compiler.slabs import Slabs, slabs_for
+from codesign.compiler.schedules import applicable, refusals
+from codesign.compiler.slabs import FEATURE_MAJOR, TOKEN_MAJOR, Slabs, slabs_for
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import relax, tvm
 from codesign.compiler.values import HIDDEN, FeatureMajor, Pending, Weight, shape_of
+from codesign.errors import InputError
 
 if TYPE_CHECKING:  # imports torch
     from codesign.compiler.frontend import Imported
@@ -39,7 +41,14 @@ class Rewritten:
     dense_linears: int = 0
 
 
-def rewrite(imported: Imported, block: BlockShape | None, batch: int, seq: int, spec: TargetSpec) -> Rewritten:
+def rewrite(
+    imported: Imported,
+    block: BlockShape | None,
+    batch: int,
+    seq: int,
+    spec: TargetSpec,
+    layout: str = FEATURE_MAJOR,
+) -> Rewritten:
     """Rewrite ``imported``.
 
     Parameters
@@ -52,8 +61,10 @@ def rewrite(imported: Imported, block: BlockShape | None, batch: int, seq: int, 
         As exported.
     spec
         Gives lanes to pad tokens to and threads to divide rows among.
+    layout
+        One of `codesign.compiler.slabs.LAYOUTS`.
     """
-    return Rewriter(imported, block, batch, seq, spec).run()
+    return Rewriter(imported, block, batch, seq, spec, layout).run()
 
 
 @dataclass
@@ -65,6 +76,7 @@ class Rewriter:
     batch: int
     seq: int
     spec: TargetSpec
+    layout: str = FEATURE_MAJOR
     builder: relax.BlockBuilder = field(default_factory=relax.BlockBuilder)
     values: dict[Any, Any] = field(default_factory=dict)
     params: dict[str, tuple[relax.Var, np.ndarray]] = field(default_factory=dict)
@@ -121,8 +133,11 @@ class Rewriter:
     def to_token_major(self, value: FeatureMajor) -> relax.Expr:
         store = self.store(value)
         features = int(store.ty.shape[1])
-        operator = ToTokenMajor(self.batch, self.seq, self.slabs.padded, features, self.slabs.slab)
-        result = self.call(operator, [store])
+        if self.layout == TOKEN_MAJOR:
+            result = self.builder.emit(relax.op.reshape(store, (self.batch, self.seq, features)))
+        else:
+            operator = ToTokenMajor(self.batch, self.seq, self.slabs.padded, features, self.slabs.slab)
+            result = self.call(operator, [store])
         if value.axes == HIDDEN:
             return result
         sizes = dict(zip(value.axes, value.shape, strict=True))
@@ -137,8 +152,11 @@ class Rewriter:
             return None
         if value not in self.converted:
             features = shape_of(value)[-1]
-            operator = ToFeatureMajor(self.batch, self.seq, self.slabs.padded, features, self.slabs.slab)
-            self.converted[value] = self.call(operator, [value])
+            if self.layout == TOKEN_MAJOR:
+                self.converted[value] = self.builder.emit(relax.op.reshape(value, (self.tokens, features, 1)))
+            else:
+                operator = ToFeatureMajor(self.batch, self.seq, self.slabs.padded, features, self.slabs.slab)
+                self.converted[value] = self.call(operator, [value])
         return self.converted[value]
 
     def store(self, value: FeatureMajor) -> relax.Expr:
@@ -152,7 +170,7 @@ class Rewriter:
     @cached_property
     def slabs(self) -> Slabs:
         """How activations are laid out."""
-        return slabs_for(self.batch, self.seq, self.spec)
+        return slabs_for(self.batch, self.seq, self.spec, self.layout)
 
     @property
     def tokens(self) -> int:
@@ -163,15 +181,27 @@ class Rewriter:
 
     def call(self, operator: Operator, arguments: list[relax.Expr]) -> relax.Expr:
         if operator not in self.functions:
+            self._check(operator)
             self.functions[operator] = self.builder.add_func(operator.unscheduled(), operator.kind)
         output = operator.arguments()[-1]
         type_ = relax.TensorType(output.shape, output.dtype)
         return self.builder.emit(relax.call_tir(self.functions[operator], arguments, type_))
 
+    def _check(self, operator: Operator) -> None:
+        """Refuse an operator that no schedule family can compute, rather than fail when it is tuned or built."""
+        if applicable(operator, self.spec):
+            return
+        if isinstance(operator, Linear) and not operator.is_dense and self.layout == TOKEN_MAJOR:
+            rows = -(-operator.rows // self.spec.lanes) * self.spec.lanes
+            block, nearest = (str(BlockShape(r, operator.cols)) for r in (operator.rows, rows))
+            raise InputError("block", block, f"whole vectors of {self.spec.lanes} rows, if token-major", nearest)
+        reasons = "; ".join(f"{family}: {reason}" for family, reason in refusals(operator, self.spec).items())
+        raise InputError("layout", self.layout, f"a model whose {operator.kind} some family computes ({reasons})")
+
     def emit_linear(self, pending: Pending) -> relax.Expr:
         path = self.imported.weights[pending.weight]
         weight = self.imported.arrays[path]
-        matrix = stored_as(weight, self.block)
+        matrix = stored_as(weight, self.block, self.layout)
         epilogue = "bias_gelu" if pending.gelu else "bias" if pending.residual is None else "bias_residual"
         operator = Linear(
             outputs=weight.shape[0],
@@ -207,19 +237,19 @@ class Rewriter:
         return self.params[name][0]
 
 
-def stored_as(weight: np.ndarray, block: BlockShape | None) -> BSRMatrix:
+def stored_as(weight: np.ndarray, block: BlockShape | None, layout: str = FEATURE_MAJOR) -> BSRMatrix:
     """Store a weight [out, in] in blocks where enough of them are zero, else whole."""
     if block is not None:
         matrix = BSRMatrix.from_dense(weight, block)
         if matrix.block_sparsity >= MIN_BLOCK_SPARSITY:
             return matrix
-    return whole(weight)
+    return whole(weight, PANEL_ROWS if layout == TOKEN_MAJOR else DENSE_ROWS)
 
 
-def whole(weight: np.ndarray) -> BSRMatrix:
+def whole(weight: np.ndarray, rows: int = DENSE_ROWS) -> BSRMatrix:
     """Store a matrix [out, in] whole, in panels of rows: one block a block-row, zeros included."""
     outputs, inputs = weight.shape
-    block = BlockShape(DENSE_ROWS if outputs % DENSE_ROWS == 0 else 32, inputs)
+    block = BlockShape(rows if outputs % rows == 0 else 32, inputs)
     panels = block.grid((outputs, inputs))[0]
     data = np.pad(weight, ((0, panels * block.rows - outputs), (0, 0))).reshape(panels, block.rows, inputs)
     indptr = np.arange(panels + 1, dtype=np.int32)

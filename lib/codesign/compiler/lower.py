@@ -11,6 +11,7 @@ import numpy as np
 from codesign.blocks import BlockShape
 from codesign.compiler.artifact import digest_of_weights
 from codesign.compiler.feature_major import rewrite
+from codesign.compiler.slabs import FEATURE_MAJOR, LAYOUTS
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import Schedule, relax, silenced, tirx, tvm
 from codesign.errors import InputError
@@ -51,6 +52,7 @@ def lower_encoder(
     seq: int,
     spec: TargetSpec,
     pipeline: str = "codesign",
+    layout: str = FEATURE_MAJOR,
     seed: int = 0,
 ) -> Lowered:
     """Lower an encoder to tunable functions.
@@ -67,33 +69,43 @@ def lower_encoder(
         The target.
     pipeline
         One of `PIPELINES`.
+    layout
+        How activations lie in our pipeline, one of `codesign.compiler.slabs.LAYOUTS`.
     seed
         Of random weights.
 
     Raises
     ------
     InputError
-        If the pipeline is unknown.
+        If the pipeline or the layout is unknown.
     """
     if pipeline not in PIPELINES:
         raise InputError("pipeline", pipeline, f"one of {', '.join(PIPELINES)}", "codesign")
+    if layout not in LAYOUTS:
+        raise InputError("layout", layout, f"one of {', '.join(LAYOUTS)}", FEATURE_MAJOR)
     # torch and transformers take seconds to import, which the tuner's workers need not pay
     from codesign.encoder import load_encoder
 
     model = load_encoder(str(checkpoint), seed=seed, attention="sdpa")
     with silenced():
-        return _lower(model, block, batch, seq, spec, pipeline)
+        return _lower(model, block, batch, seq, spec, pipeline, layout)
 
 
 def _lower(
-    model: BertModel, block: BlockShape | None, batch: int, seq: int, spec: TargetSpec, pipeline: str
+    model: BertModel,
+    block: BlockShape | None,
+    batch: int,
+    seq: int,
+    spec: TargetSpec,
+    pipeline: str,
+    layout: str,
 ) -> Lowered:
     from codesign.compiler.frontend import as_module, import_encoder
     from codesign.encoder import prunable_linears
 
     imported = import_encoder(model, batch, seq, decompose=pipeline == "stock")
     if pipeline == "codesign":
-        rewritten = rewrite(imported, block, batch, seq, spec)
+        rewritten = rewrite(imported, block, batch, seq, spec, layout)
         module, params = rewritten.module, rewritten.params
         stored = rewritten.bsr_linears, rewritten.dense_linears
     else:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from codesign.compiler.target import TargetSpec
 
+#: How activations may lie: vectors of tokens side by side, or all features of a token.
+FEATURE_MAJOR, TOKEN_MAJOR = LAYOUTS = ("feature-major", "token-major")
 #: Vectors in a slab, the best first: a wide slab spares index arithmetic, a narrow one fits more shapes.
 _VECTORS = (4, 3, 2, 1)
 
@@ -24,7 +26,7 @@ class Slabs:
     Parameters
     ----------
     padded
-        Columns that a sequence takes: whole vectors.
+        Columns that a sequence takes: whole vectors, or its tokens where a slab is one token.
     slab
         Tokens in a slab, a divisor of ``padded``.
     token_shares, row_shares
@@ -37,8 +39,14 @@ class Slabs:
     row_shares: int
 
 
-def slabs_for(batch: int, seq: int, spec: TargetSpec) -> Slabs:
-    """Choose the layout for ``batch`` sequences of ``seq`` tokens: the widest slab that divides evenly, if any does."""
+def slabs_for(batch: int, seq: int, spec: TargetSpec, layout: str = FEATURE_MAJOR) -> Slabs:
+    """Choose the slabs for ``batch`` sequences of ``seq`` tokens: the widest that divides evenly, if any does.
+
+    Token-major activations are slabs of one token, which need no padding.
+    """
+    if layout == TOKEN_MAJOR:
+        token_shares = math.gcd(batch * seq, spec.threads)
+        return Slabs(seq, 1, token_shares, spec.threads // token_shares)
     padded = -(-seq // spec.lanes) * spec.lanes
     widths = [v * spec.lanes for v in _VECTORS if padded % (v * spec.lanes) == 0]
     even = (width for width in widths if batch * padded // width % spec.threads == 0)

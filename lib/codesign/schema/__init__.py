@@ -49,13 +49,13 @@ def validate(record: Mapping[str, Any]) -> None:
         raise RecordError(f"{kind} record: {f'field {where!r}: ' if where else ''}{error.message[:200]}")
     if kind == "ceiling" and (record["rate"] is None) == (record["reason"] is None):
         raise RecordError("ceiling record: field 'reason': either a rate or the reason why there is none")
-    if kind in ("latency", "vectors"):
+    if kind in ("latency", "vectors", "layouts"):
         _check_timed(record)
     if kind in ("kernel", "neighbour"):
         _check_kernel(record)
     if kind == "accuracy":
         _check_hits(record)
-    if kind in ("latency", "protocol", "vectors"):
+    if kind in ("latency", "protocol", "vectors", "layouts"):
         _check_rounds(record)
 
 

@@ -179,6 +179,8 @@ KINDS: dict[str, Kind] = {
     "latency": Kind("notebook 04_latency", TIMED, later=TIMED_LATER, absent=TIMED_ABSENT),
     # one session in which the same encoders run compiled for several instruction sets
     "vectors": Kind("notebook 15_ledger", TIMED, later=TIMED_LATER, absent=TIMED_ABSENT),
+    # one session in which the same encoders run with feature-major and with token-major activations
+    "layouts": Kind("notebook 17_layouts", TIMED, later=TIMED_LATER, absent=TIMED_ABSENT),
     "protocol": Kind(
         "notebook 04_latency",
         POINT

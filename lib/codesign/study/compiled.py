@@ -32,6 +32,7 @@ def lower(study: Study, case: Case) -> Lowered:
         seq=point.seq,
         spec=target_spec(point.threads, case.isa),
         pipeline=case.pipeline,
+        layout=case.layout,
     )
 
 

@@ -163,6 +163,7 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "14_patterns": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD),
     "15_ledger": (*_SWEEP, "isas", "trials_per_task"),
     "16_layer": (*_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD),
+    "17_layouts": (*_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "trials_per_task"),
 }  # fmt: skip
 
 

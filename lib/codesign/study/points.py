@@ -93,6 +93,11 @@ class Case:
         return "stock" if self.engine.startswith("tvm-stock") else "codesign"
 
     @property
+    def layout(self) -> str:
+        """How activations lie in the encoder that our pipeline makes."""
+        return "token-major" if self.engine.endswith("-token-major") else "feature-major"
+
+    @property
     def compiled(self) -> bool:
         """Whether the engine runs an artefact of ours."""
         return self.engine.startswith("tvm-")

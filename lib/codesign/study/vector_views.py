@@ -7,6 +7,7 @@ from typing import Any
 
 from codesign.measure.ratios import Interval, ratio
 from codesign.schema import NATIVE, Record
+from codesign.study.aside import newest
 from codesign.study.evidence import OURS, Evidence, median_ms, missing
 from codesign.study.words import shape_order
 
@@ -23,12 +24,6 @@ def sides(records: Iterable[Record]) -> dict[str, Side]:
             block = record["block"] if record["engine"] == OURS else "dense"
             found.setdefault(record["isa"], {})[block] = record
     return {isa: {block: side[block] for block in sorted(side, key=shape_order)} for isa, side in found.items()}
-
-
-def newest(records: Iterable[Record]) -> list[Record]:
-    """Return the records of the newest session; none where there is none."""
-    records = list(records)
-    return [record for record in records if record["session_id"] == records[-1]["session_id"]]
 
 
 def of_point(evidence: Evidence) -> dict[str, Side]:

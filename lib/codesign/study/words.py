@@ -36,6 +36,8 @@ ENGINE_LABELS = _Labels(
         "tvm-stock-tuned": "TVM stock, tuned",
         "tvm-dense": "our compiler, dense",
         "tvm-bsr": "our compiler, sparse",
+        "tvm-dense-token-major": "our compiler, dense, token-major",
+        "tvm-bsr-token-major": "our compiler, sparse, token-major",
     }
 )
 VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "sve": "SVE", "asimd": "NEON"}

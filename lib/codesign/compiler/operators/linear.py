@@ -22,6 +22,8 @@ from codesign.errors import InputError
 EPILOGUES = ("bias", "bias_gelu", "bias_residual")
 #: Rows of a panel of a dense weight: a register tile, so that the weight is read once, in the order it is stored.
 DENSE_ROWS = 12
+#: The same over token-major activations, where a tile has whole vectors of rows.
+PANEL_ROWS = 48
 
 
 @dataclass(frozen=True)

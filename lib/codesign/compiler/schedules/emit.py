@@ -45,9 +45,9 @@ class Registers:
     def __setitem__(self, at: At, value: Expr) -> None:
         T.buffer_store(self._registers[at.row][at.vector], value, [at.lane])
 
-    def each(self, emit: Callable[[At], None], rows: range | None = None) -> None:
-        """Call ``emit`` once for every register (of some rows), inside a loop over its lanes."""
-        for vector in range(self.vectors):
+    def each(self, emit: Callable[[At], None], rows: range | None = None, vectors: range | None = None) -> None:
+        """Call ``emit`` once for every register (of some rows or vectors), inside a loop over its lanes."""
+        for vector in vectors or range(self.vectors):
             for row in rows or range(self.rows):
                 with T.vectorized(0, self.lanes) as lane:
                     emit(At(row, vector, lane, vector * self.lanes + lane))
@@ -75,6 +75,34 @@ class Registers:
                 self[at] = self[at] + self[replace(at, row=first + at.row)]
 
             self.each(add, range(rows))
+
+
+def total(registers: Registers) -> Expr:
+    """Sum of all elements of a row of registers; the registers end as partial sums."""
+    return _reduced(registers, lambda a, b: a + b)
+
+
+def largest(registers: Registers) -> Expr:
+    """Largest element of a row of registers; the registers end as partial results."""
+    return _reduced(registers, tirx.max)
+
+
+def _reduced(registers: Registers, combine: Callable[[Expr, Expr], Expr]) -> Expr:
+    """Combine the vectors into the first, then its lanes by halves, so that few steps wait for each other."""
+    first = At(0, 0, 0, 0)
+
+    def fold(at: At) -> None:
+        here = replace(at, vector=0)
+        registers[here] = combine(registers[here], registers[at])
+
+    registers.each(fold, vectors=range(1, registers.vectors)) if registers.vectors > 1 else None
+    half = registers.lanes // 2
+    while half:
+        for lane in range(half):
+            here = replace(first, lane=lane)
+            registers[here] = combine(registers[here], registers[replace(first, lane=lane + half)])
+        half //= 2
+    return registers[first]
 
 
 def fits(rows: int, vectors: int, registers: int) -> bool:

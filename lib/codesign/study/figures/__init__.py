@@ -14,6 +14,7 @@ from codesign.study.figures.kernel_shares import kernel_shares
 from codesign.study.figures.ladder import ladder
 from codesign.study.figures.latency_bars import latency_bars
 from codesign.study.figures.layer_matrix import layer_arrays, layer_matrix
+from codesign.study.figures.layouts import layouts
 from codesign.study.figures.loads import loads
 from codesign.study.figures.machines import machines
 from codesign.study.figures.masks import masks
@@ -44,6 +45,7 @@ __all__ = [
     "latency_bars",
     "layer_arrays",
     "layer_matrix",
+    "layouts",
     "loads",
     "machines",
     "masks",

@@ -72,17 +72,22 @@ def draw_linear(rng: Rng, spec: TargetSpec) -> Linear:
     whole = grid[0] * grid[1]
     density = rng.choice([0.0, 0.05, 0.2, 0.5, 0.9, 1.0])
     slabs, vectors = int(rng.choice([1, 2, 3, 4])), int(rng.integers(1, 5))
+    slab = vectors * spec.lanes
+    if block.rows % spec.lanes == 0 and rng.random() < 0.5:  # token-major: slabs of one token
+        outputs, slabs, slab = -(-outputs // spec.lanes) * spec.lanes, int(rng.integers(1, 62)), 1
+        grid = block.grid((outputs, inputs))
+        whole = grid[0] * grid[1]
     token_shares = int(rng.choice([share for share in range(1, spec.threads + 1) if slabs % share == 0]))
     return Linear(
         outputs=outputs,
         inputs=inputs,
-        tokens=slabs * vectors * spec.lanes,
+        tokens=slabs * slab,
         rows=block.rows,
         cols=block.cols,
         nnz=min(whole, round(whole * density)),
         shares=max(1, spec.threads // token_shares),
         epilogue=str(rng.choice(_EPILOGUES)),
-        slab=vectors * spec.lanes,
+        slab=slab,
         token_shares=token_shares,
     )
 
@@ -93,7 +98,10 @@ def draw_others(rng: Rng, spec: TargetSpec) -> list[Operator]:
     padded = -(-seq // spec.lanes) * spec.lanes
     slab = int(rng.choice([s for s in range(spec.lanes, padded + 1, spec.lanes) if padded % s == 0]))
     features = int(rng.integers(1, 70))
+    head_dim = spec.lanes * int(rng.integers(1, 4))
     return [
+        Attention(batch, seq, seq, int(rng.integers(1, 4)), head_dim, slab=1),
+        LayerNorm(features=head_dim, tokens=batch * seq, epsilon=1e-12, slab=1),
         Attention(batch, seq, padded, int(rng.integers(1, 4)), int(rng.choice([4, 8, 12, 64])), slab),
         LayerNorm(features=features, tokens=batch * padded, epsilon=1e-12, slab=slab),
         ToFeatureMajor(batch, seq, padded, features, slab),

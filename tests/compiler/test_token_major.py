@@ -1,0 +1,120 @@
+"""Token-major activations: their families against a double-precision oracle, and whole encoders against PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.compiler.test_schedules import COMPILES, check, inputs_of
+
+from codesign import runtime
+from codesign.blocks import BlockShape
+from codesign.compiler import TargetSpec, build, extract_tasks, lower_encoder
+from codesign.compiler.operators import Attention, LayerNorm, Linear, Operator
+from codesign.compiler.schedules import applicable, find_family
+from codesign.compiler.schedules.token_major_linear import balanced
+from codesign.compiler.slabs import TOKEN_MAJOR, slabs_for
+from codesign.encoder import EncoderForward, example_inputs, load_encoder, save_checkpoint
+from codesign.errors import InputError
+from codesign.prune import prune_model
+
+OPERATORS: list[Operator] = [
+    LayerNorm(features=48, tokens=10, epsilon=1e-12, slab=1),
+    LayerNorm(features=256, tokens=7, epsilon=1e-5, slab=1),
+    Attention(batch=2, seq=13, seq_padded=13, heads=3, head_dim=16, slab=1),
+    Attention(batch=1, seq=32, seq_padded=32, heads=2, head_dim=32, slab=1),
+    Attention(batch=1, seq=3, seq_padded=3, heads=1, head_dim=64, slab=1),
+]
+
+
+@st.composite
+def linears(draw: st.DrawFn) -> Linear:
+    """Draw any matrix of whole vectors of outputs, any block of whole vectors of rows, any number of tokens."""
+    outputs, inputs = 16 * draw(st.integers(1, 7)), draw(st.integers(1, 40))
+    block = BlockShape(16 * draw(st.integers(1, 4)), draw(st.integers(1, min(inputs, 9))))
+    rows, cols = block.grid((outputs, inputs))
+    token_shares = draw(st.integers(1, 3))
+    return Linear(
+        outputs=outputs,
+        inputs=inputs,
+        tokens=token_shares * draw(st.integers(1, 23)),
+        rows=block.rows,
+        cols=block.cols,
+        nnz=draw(st.integers(0, rows * cols)),
+        shares=draw(st.integers(1, 2)),
+        epilogue=draw(st.sampled_from(["bias", "bias_gelu", "bias_residual"])),
+        slab=1,
+        token_shares=token_shares,
+    )
+
+
+@given(linear=linears(), data=st.data())
+@COMPILES
+def test_any_linear_of_whole_vectors(linear: Linear, data: st.DataObject, spec: TargetSpec) -> None:
+    assert [family.name for _, family in applicable(linear, spec)] == ["token_major_linear"]
+    family = find_family("token_major_linear")
+    decisions = data.draw(st.sampled_from(family.points(linear, spec)))
+    check(family.generate(linear, spec, decisions), linear, inputs_of(linear), spec)
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=lambda o: f"{o.kind}-{'-'.join(map(str, vars(o).values()))}")
+def test_every_point_of_the_rest_of_an_encoder(operator: Operator, spec: TargetSpec) -> None:
+    inputs = inputs_of(operator)
+    check(operator.unscheduled(), operator, inputs, spec)
+    [(_, family)] = applicable(operator, spec)
+    assert family.name.startswith("token_major")
+    for decisions in family.points(operator, spec):
+        check(family.generate(operator, spec, decisions), operator, inputs, spec)
+
+
+@pytest.mark.parametrize("count", [1, 5, 16, 37, 64])
+def test_tiles_of_tokens_waste_little(count: int) -> None:
+    for size in balanced(count):
+        assert 1 <= size <= count
+        tiles = -(-count // size)
+        assert tiles * size - count < tiles, "no tile could be smaller with as many of them"
+
+
+def test_tokens_are_not_padded(spec: TargetSpec) -> None:
+    slabs = slabs_for(2, 37, spec, TOKEN_MAJOR)
+    assert (slabs.padded, slabs.slab) == (37, 1)
+    assert slabs.token_shares * slabs.row_shares == spec.threads
+
+
+@pytest.mark.parametrize(("batch", "seq", "block"), [(1, 16, "32x1"), (2, 37, "16x4"), (1, 5, None)])
+def test_an_encoder_equals_pytorch(tmp_path: Path, batch: int, seq: int, block: str | None, spec: TargetSpec) -> None:
+    model = load_encoder("bert-tiny", seed=0)
+    shape = None if block is None else BlockShape.parse(block)
+    if shape is not None:
+        prune_model(model, scope="all", pruner="magnitude", block=shape, sparsity=0.8, seed=0)
+    save_checkpoint(model, tmp_path / "model", {})
+    lowered = lower_encoder(tmp_path / "model", block=shape, batch=batch, seq=seq, spec=spec, layout=TOKEN_MAJOR)
+    kinds = {task.operator.kind for task in extract_tasks([lowered]) if task.operator is not None}
+    assert kinds == {"linear", "attention", "layer_norm"}, "no change of layout"
+    build(lowered, None, tmp_path / "artifact")
+    ids, mask = example_inputs(model, batch, seq, 0)
+    mask[-1, seq - 2 :] = 0
+    got = runtime.load(str(tmp_path / "artifact"), threads=spec.threads)(ids, mask)
+    with torch.inference_mode():
+        want = EncoderForward(model)(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+    real = mask.astype(bool)
+    np.testing.assert_allclose(got[real], want[real], atol=2e-5)
+
+
+def test_blocks_of_few_rows_are_refused_with_the_next_that_fits(pruned_tiny: Path, spec: TargetSpec) -> None:
+    nearest = f"did you mean {spec.lanes}x1"
+    with pytest.raises(InputError, match=nearest):
+        lower_encoder(pruned_tiny, block=BlockShape(4, 1), batch=1, seq=16, spec=spec, layout=TOKEN_MAJOR)
+    with pytest.raises(InputError, match="did you mean feature-major"):
+        lower_encoder(pruned_tiny, block=None, batch=1, seq=16, spec=spec, layout="row-major")
+
+
+def test_activations_in_wide_slabs_are_not_for_these_families(spec: TargetSpec) -> None:
+    linear = Linear(64, 64, 64, 32, 1, 40, 2, "bias")
+    refusal = find_family("token_major_linear").space(linear, spec)
+    assert isinstance(refusal, str)
+    assert "slabs of 64 tokens" in refusal
