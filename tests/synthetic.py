@@ -119,6 +119,8 @@ def trained() -> list[Record]:
         for block, pruners in times.items()
         for pruner, ms in pruners.items()
     ]
+    dense = {"openvino": 3.0, "torch-eager": 9.0}
+    timed += [latency(name, "all", "32x1", ms, model="minilm", spread=0.001) for name, ms in dense.items()]
     other = {"pruner": "group-lasso@cubic@1x1", "sparsity": 0.9457}
     timed.append(latency("tvm-bsr", "all", "4x1", 2.2, model="minilm", spread=0.001, **other))
     return [*right, *timed]
@@ -176,8 +178,9 @@ def everything() -> list[Record]:
         for allocation, stored in (("uniform", [60] * 8), ("global", range(56, 64)))
     ]
     found = [*trained(), *known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed]
-    both = {(block, layout): 20.0 for block in ("dense", "32x1") for layout in ("feature-major", "token-major")}
-    return [*found, *profiles, *vectors(sides), *layouts(both), *kinds, *counted, *budgets()]
+    layouts_of = {(block, layout): 20.0 for block in ("dense", "32x1") for layout in ("feature-major", "token-major")}
+    both = [r for r in layouts(layouts_of) if r["kind"] == "layouts" or r["engine"].endswith("token-major")]
+    return [*found, *profiles, *vectors(sides), *both, *kinds, *counted, *budgets()]
 
 
 def profile(engine: str, scope: str, block: str, kinds: Mapping[str, float], **changes: Any) -> list[Record]:

@@ -33,7 +33,7 @@ def changed(copy: Path, name: str) -> set[str]:
 
 MODELS = {
     *("pattern", "accuracy", "compile", "task", "tuning", "latency", "protocol", "profile", "search", "kernel"),
-    *("variant", "vectors", "listing", "neighbour", "identity", "budget", "soak"),
+    *("variant", "vectors", "layouts", "listing", "neighbour", "identity", "budget", "soak"),
 }
 BUILT = {*MODELS, "ceiling"} - {"pattern", "accuracy"}
 
@@ -43,7 +43,7 @@ BUILT = {*MODELS, "ceiling"} - {"pattern", "accuracy"}
     [
         ("compiler/schedules/token_tile.py", BUILT),
         ("engines/openvino.py", BUILT - {"ceiling"}),
-        ("measure/session.py", {"latency", "protocol", "profile", "vectors", "soak"}),
+        ("measure/session.py", {"latency", "protocol", "profile", "vectors", "layouts", "soak"}),
         ("prune/magnitude.py", MODELS),
         ("train/loop.py", {"accuracy"}),
         ("corpus/task.py", {"accuracy"}),

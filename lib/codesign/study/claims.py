@@ -29,7 +29,7 @@ VERDICTS = (SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_MEASURED)
 
 HIDDEN = 768  # BERT-base, which every claim here is about
 SHAPE = "32x1"
-VERIFY, FULL = ("make verify", 20), ("make reproduce", 60)
+VERIFY, FULL = ("make verify", 20), ("make reproduce", 80)
 
 Effect = Callable[[Evidence], Interval]
 

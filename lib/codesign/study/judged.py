@@ -56,6 +56,14 @@ class Judged:
                 found.setdefault(record["block"], []).append(record)
         return dict(sorted(found.items(), key=lambda item: shape_order(item[0])))
 
+    def models(self) -> dict[tuple[str, str, float], list[Record]]:
+        """Return pruner, block shape and sparsity -> the records of each seed, of every pruned model."""
+        found: dict[tuple[str, str, float], list[Record]] = {}
+        for record in self.records:
+            if record["block"] != "dense":
+                found.setdefault((record["pruner"], record["block"], record["sparsity"]), []).append(record)
+        return found
+
     def at_once(self, sparsity: float) -> dict[str, list[Record]]:
         """Return the shapes that were pruned at once and then trained as long."""
         return self.shapes(sparsity, AT_ONCE, "one-shot")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from codesign.engines import ENGINES, SPARSE
 from codesign.measure.ratios import Interval, ratio
 from codesign.schema import Record
 from codesign.study.accuracy import difference
-from codesign.study.evidence import OURS, median_ms
+from codesign.study.evidence import OURS, median_ms, newest_latencies
 from codesign.study.judged import TOLERANCE, Judged, loss, points, same_seeds
 from codesign.study.trainings import touching
 from codesign.study.words import three_digits, times
@@ -68,19 +69,37 @@ def together(a: Sequence[Record], b: Sequence[Record]) -> Pair | None:
     return next(((r, sessions[r["session_id"]]) for r in reversed(a) if r["session_id"] in sessions), None)
 
 
-def acceptable(judged: Judged, latencies: Iterable[Record], sparsity: float) -> list[Record]:
-    """Return the latency records of shapes that lose little enough, the fastest first.
+def acceptable(judged: Judged, latencies: Iterable[Record]) -> list[Record]:
+    """Return the latency records of the pruned models that lose little enough, the fastest first.
 
-    A shape may lose `TOLERANCE` against the dense model of the same seeds. All were timed in one session.
+    A model may lose `TOLERANCE` against the dense model of the same seeds, whatever its shape, its sparsity and the
+    algorithm that pruned it. All were timed in one session.
     """
-    timed = usable(latencies)
-    shapes = judged.shapes(sparsity)
-    newest = {block: _of(timed, records[0]["pruner"], block, sparsity) for block, records in shapes.items()}
+    timed, models = usable(latencies), judged.models()
+    newest = {key: [r for r in timed if _model(r) == key] for key in models}
     sessions = [{record["session_id"] for record in records} for records in newest.values() if records]
     whole = set.intersection(*sessions) if sessions else set()
-    beside = {block: [r for r in records if r["session_id"] in whole] for block, records in newest.items()}
-    kept = [r[-1] for block, r in beside.items() if r and loss(judged, shapes[block]).value <= TOLERANCE]
+    beside = {key: [r for r in records if r["session_id"] in whole] for key, records in newest.items()}
+    kept = [r[-1] for key, r in beside.items() if r and loss(judged, models[key]).value <= TOLERANCE]
     return sorted(kept, key=lambda record: median_ms(record).value)
+
+
+def dense_beside(record: Record, latencies: Iterable[Record]) -> Record | None:
+    """Return the fastest float32 engine that computes zeros, in the session of a record; None where there is none."""
+    dense = [
+        other
+        for (engine, *_), other in newest_latencies(r for r in latencies if _beside(r, record)).items()
+        if engine not in SPARSE and ENGINES[engine].dtype == "float32"
+    ]
+    return min(dense, key=lambda other: median_ms(other).value, default=None)
+
+
+def _beside(record: Record, other: Record) -> bool:
+    return bool(record["session_id"] == other["session_id"])
+
+
+def _model(record: Record) -> tuple[str, str, float]:
+    return record["pruner"], record["block"], record["sparsity"]
 
 
 def pattern_rows(found: Mapping[str, Pair]) -> list[dict[str, str]]:
@@ -101,16 +120,22 @@ def stored_rows(found: Iterable[Stored]) -> list[dict[str, str]]:
     ]
 
 
-def worth_rows(judged: Judged, latencies: Iterable[Record], sparsity: float) -> list[dict[str, str]]:
-    """Lay out the shapes that may be pruned to, the fastest first: milliseconds and what they lose."""
-    return [
-        {
-            "block": record["block"],
-            "ms": three_digits(median_ms(record).value) + doubt([record]),
-            "lost": points(loss(judged, judged.shapes(sparsity)[record["block"]])),
-        }
-        for record in acceptable(judged, latencies, sparsity)
-    ]
+def worth_rows(judged: Judged, latencies: Sequence[Record]) -> list[dict[str, str]]:
+    """Lay out the models that may be pruned to, the fastest first: milliseconds, what they lose, and against dense."""
+    models = judged.models()
+    found = []
+    for record in acceptable(judged, latencies):
+        dense = dense_beside(record, latencies)
+        found.append(
+            {
+                "block": record["block"],
+                "sparsity": f"{record['sparsity']:.0%}",
+                "ms": three_digits(median_ms(record).value) + doubt([record]),
+                "lost": points(loss(judged, models[_model(record)])),
+                "over": "" if dense is None else times(ratio(dense, record)),
+            }
+        )
+    return found
 
 
 def doubt(records: Iterable[Record]) -> str:
