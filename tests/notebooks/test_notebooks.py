@@ -107,7 +107,7 @@ def test_nothing_was_tried_in_a_fresh_clone(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.skipif(not Results("reference").path("latency").exists(), reason="no committed results yet")
-@pytest.mark.parametrize("name", pipeline.load_profile(places.COMMITTED))
+@pytest.mark.parametrize("name", ["01_prune", "04_latency", "15_ledger"])  # building the book executes every one
 def test_a_notebook_reads_the_committed_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
     assert names(name) in printed(pipeline.run_notebook(name, {}))
