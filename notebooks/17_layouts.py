@@ -11,14 +11,19 @@
 # ---
 
 # %% [markdown]
-# # Layout: does it matter how activations lie?
+# # Layout: does it matter how weights and activations lie?
 #
-# Elsewhere in this book activations lie *feature-major*: one feature of many tokens side by side. Every block shape can
-# then be computed with vectors of tokens. Most engines lay them *token-major*, all features of a token side by side.
-# There a vector has to run along the rows of a block, so only tall blocks are fast; the paper's 32x1 is one.
+# A block is stored whole: its rows side by side, one column after the other. A kernel that keeps four rows of outputs
+# in registers then reads four values of each column, skips the rest, and comes back for them in its next pass. **Does a
+# tall block lose to a low one because of its shape, or because of how it is stored?** In *strips* of four rows, each
+# through all blocks of its block-row, the same values lie in the order in which they are read.
 #
-# **Is the best block shape a matter of the layout?** Both encoders are compiled whole, layer norm, softmax and
-# attention included, and each is tuned. Changes of layout at the ends of the encoder are part of its time.
+# Activations are *feature-major* elsewhere in this book: one feature of many tokens side by side, so that every block
+# shape can be computed with vectors of tokens. Most engines lay them *token-major*. There a vector has to run along the
+# rows of a block, and only tall blocks are fast; the paper's 32x1 is one.
+#
+# Every encoder is compiled whole in each way, layer norm, softmax and attention included, and tuned. Changes of layout
+# at its ends are part of its time.
 
 # %% tags=["parameters"]
 results = "reference"  # or "local": measure here what is missing
@@ -32,7 +37,7 @@ sparsity = 0.8  # share of blocks removed, 0 to below 1
 batch = 1  # sequences
 seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
-trials_per_task = 64  # schedules tried for a task of a token-major encoder, at most
+trials_per_task = 64  # schedules tried for a task that 03_tune does not tune, at most
 
 # %% tags=["hide-input"]
 from codesign.study.chain import open_study
@@ -56,25 +61,26 @@ rows = layout_rows(Evidence(study.results, model, sparsity, batch, seq, threads,
 layouts(rows)
 
 # %% [markdown]
-# With 32x1 blocks, the token-major encoder is {num}`claim.layout-tall.effect` as fast as the feature-major one: that it
-# is faster is {num}`claim.layout-tall.verdict`. Over all shapes, that a feature-major encoder is the fastest is
-# {num}`claim.layout-fastest.verdict`; it has {num}`claim.layout-fastest.effect` over the fastest token-major one.
+# That strips make every shape with taller blocks faster is {num}`claim.strips.verdict`; the one that gains least gains
+# {num}`claim.strips.effect`. That the tallest shape then takes the same time as 4x1 is {num}`claim.strips-
+# alike.verdict`. That the fastest encoder is a feature-major one is {num}`claim.feature-major.verdict`: it has
+# {num}`claim.feature-major.effect` over the fastest token-major one.
 #
 # ## Could the compiler choose?
 #
 # The tuner times each kernel alone. Adding up its best times, each as often as the kernel is called, gives what an
-# encoder should take, and so a layout to choose without building both.
+# encoder should take, and so a layout to choose without building any. Sums are in brackets.
 
 # %% tags=["hide-input"]
 table(
     choice_rows(rows),
     {
         "block": "{block}",
-        "feature-major, ms": "{feature-major measured:.1f}",
-        "its kernels": "{feature-major kernels:.1f}",
-        "token-major, ms": "{token-major measured:.1f}",
-        "kernels of that": "{token-major kernels:.1f}",
-        "token-major faster by": "{gain}",
+        "whole blocks, ms": "{whole blocks}",
+        "strips, ms": "{strips}",
+        "token-major, ms": "{token-major}",
+        "strips faster by": "{gain strips}",
+        "token-major faster by": "{gain token-major}",
         "records choose": "{picked}",
     },
 )
@@ -84,6 +90,8 @@ table(
 #
 # ## What this shows
 #
-# Shapes that fill a vector with rows have two ways to be fast, others only one. A compiler that has the token-major
-# layout alone has no fast kernel for 4x1: in it, the best shape would be a tall one, as in the paper. One that has both
-# can take each shape in the layout that serves it best.
+# The shape that pruning leaves and the form in which it is stored are two things. A tall block can always be stored as
+# low ones that share an index, and then it has their speed. So a tall shape that is slower than 4x1 says something
+# about its storage, and a reason to prune in tall blocks has to come from elsewhere: fewer indices, or an engine that
+# knows no other shape. A compiler that has the token-major layout alone has no fast kernel for 4x1; with it, the best
+# shape would be a tall one, as in the paper.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -178,8 +179,8 @@ def everything() -> list[Record]:
         for allocation, stored in (("uniform", [60] * 8), ("global", range(56, 64)))
     ]
     found = [*trained(), *known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed]
-    layouts_of = {(block, layout): 20.0 for block in ("dense", "32x1") for layout in ("feature-major", "token-major")}
-    both = [r for r in layouts(layouts_of) if r["kind"] == "layouts" or r["engine"].endswith("token-major")]
+    ways = [("4x1", "whole blocks"), *product(("dense", "32x1"), ("whole blocks", "strips", "token-major"))]
+    both = [r for r in layouts(dict.fromkeys(ways, 20.0)) if r["kind"] == "layouts" or "-" in r["engine"][8:]]
     return [*found, *profiles, *vectors(sides), *both, *kinds, *counted, *budgets()]
 
 
@@ -354,17 +355,17 @@ def vectors(times: Mapping[tuple[str, str], float], **changes: Any) -> list[Reco
 
 
 def layouts(times: Mapping[tuple[str, str], float], **changes: Any) -> list[Record]:
-    """Return one session with two layouts, and a task of each encoder: (block or "dense", layout) -> milliseconds.
+    """Return one session with several ways, and a task of each encoder: (block or "dense", way) -> milliseconds.
 
     Tuning records say of each encoder that its one kernel, used ten times, takes all of its time.
     """
     found = []
-    for (block, layout), ms in times.items():
-        engine = ("tvm-dense" if block == "dense" else "tvm-bsr") + ("" if layout == "feature-major" else f"-{layout}")
+    for (block, way), ms in times.items():
+        engine = ("tvm-dense" if block == "dense" else "tvm-bsr") + ("" if way == "whole blocks" else f"-{way}")
         shape = "32x1" if block == "dense" else block
         found.append(latency(engine, "all", shape, ms, **changes) | {"kind": "layouts"})
-        best = {"engine": engine, "best_ns": ms * 1e5, "run_id": f"20260101T000000Z-{layout}"}
-        found.append(task("all", shape, f"{block} {layout}", 10, **best))
+        best = {"engine": engine, "best_ns": ms * 1e5, "run_id": f"20260101T000000Z-{way}"}
+        found.append(task("all", shape, f"{block} {way}", 10, **best))
     return found
 
 

@@ -27,6 +27,7 @@ from codesign.compiler.operators import (
 from codesign.compiler.operators.base import as_slabs
 from codesign.compiler.schedules import applicable, find_family, refusals
 from codesign.compiler.tvm_compat import tirx
+from codesign.errors import InputError
 
 # a compilation takes tens of milliseconds, more under load; what is tested is the result
 COMPILES = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -63,6 +64,7 @@ def linears(draw: st.DrawFn) -> Linear:
         epilogue=draw(st.sampled_from(["bias", "bias_gelu", "bias_residual"])),
         slab=16 * width,
         token_shares=draw(st.sampled_from([share for share in (1, 2, 3) if slabs % share == 0])),
+        strip=draw(st.sampled_from([rows for rows in range(1, block.rows + 1) if block.rows % rows == 0])),
     )
 
 
@@ -130,6 +132,35 @@ def test_ragged_rows_are_correct_and_shared_by_non_zeros(per_row: list[int], spe
     assert shares.max() <= matrix.nnz_blocks / spec.threads + max(per_row)
 
 
+@pytest.mark.parametrize("shape", [(32, 1), (16, 16), (64, 3)])
+def test_every_point_of_blocks_in_strips(shape: tuple[int, int], spec: TargetSpec) -> None:
+    linear = Linear(100, 70, 96, *shape, 3, 1, "bias_gelu", slab=48, token_shares=2, strip=4)
+    assert [family.name for _, family in applicable(linear, spec)] == ["token_tile"]
+    for _, family in applicable(linear, spec):
+        for decisions in family.points(linear, spec)[::5]:
+            check(family.generate(linear, spec, decisions), linear, inputs_of(linear), spec)
+
+
+def test_strips_of_a_block_row_follow_each_other() -> None:
+    weight = np.zeros((8, 5), np.float32)
+    weight[:4, [1, 3]] = [[11, 13], [21, 23], [31, 33], [41, 43]]
+    weight[4:, 2] = [52, 62, 72, 82]
+    packed = pack(BSRMatrix.from_dense(weight, BlockShape(4, 1)), 1, 2)
+    assert packed.data[:, 0].tolist() == [[11, 21], [13, 23], [31, 41], [33, 43], [52, 62], [72, 82]]
+    np.testing.assert_array_equal(packed.indices, [1, 3, 2])
+    empty = pack(BSRMatrix.from_dense(np.zeros((8, 5), np.float32), BlockShape(4, 1)), 1, 2)
+    assert empty.data.shape == (2, 1, 2)
+
+
+def test_strips_divide_a_block_and_whole_ones_do_not_show_in_a_task() -> None:
+    with pytest.raises(InputError, match="did you mean 32"):
+        Linear(64, 64, 64, 32, 1, 40, 2, "bias", strip=5)
+    assert Linear(64, 64, 64, 32, 1, 40, 2, "bias", strip=32) == Linear(64, 64, 64, 32, 1, 40, 2, "bias")
+    assert "strip" not in Linear(64, 64, 64, 32, 1, 40, 2, "bias").attributes()
+    in_strips = Linear(64, 64, 64, 32, 1, 40, 2, "bias", strip=4)
+    assert operator_of(in_strips.unscheduled()) == in_strips
+
+
 @pytest.mark.parametrize("isa", ["avx2", "avx512"])
 def test_tiles_fit_the_registers_of_each_isa(isa: str) -> None:
     if isa == "avx512" and "avx512f" not in machine.describe().isa:
@@ -149,6 +180,7 @@ def test_a_family_that_cannot_says_why(spec: TargetSpec) -> None:
     assert refusals(linear, spec) == {
         "token_tile": f"{spec.lanes + 1} token columns are not whole vectors of {spec.lanes}",
         "row_tile": f"4 rows of a block are not whole vectors of {spec.lanes}",
+        "token_major_linear": f"activations lie feature-major, in slabs of {spec.lanes + 1} tokens",
     }
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from codesign.blocks import BlockShape
 from codesign.bsr import MIN_BLOCK_SPARSITY, BSRMatrix
 from codesign.compiler.operators import Linear, Operator, ToFeatureMajor, ToTokenMajor, pack
-from codesign.compiler.operators.linear import DENSE_ROWS, PANEL_ROWS
+from codesign.compiler.operators.linear import DENSE_ROWS, DENSE_STRIP, PANEL_ROWS, strip_of
 from codesign.compiler.rules import RULES
 from codesign.compiler.schedules import applicable, refusals
 from codesign.compiler.slabs import FEATURE_MAJOR, TOKEN_MAJOR, Slabs, slabs_for
@@ -48,6 +48,7 @@ def rewrite(
     seq: int,
     spec: TargetSpec,
     layout: str = FEATURE_MAJOR,
+    strips: bool = False,
 ) -> Rewritten:
     """Rewrite ``imported``.
 
@@ -63,8 +64,10 @@ def rewrite(
         Gives lanes to pad tokens to and threads to divide rows among.
     layout
         One of `codesign.compiler.slabs.LAYOUTS`.
+    strips
+        Whether weights are stored in strips.
     """
-    return Rewriter(imported, block, batch, seq, spec, layout).run()
+    return Rewriter(imported, block, batch, seq, spec, layout, strips).run()
 
 
 @dataclass
@@ -77,6 +80,7 @@ class Rewriter:
     seq: int
     spec: TargetSpec
     layout: str = FEATURE_MAJOR
+    strips: bool = False
     builder: relax.BlockBuilder = field(default_factory=relax.BlockBuilder)
     values: dict[Any, Any] = field(default_factory=dict)
     params: dict[str, tuple[relax.Var, np.ndarray]] = field(default_factory=dict)
@@ -201,7 +205,8 @@ class Rewriter:
     def emit_linear(self, pending: Pending) -> relax.Expr:
         path = self.imported.weights[pending.weight]
         weight = self.imported.arrays[path]
-        matrix = stored_as(weight, self.block, self.layout)
+        matrix = stored_as(weight, self.block, self.panel_rows)
+        strip = strip_of(matrix.block.rows) if self.strips else matrix.block.rows
         epilogue = "bias_gelu" if pending.gelu else "bias" if pending.residual is None else "bias_residual"
         operator = Linear(
             outputs=weight.shape[0],
@@ -214,10 +219,11 @@ class Rewriter:
             epilogue=epilogue,
             slab=self.slabs.slab,
             token_shares=self.slabs.token_shares,
+            strip=strip,
         )
         self.stored[path] = operator
         names = ("data", "indices", "indptr", "bounds")
-        packed = pack(matrix, self.slabs.row_shares).arrays()
+        packed = pack(matrix, self.slabs.row_shares, strip).arrays()
         arrays = [self.param(f"{path}.{name}", array) for name, array in zip(names, packed, strict=True)]
         if pending.bias is None:
             bias = self.param(f"{path}.no_bias", np.zeros(weight.shape[0], np.float32))
@@ -225,6 +231,13 @@ class Rewriter:
             bias = self.weight(pending.bias)
         residual = [] if pending.residual is None else [pending.residual]
         return self.call(operator, [pending.x, *arrays, bias, *residual])
+
+    @property
+    def panel_rows(self) -> int:
+        """Rows of a panel of a dense weight."""
+        if self.layout == TOKEN_MAJOR:
+            return PANEL_ROWS
+        return DENSE_STRIP if self.strips else DENSE_ROWS
 
     def weight(self, name: str) -> relax.Var:
         path = self.imported.weights[name]
@@ -237,13 +250,13 @@ class Rewriter:
         return self.params[name][0]
 
 
-def stored_as(weight: np.ndarray, block: BlockShape | None, layout: str = FEATURE_MAJOR) -> BSRMatrix:
-    """Store a weight [out, in] in blocks where enough of them are zero, else whole."""
+def stored_as(weight: np.ndarray, block: BlockShape | None, panel_rows: int = DENSE_ROWS) -> BSRMatrix:
+    """Store a weight [out, in] in blocks where enough of them are zero, else whole, in panels of rows."""
     if block is not None:
         matrix = BSRMatrix.from_dense(weight, block)
         if matrix.block_sparsity >= MIN_BLOCK_SPARSITY:
             return matrix
-    return whole(weight, PANEL_ROWS if layout == TOKEN_MAJOR else DENSE_ROWS)
+    return whole(weight, panel_rows)
 
 
 def whole(weight: np.ndarray, rows: int = DENSE_ROWS) -> BSRMatrix:

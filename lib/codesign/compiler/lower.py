@@ -53,6 +53,7 @@ def lower_encoder(
     spec: TargetSpec,
     pipeline: str = "codesign",
     layout: str = FEATURE_MAJOR,
+    strips: bool = False,
     seed: int = 0,
 ) -> Lowered:
     """Lower an encoder to tunable functions.
@@ -71,24 +72,29 @@ def lower_encoder(
         One of `PIPELINES`.
     layout
         How activations lie in our pipeline, one of `codesign.compiler.slabs.LAYOUTS`.
+    strips
+        Whether our pipeline stores weights in strips of a few rows (`codesign.compiler.operators.Linear`), which only
+        feature-major kernels read.
     seed
         Of random weights.
 
     Raises
     ------
     InputError
-        If the pipeline or the layout is unknown.
+        If the pipeline or the layout is unknown, or the layout has no strips.
     """
     if pipeline not in PIPELINES:
         raise InputError("pipeline", pipeline, f"one of {', '.join(PIPELINES)}", "codesign")
     if layout not in LAYOUTS:
         raise InputError("layout", layout, f"one of {', '.join(LAYOUTS)}", FEATURE_MAJOR)
+    if strips and layout != FEATURE_MAJOR:
+        raise InputError("strips", strips, f"False in a {layout} encoder", False)
     # torch and transformers take seconds to import, which the tuner's workers need not pay
     from codesign.encoder import load_encoder
 
     model = load_encoder(str(checkpoint), seed=seed, attention="sdpa")
     with silenced():
-        return _lower(model, block, batch, seq, spec, pipeline, layout)
+        return _lower(model, block, batch, seq, spec, pipeline, layout, strips)
 
 
 def _lower(
@@ -99,13 +105,14 @@ def _lower(
     spec: TargetSpec,
     pipeline: str,
     layout: str,
+    strips: bool,
 ) -> Lowered:
     from codesign.compiler.frontend import as_module, import_encoder
     from codesign.encoder import prunable_linears
 
     imported = import_encoder(model, batch, seq, decompose=pipeline == "stock")
     if pipeline == "codesign":
-        rewritten = rewrite(imported, block, batch, seq, spec, layout)
+        rewritten = rewrite(imported, block, batch, seq, spec, layout, strips)
         module, params = rewritten.module, rewritten.params
         stored = rewritten.bsr_linears, rewritten.dense_linears
     else:

@@ -33,6 +33,7 @@ def lower(study: Study, case: Case) -> Lowered:
         spec=target_spec(point.threads, case.isa),
         pipeline=case.pipeline,
         layout=case.layout,
+        strips=case.strips,
     )
 
 

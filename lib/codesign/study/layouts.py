@@ -1,11 +1,11 @@
-"""The same encoders with feature-major and with token-major activations, timed in one session."""
+"""The same encoders with weights and activations laid out in several ways, timed in one session."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from codesign.compiler import target_spec
-from codesign.compiler.slabs import FEATURE_MAJOR, TOKEN_MAJOR
+from codesign.compiler.operators.linear import strip_of
 from codesign.measure.session import REFERENCES
 from codesign.records import Record
 from codesign.study.aside import ensure_aside
@@ -13,27 +13,34 @@ from codesign.study.chain import Study
 from codesign.study.points import Case, Point, headline
 
 KIND = "layouts"
-#: Our engines, dense and sparse, by the layout of their activations.
-ENGINES = {FEATURE_MAJOR: ("tvm-dense", "tvm-bsr"), TOKEN_MAJOR: ("tvm-dense-token-major", "tvm-bsr-token-major")}
+#: The ways: as everywhere in the book, with weights in strips, and with token-major activations.
+WHOLE, STRIPS, TOKEN_MAJOR = "whole blocks", "strips", "token-major"
+#: Our engines, dense and sparse, by way.
+ENGINES = {
+    WHOLE: ("tvm-dense", "tvm-bsr"),
+    STRIPS: ("tvm-dense-strips", "tvm-bsr-strips"),
+    TOKEN_MAJOR: ("tvm-dense-token-major", "tvm-bsr-token-major"),
+}
 
 
 def cases(points: Sequence[Point]) -> list[Case]:
-    """Say what takes part: the references, and our engines in both layouts, dense and in each block shape.
-
-    In a token-major encoder, rows of a block are computed side by side, so only shapes with whole vectors of rows have
-    one.
-    """
+    """Say what takes part: the references, and our engines in each way, dense and in each block shape that has it."""
     given = headline(points)
     found = [Case(engine, given) for engine in REFERENCES]
-    for layout, (dense, sparse) in ENGINES.items():
-        found += [Case(dense, given), *(Case(sparse, each) for each in points if layout in layouts_of(each))]
+    for way, (dense, sparse) in ENGINES.items():
+        found += [Case(dense, given), *(Case(sparse, each) for each in points if way in ways_of(each))]
     return found
 
 
-def layouts_of(point: Point) -> list[str]:
-    """Layouts in which an encoder with these blocks can be compiled."""
-    tall = point.shape is not None and point.shape.rows % target_spec(point.threads).lanes == 0
-    return [layout for layout in ENGINES if tall or layout == FEATURE_MAJOR]
+def ways_of(point: Point) -> list[str]:
+    """Ways in which an encoder with these blocks can be compiled, those left out that are the same as another.
+
+    A block of few rows is a strip itself. In a token-major encoder, rows of a block are computed side by side, so only
+    shapes with whole vectors of rows have one.
+    """
+    rows = point.shape.rows if point.shape else 1
+    lanes = target_spec(point.threads).lanes
+    return [WHOLE, *([STRIPS] if strip_of(rows) < rows else []), *([TOKEN_MAJOR] if rows % lanes == 0 else [])]
 
 
 def ensure_layouts(study: Study, points: Sequence[Point], trials_per_task: int) -> list[Record]:
@@ -44,7 +51,7 @@ def ensure_layouts(study: Study, points: Sequence[Point], trials_per_task: int) 
     points
         One model pruned in some block shapes.
     trials_per_task
-        Most trials of a task of the token-major encoders; the others are tuned by notebook 03_tune.
+        Most trials of a task that notebook 03_tune does not tune.
 
     Raises
     ------
@@ -52,5 +59,5 @@ def ensure_layouts(study: Study, points: Sequence[Point], trials_per_task: int) 
         If a checkpoint or, reading committed results, a record is missing.
     """
     wanted = cases(points)
-    untuned = [case for case in wanted if case.engine in ENGINES[TOKEN_MAJOR]]
+    untuned = [case for case in wanted if case.compiled and case.engine not in ENGINES[WHOLE]]
     return ensure_aside(study, KIND, wanted, untuned, trials_per_task)

@@ -98,6 +98,11 @@ class Case:
         return "token-major" if self.engine.endswith("-token-major") else "feature-major"
 
     @property
+    def strips(self) -> bool:
+        """Whether our pipeline stores its weights in strips."""
+        return self.engine.endswith("-strips")
+
+    @property
     def compiled(self) -> bool:
         """Whether the engine runs an artefact of ours."""
         return self.engine.startswith("tvm-")

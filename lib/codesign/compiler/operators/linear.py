@@ -5,6 +5,8 @@ Activations lie in slabs of tokens, ``[slabs, features, tokens of a slab]`` (`co
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -24,6 +26,9 @@ EPILOGUES = ("bias", "bias_gelu", "bias_residual")
 DENSE_ROWS = 12
 #: The same over token-major activations, where a tile has whole vectors of rows.
 PANEL_ROWS = 48
+#: Rows of a strip, and of a panel of a dense weight that is a strip itself: a register tile with the most multiply-adds
+#: for a load is as high.
+STRIP_ROWS, DENSE_STRIP = 4, 6
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,10 @@ class Linear(Operator):
         Tokens in a slab of the activations; 0 for all in one.
     token_shares
         Threads that the slabs are divided among; with ``shares`` it multiplies to the threads in use.
+    strip
+        Rows that lie side by side in memory, a divisor of ``rows``; 0 for all rows of a block. With fewer, a block-row
+        is stored strip by strip, each through all of its blocks: a kernel that takes a strip at a time then reads its
+        weights in the order in which they are stored.
     """
 
     outputs: int
@@ -63,10 +72,14 @@ class Linear(Operator):
     epilogue: str
     slab: int = 0
     token_shares: int = 1
+    strip: int = 0
     kind: ClassVar[str] = "linear"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "slab", self.slab or self.tokens)
+        object.__setattr__(self, "strip", self.strip or self.rows)
+        if self.rows % self.strip:
+            raise InputError("strip", self.strip, f"a divisor of the {self.rows} rows of a block", self.rows)
         if self.tokens % self.slab or self.tokens // self.slab % self.token_shares:
             expected = f"a divisor of {self.tokens} tokens that gives {self.token_shares} threads equal slabs"
             raise InputError("slab", self.slab, expected, self.tokens // self.token_shares)
@@ -77,6 +90,11 @@ class Linear(Operator):
     def block_rows(self) -> int:
         """Block-rows of the weight."""
         return -(-self.outputs // self.rows)
+
+    @property
+    def strips(self) -> int:
+        """Strips of a block."""
+        return self.rows // self.strip
 
     @property
     def is_dense(self) -> bool:
@@ -91,7 +109,7 @@ class Linear(Operator):
         residual = [self._outputs("residual")] if self.epilogue == "bias_residual" else []
         return [
             activations("x", self.inputs, self.tokens, self.slab),
-            Argument("data", (max(self.nnz, 1), self.cols, self.rows)),
+            Argument("data", (max(self.nnz, 1) * self.strips, self.cols, self.strip)),
             Argument("indices", (max(self.nnz, 1),), "int32"),
             Argument("indptr", (self.block_rows + 1,), "int32"),
             Argument("bounds", (self.shares + 1,), "int32"),
@@ -111,10 +129,24 @@ class Linear(Operator):
             row = n // self.rows
             with T.serial(0, indptr[row + 1] - indptr[row]) as j, T.serial(0, self.cols) as c:
                 block = indptr[row] + j
-                product = data[block, c, n % self.rows] * x[s, self.column(indices[block], c), m]
+                stored = self.stored(indptr, row, j, n % self.rows // self.strip)
+                product = data[stored, c, n % self.strip] * x[s, self.column(indices[block], c), m]
                 T.buffer_store(y, y[s, n, m] + product, [s, n, m])
             value = self.finish(y[s, n, m], bias[n], residual[0][s, n, m] if residual else None)
             T.buffer_store(y, value, [s, n, m])
+
+    def stored(self, indptr: Any, row: Any, j: Any, strip: Any) -> Any:
+        """Where strip ``strip`` of the ``j``-th block of block-row ``row`` is stored: first index into ``data``."""
+        if self.strips == 1:
+            return indptr[row] + j
+        return indptr[row] * self.strips + strip * (indptr[row + 1] - indptr[row]) + j
+
+    def attributes(self) -> str:
+        """As of every operator; whole blocks do not mention strips, and stay the tasks that they were before strips."""
+        fields = {"kind": self.kind, **dataclasses.asdict(self)}
+        if self.strips == 1:
+            del fields["strip"]
+        return json.dumps(fields, sort_keys=True)
 
     def column(self, block_column: Any, c: Any) -> Any:
         """Input feature of column ``c`` of a block; the padding of an edge block reads a real column times zero."""
@@ -133,7 +165,9 @@ class Linear(Operator):
         grid = (self.block_rows, -(-self.inputs // self.cols))
         blocks = np.zeros((*grid, self.cols, self.rows))
         block_row = np.repeat(np.arange(self.block_rows), np.diff(indptr))
-        blocks[block_row, indices[: self.nnz]] = data[: self.nnz]
+        order = strip_order(indptr, self.strips)  # [blocks, strips, cols, rows of a strip] follows
+        whole = data[order].transpose(0, 2, 1, 3).reshape(len(order), self.cols, self.rows)
+        blocks[block_row, indices[: self.nnz]] = whole[: self.nnz]
         weight = blocks.transpose(0, 3, 1, 2).reshape(grid[0] * self.rows, -1)[: self.outputs, : self.inputs]
         y = weight @ as_matrix(x).astype(np.float64) + bias[:, None]
         if self.epilogue == "bias_gelu":
@@ -149,14 +183,17 @@ class Linear(Operator):
         values = rng.standard_normal(mask.shape, np.float32)
         values[values == 0] = 1.0  # once in ten million draws; a block of one weight would not be stored
         weight = mask * values
-        packed = pack(BSRMatrix.from_dense(weight, BlockShape(self.rows, self.cols)), self.shares)
+        packed = pack(BSRMatrix.from_dense(weight, BlockShape(self.rows, self.cols)), self.shares, self.strip)
         residual = [rng.standard_normal(self._outputs("residual").shape).astype(np.float32)]
         return [x, *packed.arrays(), bias, *(residual if self.epilogue == "bias_residual" else [])]
 
 
 @dataclass(frozen=True, eq=False)
 class PackedLinear:
-    """A weight as the kernels read it: ``data`` is [nnz, cols, rows], so that the rows of a block lie side by side."""
+    """A weight as the kernels read it: ``data`` is [nnz * strips, cols, rows of a strip], as `Linear.stored` counts.
+
+    So the rows of a strip, or of a whole block, lie side by side.
+    """
 
     data: np.ndarray
     indices: np.ndarray
@@ -168,8 +205,30 @@ class PackedLinear:
         return [self.data, self.indices, self.indptr, self.bounds]
 
 
-def pack(matrix: BSRMatrix, shares: int) -> PackedLinear:
-    """Lay a BSR matrix out for the kernels and divide its block-rows into ``shares`` of about equal non-zeros."""
+def strip_of(rows: int) -> int:
+    """Rows of a strip for blocks of ``rows``: `STRIP_ROWS`, where that divides them; else blocks stay whole."""
+    return STRIP_ROWS if rows % STRIP_ROWS == 0 else rows
+
+
+def strip_order(indptr: np.ndarray, strips: int) -> np.ndarray:
+    """Where the strips of each block are stored: int64 [blocks, strips], at least one block."""
+    counts = np.diff(indptr)
+    first = np.repeat(indptr[:-1], counts)
+    places = first * strips + np.arange(indptr[-1]) - first
+    found = places[:, None] + np.repeat(counts, counts)[:, None] * np.arange(strips)
+    return found if len(found) else np.arange(strips)[None]
+
+
+def pack(matrix: BSRMatrix, shares: int, strip: int = 0) -> PackedLinear:
+    """Lay a BSR matrix out for the kernels and divide its block-rows into ``shares`` of about equal non-zeros.
+
+    Parameters
+    ----------
+    matrix
+        The weight.
+    shares, strip
+        As in `Linear`.
+    """
     data = np.ascontiguousarray(matrix.data.transpose(0, 2, 1))
     indices = matrix.indices
     if matrix.nnz_blocks == 0:  # TVM has no empty tensors; nothing points at this block
@@ -178,4 +237,10 @@ def pack(matrix: BSRMatrix, shares: int) -> PackedLinear:
     cost = np.concatenate([[0], np.cumsum(np.diff(matrix.indptr) + 1)])
     bounds = np.searchsorted(cost, np.linspace(0, cost[-1], shares + 1)).astype(np.int32)
     bounds[0], bounds[-1] = 0, len(matrix.indptr) - 1
+    blocks, cols, rows = data.shape
+    strips = rows // (strip or rows)
+    if strips > 1:
+        stored = np.empty((blocks * strips, cols, strip), np.float32)
+        stored[strip_order(matrix.indptr, strips)] = data.reshape(blocks, cols, strips, strip).transpose(0, 2, 1, 3)
+        data = stored
     return PackedLinear(data, indices, matrix.indptr, bounds)

@@ -35,6 +35,8 @@ class RowTile(Family):
     operators: ClassVar[tuple[type, ...]] = (Linear,)
 
     def space(self, operator: Linear, spec: TargetSpec) -> Space | str:
+        if operator.strips > 1:
+            return f"blocks are stored in strips of {operator.strip} rows"
         if operator.rows % spec.lanes:
             return f"{operator.rows} rows of a block are not whole vectors of {spec.lanes}"
         vectors = tuple(v for v in (2, 1, 3, 4) if operator.rows % (v * spec.lanes) == 0)

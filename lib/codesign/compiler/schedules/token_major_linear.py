@@ -37,6 +37,8 @@ class TokenMajorLinear(Family):
     def space(self, operator: Linear, spec: TargetSpec) -> Space | str:
         if operator.slab != 1:
             return f"activations lie feature-major, in slabs of {operator.slab} tokens"
+        if operator.strips > 1:
+            return f"blocks are stored in strips of {operator.strip} rows"
         if operator.rows % spec.lanes or operator.outputs % spec.lanes:
             rows = f"{operator.rows} rows of a block or {operator.outputs} outputs"
             return f"{rows} are not whole vectors of {spec.lanes}"

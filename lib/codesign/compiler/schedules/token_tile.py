@@ -42,9 +42,9 @@ class TokenTile(Family):
     def space(self, operator: Linear, spec: TargetSpec) -> Space | str:
         if operator.slab % spec.lanes:
             return f"{operator.slab} token columns are not whole vectors of {spec.lanes}"
-        divisors = [rows for rows in (4, 8, 6, 2, 12, 16, 1) if operator.rows % rows == 0]
+        divisors = [rows for rows in (4, 8, 6, 2, 12, 16, 1) if operator.strip % rows == 0]
         # a block height such as 7 has no divisor but 1 and itself
-        divisors += [operator.rows] if max(divisors) == 1 < operator.rows else []
+        divisors += [operator.strip] if max(divisors) == 1 < operator.strip else []
         return Space(
             {
                 "rows": tuple(divisors),
@@ -61,7 +61,7 @@ class TokenTile(Family):
         whole = operator.slab % (vectors * spec.lanes) == 0
         small = rows * vectors < _IN_FLIGHT
         # a small tile is worth trying only where the shape allows no larger one
-        busy = not small or rows == operator.rows or operator.slab < 4 * spec.lanes
+        busy = not small or rows == operator.strip or operator.slab < 4 * spec.lanes
         # with one tile of rows, or one of tokens, both orders are the same
         ordered = not decisions["rows_inner"] or (rows < operator.rows and vectors * spec.lanes < operator.slab)
         return whole and fits(rows * chains, vectors, spec.registers) and busy and ordered and (chains == 1 or small)
@@ -90,19 +90,21 @@ def _tile(
     """Compute ``rows`` outputs of block-row ``row`` for the token vectors of ``slab`` from ``column`` on."""
     x, data, indices, indptr, _, bias, *residual, y = buffers
     chains = tile.rows // rows
+    whole = operator.strips == 1
+    strip, in_strip = (0, in_block) if whole else (in_block // operator.strip, in_block % operator.strip)
     parts = [range(chain * rows, (chain + 1) * rows) for chain in range(chains)]
     tile.fill(f32(0.0))
 
-    def step(block: Any, c: Any, chain: int) -> None:
-        feature = operator.column(indices[block], c)
-        tile.multiply_add(lambda r: data[block, c, in_block + r], lambda m: x[slab, feature, column + m], parts[chain])
+    def step(j: Any, c: Any, chain: int) -> None:
+        feature, stored = operator.column(indices[indptr[row] + j], c), operator.stored(indptr, row, j, strip)
+        tile.multiply_add(lambda r: data[stored, c, in_strip + r], lambda m: x[slab, feature, column + m], parts[chain])
 
     count = indptr[row + 1] - indptr[row]
     if chains == 1:
         with T.serial(0, count) as j:
-            serial_unrolled(operator.cols, _UNROLL, lambda c: step(indptr[row] + j, c, 0))
+            serial_unrolled(operator.cols, _UNROLL, lambda c: step(j, c, 0))
     else:
-        _in_chains(count, operator.cols, chains, lambda j, c, chain: step(indptr[row] + j, c, chain))
+        _in_chains(count, operator.cols, chains, step)
     tile.fold(rows)
 
     def write(at: At) -> None:

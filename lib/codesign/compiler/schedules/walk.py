@@ -42,14 +42,15 @@ class Walk:
     def prefetch(self, row: Any, share: Any, shares: int) -> None:
         """Prefetch one of ``shares`` parts of the weights of block-row ``row``, if there is such a row."""
         _, data, _, indptr, *_ = self.buffers
-        area = self.operator.rows * self.operator.cols
+        area = self.operator.strip * self.operator.cols
+        strips = self.operator.strips
         row = tirx.min(row, self.operator.block_rows - 1)
-        lines = ((indptr[row + 1] - indptr[row]) * area + LINE - 1) // LINE
+        lines = ((indptr[row + 1] - indptr[row]) * strips * area + LINE - 1) // LINE
         part = (lines + shares - 1) // shares
         with T.serial(0, part) as line:
             element = (share * part + line) * LINE
-            block = tirx.min(indptr[row] + element // area, max(self.operator.nnz, 1) - 1)
-            prefetch(data[block, element % area // self.operator.rows, element % self.operator.rows])
+            stored = tirx.min(indptr[row] * strips + element // area, max(self.operator.nnz, 1) * strips - 1)
+            prefetch(data[stored, element % area // self.operator.strip, element % self.operator.strip])
 
 
 @contextmanager

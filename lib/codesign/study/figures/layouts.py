@@ -1,4 +1,4 @@
-"""What the layout of activations does to each encoder."""
+"""What the layout of weights and activations does to each encoder."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codesign.study.figures.drawing import Drawing
-from codesign.study.figures.pairs import pairs
+from codesign.study.figures.grouped import grouped
+from codesign.study.layouts import ENGINES
 
 
 def layouts(rows: Sequence[Mapping[str, Any]]) -> Drawing:
-    """Draw a pair of bars for each encoder, feature-major and token-major; one bar where there is no token-major one.
+    """Draw a group of bars for each encoder: one a way that it has.
 
     Parameters
     ----------
@@ -18,11 +19,11 @@ def layouts(rows: Sequence[Mapping[str, Any]]) -> Drawing:
         From `codesign.study.layout_views.layout_rows`.
     """
     if not rows:
-        return Drawing([], "No session with two layouts has been measured on this machine.")
-    return pairs(
+        return Drawing([], "No session with several layouts has been measured on this machine.")
+    return grouped(
         rows,
-        {"feature-major": ("feature-major",) * 2, "token-major": ("token-major",) * 2},
-        title="Feature-major and token-major activations",
-        alt="Milliseconds in two layouts of activations",
-        caption="Medians of one session. Each encoder was tuned in each layout: best against best.",
+        {way: (way, way) for way in ENGINES},
+        title="Whole blocks, strips, and token-major",
+        alt="Milliseconds by layout",
+        caption="Medians of one session. Each encoder was tuned in each way: best against best.",
     )

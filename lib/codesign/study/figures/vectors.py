@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codesign.study.figures.drawing import Drawing
-from codesign.study.figures.pairs import pairs
+from codesign.study.figures.grouped import grouped
 
 
 def vectors(rows: Sequence[Mapping[str, Any]]) -> Drawing:
@@ -19,8 +19,8 @@ def vectors(rows: Sequence[Mapping[str, Any]]) -> Drawing:
     """
     if not rows:
         return Drawing([], "No session with two instruction sets has been measured on this machine.")
-    return pairs(
-        rows,
+    return grouped(
+        [{**row, "gains": {"native": row["gain"]}} for row in rows],
         {"avx2": ("AVX2", "ms with AVX2"), "native": ("own", "with its own")},
         title="Compiled for AVX2, and for the machine's own vectors",
         alt="Two instruction sets",

@@ -18,6 +18,7 @@ from codesign.compiler import TargetSpec, target_spec
 from codesign.compiler.expand import annotate, expand
 from codesign.compiler.operators import Attention, LayerNorm, Linear, Operator, ToFeatureMajor, ToTokenMajor, pack
 from codesign.compiler.operators.base import as_matrix, as_slabs
+from codesign.compiler.operators.linear import strip_of
 from codesign.compiler.schedules import Decisions, Family, families_for
 from codesign.compiler.tvm_compat import Schedule, tvm
 from codesign.study.soak.tally import Tally
@@ -89,6 +90,7 @@ def draw_linear(rng: Rng, spec: TargetSpec) -> Linear:
         epilogue=str(rng.choice(_EPILOGUES)),
         slab=slab,
         token_shares=token_shares,
+        strip=strip_of(block.rows) if slab > 1 and rng.random() < 0.5 else block.rows,
     )
 
 
@@ -161,7 +163,9 @@ def _try_linear(rng: Rng, operator: Linear, call: Call, tally: Tally, decisions:
         slabs = [as_slabs(array, operator.slab) for array in (x, residual)]
         after = slabs[1:] if operator.epilogue == "bias_residual" else []
         want = _dense(weight, x, bias, residual, operator.epilogue)
-        got = run(call, [slabs[0], *pack(matrix, operator.shares).arrays(), bias[:, 0], *after], operator)
+        got = run(
+            call, [slabs[0], *pack(matrix, operator.shares, operator.strip).arrays(), bias[:, 0], *after], operator
+        )
         tally.count += 1
         tally.add(kind)
         tally.add("empty block-rows", int((~layout.any(axis=1)).sum()))

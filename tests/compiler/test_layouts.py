@@ -1,8 +1,9 @@
-"""Token-major activations: their families against a double-precision oracle, and whole encoders against PyTorch."""
+"""Token-major activations, weights in strips: families against a double-precision oracle, encoders against PyTorch."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,16 +86,26 @@ def test_tokens_are_not_padded(spec: TargetSpec) -> None:
     assert slabs.token_shares * slabs.row_shares == spec.threads
 
 
-@pytest.mark.parametrize(("batch", "seq", "block"), [(1, 16, "32x1"), (2, 37, "16x4"), (1, 5, None)])
-def test_an_encoder_equals_pytorch(tmp_path: Path, batch: int, seq: int, block: str | None, spec: TargetSpec) -> None:
+@pytest.mark.parametrize(
+    ("layout", "batch", "seq", "block"),
+    [
+        *((TOKEN_MAJOR, 1, 16, "32x1"), (TOKEN_MAJOR, 2, 37, "16x4"), (TOKEN_MAJOR, 1, 5, None)),
+        *(("strips", 1, 16, "32x1"), ("strips", 2, 37, "7x5"), ("strips", 1, 5, None)),
+    ],
+)
+def test_an_encoder_equals_pytorch(
+    tmp_path: Path, layout: str, batch: int, seq: int, block: str | None, spec: TargetSpec
+) -> None:
     model = load_encoder("bert-tiny", seed=0)
     shape = None if block is None else BlockShape.parse(block)
     if shape is not None:
         prune_model(model, scope="all", pruner="magnitude", block=shape, sparsity=0.8, seed=0)
     save_checkpoint(model, tmp_path / "model", {})
-    lowered = lower_encoder(tmp_path / "model", block=shape, batch=batch, seq=seq, spec=spec, layout=TOKEN_MAJOR)
+    how: dict[str, Any] = {"strips": True} if layout == "strips" else {"layout": layout}
+    lowered = lower_encoder(tmp_path / "model", block=shape, batch=batch, seq=seq, spec=spec, **how)
     kinds = {task.operator.kind for task in extract_tasks([lowered]) if task.operator is not None}
-    assert kinds == {"linear", "attention", "layer_norm"}, "no change of layout"
+    changes = set() if layout == TOKEN_MAJOR else {"to_feature_major", "to_token_major"}
+    assert kinds == {"linear", "attention", "layer_norm"} | changes
     build(lowered, None, tmp_path / "artifact")
     ids, mask = example_inputs(model, batch, seq, 0)
     mask[-1, seq - 2 :] = 0
@@ -109,6 +120,8 @@ def test_blocks_of_few_rows_are_refused_with_the_next_that_fits(pruned_tiny: Pat
     nearest = f"did you mean {spec.lanes}x1"
     with pytest.raises(InputError, match=nearest):
         lower_encoder(pruned_tiny, block=BlockShape(4, 1), batch=1, seq=16, spec=spec, layout=TOKEN_MAJOR)
+    with pytest.raises(InputError, match="strips=True"):
+        lower_encoder(pruned_tiny, block=None, batch=1, seq=16, spec=spec, layout=TOKEN_MAJOR, strips=True)
     with pytest.raises(InputError, match="did you mean feature-major"):
         lower_encoder(pruned_tiny, block=None, batch=1, seq=16, spec=spec, layout="row-major")
 
