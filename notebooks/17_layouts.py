@@ -52,7 +52,7 @@ from codesign.study.tables import table
 study = open_study(results, profile)
 points = sweep(model, seed, [scope], pruner, blocks, sparsity, batch, seq, threads)
 timed = ensure_layouts(study, points, trials_per_task)
-rows = layout_rows(Evidence(study.results, model, sparsity, batch, seq, threads, pruner), scope)
+rows = layout_rows(timed, Evidence(study.results, model, sparsity, batch, seq, threads, pruner), scope)
 
 # %% [markdown]
 # ## Whole encoders

@@ -60,7 +60,7 @@ def test_records_choose_the_way_whose_kernels_add_up_to_least() -> None:
     seen = evidence(*layouts(TIMES, spread=0.001))
     assert recorded_ms(seen, "all", "32x1") == pytest.approx({WHOLE: 24.0, STRIPS: 19.0, TOKEN_MAJOR: 22.0})
     assert picked_right(seen).value == pytest.approx(20 / 19.5, rel=0.01)
-    rows = layout_rows(seen, "all")
+    rows = layout_rows(seen.read("layouts"), seen, "all")
     assert [(row["block"], row["picked"]) for row in rows] == [
         *(("dense", STRIPS), ("4x1", None), ("32x1", STRIPS), ("16x16", STRIPS))
     ]
@@ -81,7 +81,7 @@ def test_a_wrong_choice_counts_against_the_records() -> None:
 
 
 def test_nothing_is_said_without_a_session_that_can_be_trusted() -> None:
-    assert layout_rows(evidence(), "all") == []
+    assert layout_rows([], evidence(), "all") == []
     for flagged in ([], layouts(TIMES, flagged=True, flag_reason="disturbed")):
         for effect in (least_gain, tall_as_low, feature_major_lead, picked_right):
             with pytest.raises(MissingRecord, match="17_layouts"):

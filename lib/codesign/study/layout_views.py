@@ -60,16 +60,14 @@ def recorded_ms(evidence: Evidence, scope: str, block: str) -> dict[str, float]:
     return found
 
 
-def layout_rows(evidence: Evidence, scope: str) -> list[dict[str, Any]]:
-    """Lay the session of a point out, a row an encoder; without a session there are no rows.
+def layout_rows(records: Iterable[Record], evidence: Evidence, scope: str) -> list[dict[str, Any]]:
+    """Lay a session out, a row an encoder.
 
     A row holds milliseconds by way, ``gains`` over whole blocks, the milliseconds that tuning records make
     ``expected``, and ``picked``, the way in which these are least.
     """
-    if not evidence.read(KIND, model=evidence.model):
-        return []
     rows = []
-    for block, side in of_point(evidence).items():
+    for block, side in sides(records).items():
         expected = {way: ms for way, ms in recorded_ms(evidence, scope, block).items() if way in side}
         gains = {way: ratio(side[WHOLE], record) for way, record in side.items() if way != WHOLE}
         picked = min(expected, key=lambda way: expected[way]) if len(expected) > 1 else None
