@@ -24,7 +24,7 @@ class Campaign:
 
 #: In this order: what is forked must not inherit the threads that running kernels in this process starts.
 CAMPAIGNS: Mapping[str, Campaign] = {
-    "kills": Campaign(kills.one_round, 10),
+    "kills": Campaign(kills.one_round, 8),
     "disk": Campaign(disk.one_round, len(disk.SHARES)),
     "inputs": Campaign(inputs.one_round, 10),
     "patterns": Campaign(patterns.one_round, 16),
