@@ -32,12 +32,12 @@ model = "bert-base"  # bert-base, bert-large, bert-tiny, minilm, a directory, a 
 seed = 0  # of random weights, masks and inputs
 scope = "all"  # linears to prune: attention, ffn, all
 pruner = "magnitude"  # or random
-blocks = ["4x1", "16x1", "32x1", "16x16", "32x32"]  # rows x columns of W[out, in]
+blocks = ["4x1", "16x1", "32x1", "16x16"]  # rows x columns of W[out, in]
 sparsity = 0.8  # share of blocks removed, 0 to below 1
 batch = 1  # sequences
 seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
-trials_per_task = 64  # schedules tried for a task that 03_tune does not tune, at most
+trials_per_task = 32  # schedules tried for a task that 03_tune does not tune, at most
 
 # %% tags=["hide-input"]
 from codesign.study.chain import open_study
