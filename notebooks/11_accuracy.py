@@ -51,7 +51,7 @@ sparsities = [0.5, 0.8, 0.9]  # of those
 seeds = [0]  # of those
 pruners = ["group-lasso", "reweighted", "movement"]  # other algorithms
 pruner_blocks = ["32x1", "4x1", "1x1"]  # the shapes that they prune
-trials_per_task = 24  # schedules measured for each kernel that has no tuned one
+trials_per_task = 8  # schedules measured for each kernel that has no tuned one
 
 # %% tags=["hide-input"]
 from codesign.study.accuracy import accuracy
