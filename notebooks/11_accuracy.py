@@ -196,8 +196,7 @@ table(
 # ## What this shows
 #
 # The taller the blocks, the fewer right answers are left, while latency hardly tells tall shapes apart. So accuracy
-# decides among them, and it asks for the lowest block that is still fast. What a model can lose depends more on its
-# sparsity than on its shape: at the same sparsity the shapes lie closer together than one shape at two sparsities.
+# decides among them, and it asks for the lowest block that is still fast.
 #
 # All runs are short. An algorithm that ends near the share of the most frequent label has lost its model, as movement
 # did here in low blocks; it learns scores as well as weights, and had too few steps for both. For the same reason,
