@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.compiler.test_schedules import COMPILES, check, inputs_of
 
-from codesign import runtime
 from codesign.blocks import BlockShape
 from codesign.compiler import TargetSpec, build, extract_tasks, lower_encoder
 from codesign.compiler.operators import Attention, LayerNorm, Linear, Operator
@@ -20,6 +19,8 @@ from codesign.compiler.schedules import applicable, find_family
 from codesign.compiler.schedules.token_major_linear import balanced
 from codesign.compiler.slabs import TOKEN_MAJOR, slabs_for
 from codesign.encoder import EncoderForward, example_inputs, load_encoder, save_checkpoint
+from codesign.engines import Job
+from codesign.engines.client import Worker
 from codesign.errors import InputError
 from codesign.prune import prune_model
 
@@ -109,7 +110,11 @@ def test_an_encoder_equals_pytorch(
     build(lowered, None, tmp_path / "artifact")
     ids, mask = example_inputs(model, batch, seq, 0)
     mask[-1, seq - 2 :] = 0
-    got = runtime.load(str(tmp_path / "artifact"), threads=spec.threads)(ids, mask)
+    np.savez(tmp_path / "inputs.npz", input_ids=ids, attention_mask=mask)
+    paths = (str(tmp_path / name) for name in ("model", "artifact", "inputs.npz"))
+    with Worker(Job("tvm-bsr", *paths, threads=spec.threads)) as worker:  # loading pins the process
+        worker.prepare()
+        got, _ = worker.output()
     with torch.inference_mode():
         want = EncoderForward(model)(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
     real = mask.astype(bool)

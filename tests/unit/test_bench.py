@@ -74,7 +74,10 @@ SESSION = [
         (["--trials", "0"], "trials_per_task=0"),
         (["--isa", "avx3"], "expected one of native, avx2, avx512"),
         (["--engines", "tvm-bsr,openvin"], "did you mean openvino?"),
-        (["--engines", "openvino"], "at least one of tvm-bsr, deepsparse, torch-bsr"),
+        (
+            ["--engines", "openvino"],
+            "at least one of tvm-bsr, tvm-bsr-strips, tvm-bsr-token-major, deepsparse, torch-bsr",
+        ),
         (["--pruner", "as-found"], "a model with zeros in its all weights"),
         (["--pruner", "magnitud"], "did you mean magnitude?"),
         (["--json", "no/such/folder/rows.json"], "a file in a folder that exists"),

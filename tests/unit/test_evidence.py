@@ -19,7 +19,8 @@ from codesign.study.timings import contenders
 def given_pruned(records: list[dict]) -> list[dict]:
     """Return the same records, dense engines given 32x1 weights of all linears instead of unpruned ones."""
     weights = {"scope": "all", "block": "32x1", "sparsity": 0.8, "pruner": "magnitude"}
-    return [record | weights if record.get("scope") == "none" else record for record in records]
+    dense = ((record, "engine" in record and record["scope"] == "none") for record in records)
+    return [record | weights if is_dense else record for record, is_dense in dense]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def said(runs: list[Run]) -> list[str]:
 
 def test_every_shape_comes_first_and_then_what_it_is_compared_with() -> None:
     blocks = {"blocks": ["4x1", "1x1"], "control_blocks": ["1x1", "4x1"], "stored_blocks": ["2x2"]}
-    planned = trainings(own(**blocks, pruners=["movement"], pruner_blocks=["4x1"]))
+    planned = trainings(own(**blocks, pruners=["movement"], pruner_blocks=["4x1"], repeat_blocks=[]))
     assert said(planned.runs[:-1]) == [
         "minilm dense, seed 0",
         "minilm all 4x1 80% magnitude cubic, seed 0",
