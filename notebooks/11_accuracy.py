@@ -97,14 +97,20 @@ beside = ensure_timed(study, compared, engines=OURS)
 # %% tags=["hide-input"]
 table(
     [
-        judged.dense[0]
-        | {"dense": percent(accuracy(judged.dense)), "words": percent(accuracy(judged.dense, hits="baseline_hits"))}
+        {
+            "libraries": ", ".join(judged.dense[0]["labels"]),
+            "learn": sum(judged.dense[0]["train_size"]),
+            "judge": sum(judged.dense[0]["test_size"]),
+            "majority": judged.dense[0]["majority"],
+            "dense": percent(accuracy(judged.dense)),
+            "words": percent(accuracy(judged.dense, hits="baseline_hits")),
+        }
     ],
     {
-        "labels": "{labels}",
-        "texts to learn from": "{train_size}",
-        "texts to be judged by": "{test_size}",
-        "most frequent label": "{majority:.1%}",
+        "libraries": "{libraries}",
+        "texts to learn from": "{learn:,}",
+        "texts to be judged by": "{judge:,}",
+        "most frequent one": "{majority:.1%}",
         "bag of words": "{words}",
         "dense encoder": "{dense}",
     },

@@ -45,15 +45,15 @@ def pareto(accuracies: Iterable[Record], latencies: Iterable[Record], scope: str
     places = found(judged, timed, scope)
     best = frontier(places)
     dense = next((accuracy(records) for (_, _, block, _), records in judged.items() if block == "dense"), None)
-    with panel(width=6.4, height=4.2) as (figure, axes):
+    with panel(width=6.4, height=5.4) as (figure, axes):
         for place in places:
             draw_place(axes, place, BLUE if place in best else SKY)
-        heights = spread([place.accuracy.value for place in places], gap=0.035 * height_of(places))
+        heights = label_heights(places)
         many = len({place.sparsity for place in places}) > 1
-        for place, height in zip(places, heights, strict=True):
+        for place in places:
             label = f"{place.block} {place.sparsity:.0%}" if many else place.block
             weight = "bold" if place in best else "normal"
-            at_end(axes, label, place.latency.high, height, weight=weight, fontsize=8)
+            at_end(axes, label, place.latency.high, heights[place], weight=weight, fontsize=8)
         lines = draw_engines(axes, timed)
         if dense is not None:
             axes.axhline(dense.value, color=INK, linewidth=0.9, linestyle=(0, (2, 2)))
@@ -90,6 +90,21 @@ def frontier(places: Sequence[Place]) -> list[Place]:
             for other in places
         )
     ]
+
+
+def label_heights(places: Sequence[Place]) -> dict[Place, float]:
+    """Return where labels are written: those of places close in latency one above the other."""
+    gap = 0.045 * height_of(places)
+    found: dict[Place, float] = {}
+    groups: list[list[Place]] = []
+    for place in sorted(places, key=lambda place: place.latency.value):
+        widest = 0.12 * max(other.latency.value for other in places)
+        if not groups or place.latency.value - groups[-1][-1].latency.value > widest:
+            groups.append([])
+        groups[-1].append(place)
+    for group in groups:
+        found |= dict(zip(group, spread([place.accuracy.value for place in group], gap), strict=True))
+    return found
 
 
 def height_of(places: Sequence[Place]) -> float:
