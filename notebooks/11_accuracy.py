@@ -205,8 +205,8 @@ table(
 # decides among them, and it asks for the lowest block that is still fast.
 #
 # All runs are short. An algorithm that ends near the share of the most frequent label has lost its model, as movement
-# did here in low blocks; it learns scores as well as weights, and had too few steps for both. For the same reason,
-# pruning at once is not clearly worse than pruning step by step: it leaves more steps to recover.
+# did here in low blocks: it learns scores as well as weights, and may need more steps for both. Pruning at once leaves
+# more steps to recover than pruning step by step; in longer runs that may matter less.
 #
 # How sure the order of two shapes is, the intervals say: they cover the choice of questions and, where there are
 # several, of seeds. A ratio near one in the last table allows what the rest of the book does, to time patterns that no
