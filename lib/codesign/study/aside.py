@@ -15,7 +15,7 @@ from codesign.records import Record, Results, code_digest
 from codesign.study.chain import Study, duration, say
 from codesign.study.compiled import ensure_built
 from codesign.study.points import Case
-from codesign.study.timed import contender
+from codesign.study.timed import contender, session_id
 from codesign.study.tuned import ensure_tuned
 
 #: For the estimate, seconds: to tune, build and time an encoder of BERT-base's size.
@@ -55,7 +55,7 @@ def ensure_aside(
     MissingRecord
         If a checkpoint or, reading committed results, a record is missing.
     """
-    if study.local and session_id(study, kind, wanted) is None:
+    if study.local and session_id(study, list(wanted), kind) is None:
         seconds = len(untuned) * _TUNE_S + len(wanted) * (_BUILD_S + _TIME_S)
         say(f"{len(wanted)} encoders side by side: about {duration(seconds)}")
         if untuned:
@@ -68,14 +68,8 @@ def ensure_aside(
             profile=study.profile,
             run_id=study.run_id,
         )
-    session = session_id(study, kind, wanted) or study.newest(kind, wanted[-1].fields())["session_id"]
+    session = session_id(study, list(wanted), kind) or study.newest(kind, wanted[-1].fields())["session_id"]
     return study.found(kind, {"session_id": session})
-
-
-def session_id(study: Study, kind: str, wanted: Sequence[Case]) -> str | None:
-    """Return the newest session that has a record of every case."""
-    held = [[r["session_id"] for r in study.found(kind, case.fields())] for case in wanted]
-    return next((name for name in reversed(held[0]) if all(name in names for names in held)), None)
 
 
 def newest(records: Sequence[Record]) -> list[Record]:

@@ -113,9 +113,9 @@ def ensure_session(study: Study, cases: Session, name: str) -> None:
             _run(study, part)
 
 
-def session_id(study: Study, cases: Session) -> str | None:
+def session_id(study: Study, cases: Session, kind: str = "latency") -> str | None:
     """Return the newest session that has a record of every case."""
-    held = [[r["session_id"] for r in study.found("latency", case.fields())] for case in cases]
+    held = [[r["session_id"] for r in study.found(kind, case.fields())] for case in cases]
     return next((name for name in reversed(held[0]) if all(name in names for names in held)), None)
 
 
