@@ -15,6 +15,7 @@ from codesign.measure.ratios import Interval
 from codesign.study.accuracy_claims import ACCURACY_CLAIMS
 from codesign.study.evidence import Evidence, Key, flagged
 from codesign.study.kernel_claims import KERNEL_CLAIMS
+from codesign.study.layout_views import LAYOUT_CLAIMS
 from codesign.study.ledger_claims import LEDGER_CLAIMS
 from codesign.study.pattern_views import PATTERN_CLAIMS
 from codesign.study.peer_claims import PEER_CLAIMS
@@ -202,7 +203,7 @@ CLAIMS: tuple[Claim, ...] = (
     *(Claim(id, statement, effect, threshold, (), "ratio", *FULL)
       for id, statement, effect, threshold in PATTERN_CLAIMS),
     *(Claim(id, statement, effect, threshold, (), unit, *FULL)
-      for id, statement, effect, threshold, unit in LEDGER_CLAIMS),
+      for id, statement, effect, threshold, unit in (*LEDGER_CLAIMS, *LAYOUT_CLAIMS)),
     *(Claim(id, statement, effect, threshold, (), unit, *FULL)
       for id, statement, effect, threshold, unit in SEARCH_CLAIMS),
     *(Claim(id, statement, effect, threshold, (), "share" if effect in SHARES else "ratio", *FULL)
