@@ -179,8 +179,9 @@ def everything() -> list[Record]:
         for allocation, stored in (("uniform", [60] * 8), ("global", range(56, 64)))
     ]
     found = [*trained(), *known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed]
-    ways = [("4x1", "whole blocks"), *product(("dense", "32x1"), ("whole blocks", "strips", "token-major"))]
-    both = [r for r in layouts(dict.fromkeys(ways, 20.0)) if r["kind"] == "layouts" or "-" in r["engine"][8:]]
+    ways = [("4x1", "strips"), *product(("dense", "32x1"), ("whole blocks", "strips", "token-major"))]
+    plain = ("tvm-dense", "tvm-bsr")  # whose tasks are there
+    both = [r for r in layouts(dict.fromkeys(ways, 20.0)) if r["kind"] == "layouts" or r["engine"] not in plain]
     return [*found, *profiles, *vectors(sides), *both, *kinds, *counted, *budgets()]
 
 
@@ -361,7 +362,8 @@ def layouts(times: Mapping[tuple[str, str], float], **changes: Any) -> list[Reco
     """
     found = []
     for (block, way), ms in times.items():
-        engine = ("tvm-dense" if block == "dense" else "tvm-bsr") + ("" if way == "whole blocks" else f"-{way}")
+        suffix = {"whole blocks": "-whole", "strips": "", "token-major": "-token-major"}[way]
+        engine = ("tvm-dense" if block == "dense" else "tvm-bsr") + suffix
         shape = "32x1" if block == "dense" else block
         found.append(latency(engine, "all", shape, ms, **changes) | {"kind": "layouts"})
         best = {"engine": engine, "best_ns": ms * 1e5, "run_id": f"20260101T000000Z-{way}"}

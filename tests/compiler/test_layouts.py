@@ -1,4 +1,4 @@
-"""Token-major activations, weights in strips: families against a double-precision oracle, encoders against PyTorch."""
+"""Token-major activations, blocks stored whole: families against a double-precision oracle, encoders against PyTorch."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.compiler.test_schedules import COMPILES, check, inputs_of
 from codesign.blocks import BlockShape
 from codesign.compiler import TargetSpec, build, extract_tasks, lower_encoder
 from codesign.compiler.operators import Attention, LayerNorm, Linear, Operator
+from codesign.compiler.operators.linear import panel_rows, strip_of, strip_rows
 from codesign.compiler.schedules import applicable, find_family
 from codesign.compiler.schedules.token_major_linear import balanced
 from codesign.compiler.slabs import TOKEN_MAJOR, slabs_for
@@ -91,7 +92,7 @@ def test_tokens_are_not_padded(spec: TargetSpec) -> None:
     ("layout", "batch", "seq", "block"),
     [
         *((TOKEN_MAJOR, 1, 16, "32x1"), (TOKEN_MAJOR, 2, 37, "16x4"), (TOKEN_MAJOR, 1, 5, None)),
-        *(("strips", 1, 16, "32x1"), ("strips", 2, 37, "7x5"), ("strips", 1, 5, None)),
+        *(("whole blocks", 1, 16, "32x1"), ("whole blocks", 2, 37, "7x5"), ("whole blocks", 1, 5, None)),
     ],
 )
 def test_an_encoder_equals_pytorch(
@@ -102,7 +103,7 @@ def test_an_encoder_equals_pytorch(
     if shape is not None:
         prune_model(model, scope="all", pruner="magnitude", block=shape, sparsity=0.8, seed=0)
     save_checkpoint(model, tmp_path / "model", {})
-    how: dict[str, Any] = {"strips": True} if layout == "strips" else {"layout": layout}
+    how: dict[str, Any] = {"strips": False} if layout == "whole blocks" else {"layout": layout}
     lowered = lower_encoder(tmp_path / "model", block=shape, batch=batch, seq=seq, spec=spec, **how)
     kinds = {task.operator.kind for task in extract_tasks([lowered]) if task.operator is not None}
     changes = set() if layout == TOKEN_MAJOR else {"to_feature_major", "to_token_major"}
@@ -125,8 +126,6 @@ def test_blocks_of_few_rows_are_refused_with_the_next_that_fits(pruned_tiny: Pat
     nearest = f"did you mean {spec.lanes}x1"
     with pytest.raises(InputError, match=nearest):
         lower_encoder(pruned_tiny, block=BlockShape(4, 1), batch=1, seq=16, spec=spec, layout=TOKEN_MAJOR)
-    with pytest.raises(InputError, match="strips=True"):
-        lower_encoder(pruned_tiny, block=None, batch=1, seq=16, spec=spec, layout=TOKEN_MAJOR, strips=True)
     with pytest.raises(InputError, match="did you mean feature-major"):
         lower_encoder(pruned_tiny, block=None, batch=1, seq=16, spec=spec, layout="row-major")
 
@@ -136,3 +135,23 @@ def test_activations_in_wide_slabs_are_not_for_these_families(spec: TargetSpec) 
     refusal = find_family("token_major_linear").space(linear, spec)
     assert isinstance(refusal, str)
     assert "slabs of 64 tokens" in refusal
+
+
+def test_strips_are_as_high_as_a_register_tile_over_the_vectors_of_a_slab() -> None:
+    assert [strip_rows(vectors) for vectors in (1, 2, 3, 4, 8)] == [16, 8, 4, 4, 4]
+    assert [panel_rows(vectors) for vectors in (1, 2, 3, 4, 8)] == [24, 12, 8, 6, 6]
+    assert [strip_of(rows, 4) for rows in (1, 4, 6, 7, 8, 32)] == [1, 4, 6, 7, 4, 4]
+    assert [strip_of(rows, 1) for rows in (4, 8, 16, 24, 64)] == [4, 8, 16, 24, 16]
+
+
+@pytest.mark.parametrize(("seq", "strip", "panel"), [(16, 16, 24), (128, 4, 6)])
+def test_an_encoder_stores_strips_unless_told_otherwise(
+    tmp_path: Path, seq: int, strip: int, panel: int, spec: TargetSpec
+) -> None:
+    model = load_encoder("minilm", seed=0)
+    prune_model(model, scope="attention", pruner="magnitude", block=BlockShape(32, 1), sparsity=0.8, seed=0)
+    save_checkpoint(model, tmp_path, {})
+    for strips, rows in ((True, {(32, strip), (panel, panel)}), (False, {(32, 32), (12, 12)})):
+        lowered = lower_encoder(tmp_path, block=BlockShape(32, 1), batch=1, seq=seq, spec=spec, strips=strips)
+        linears = [task.operator for task in extract_tasks([lowered]) if isinstance(task.operator, Linear)]
+        assert {(linear.rows, linear.strip) for linear in linears} == rows

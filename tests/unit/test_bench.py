@@ -76,7 +76,7 @@ SESSION = [
         (["--engines", "tvm-bsr,openvin"], "did you mean openvino?"),
         (
             ["--engines", "openvino"],
-            "at least one of tvm-bsr, tvm-bsr-strips, tvm-bsr-token-major, deepsparse, torch-bsr",
+            "at least one of tvm-bsr, tvm-bsr-whole, tvm-bsr-token-major, deepsparse, torch-bsr",
         ),
         (["--pruner", "as-found"], "a model with zeros in its all weights"),
         (["--pruner", "magnitud"], "did you mean magnitude?"),

@@ -18,7 +18,7 @@ import numpy as np
 from codesign.blocks import BlockShape
 from codesign.bsr import MIN_BLOCK_SPARSITY, BSRMatrix
 from codesign.compiler.operators import Linear, Operator, ToFeatureMajor, ToTokenMajor, pack
-from codesign.compiler.operators.linear import DENSE_ROWS, DENSE_STRIP, PANEL_ROWS, strip_of
+from codesign.compiler.operators.linear import DENSE_ROWS, PANEL_ROWS, panel_rows, strip_of
 from codesign.compiler.rules import RULES
 from codesign.compiler.schedules import applicable, refusals
 from codesign.compiler.slabs import FEATURE_MAJOR, TOKEN_MAJOR, Slabs, slabs_for
@@ -48,7 +48,7 @@ def rewrite(
     seq: int,
     spec: TargetSpec,
     layout: str = FEATURE_MAJOR,
-    strips: bool = False,
+    strips: bool = True,
 ) -> Rewritten:
     """Rewrite ``imported``.
 
@@ -65,9 +65,9 @@ def rewrite(
     layout
         One of `codesign.compiler.slabs.LAYOUTS`.
     strips
-        Whether weights are stored in strips.
+        Whether weights are stored in strips; over token-major activations they never are.
     """
-    return Rewriter(imported, block, batch, seq, spec, layout, strips).run()
+    return Rewriter(imported, block, batch, seq, spec, layout, strips and layout == FEATURE_MAJOR).run()
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Rewriter:
     seq: int
     spec: TargetSpec
     layout: str = FEATURE_MAJOR
-    strips: bool = False
+    strips: bool = True
     builder: relax.BlockBuilder = field(default_factory=relax.BlockBuilder)
     values: dict[Any, Any] = field(default_factory=dict)
     params: dict[str, tuple[relax.Var, np.ndarray]] = field(default_factory=dict)
@@ -206,24 +206,12 @@ class Rewriter:
         path = self.imported.weights[pending.weight]
         weight = self.imported.arrays[path]
         matrix = stored_as(weight, self.block, self.panel_rows)
-        strip = strip_of(matrix.block.rows) if self.strips else matrix.block.rows
         epilogue = "bias_gelu" if pending.gelu else "bias" if pending.residual is None else "bias_residual"
-        operator = Linear(
-            outputs=weight.shape[0],
-            inputs=weight.shape[1],
-            tokens=self.tokens,
-            rows=matrix.block.rows,
-            cols=matrix.block.cols,
-            nnz=matrix.nnz_blocks,
-            shares=self.slabs.row_shares,
-            epilogue=epilogue,
-            slab=self.slabs.slab,
-            token_shares=self.slabs.token_shares,
-            strip=strip,
-        )
+        sizes = matrix.shape, matrix.block, matrix.nnz_blocks
+        operator = linear_over(self.slabs, self.batch, *sizes, epilogue, self.spec, strips=self.strips)
         self.stored[path] = operator
         names = ("data", "indices", "indptr", "bounds")
-        packed = pack(matrix, self.slabs.row_shares, strip).arrays()
+        packed = pack(matrix, operator.shares, operator.strip).arrays()
         arrays = [self.param(f"{path}.{name}", array) for name, array in zip(names, packed, strict=True)]
         if pending.bias is None:
             bias = self.param(f"{path}.no_bias", np.zeros(weight.shape[0], np.float32))
@@ -237,7 +225,7 @@ class Rewriter:
         """Rows of a panel of a dense weight."""
         if self.layout == TOKEN_MAJOR:
             return PANEL_ROWS
-        return DENSE_STRIP if self.strips else DENSE_ROWS
+        return panel_rows(self.slabs.slab // self.spec.lanes) if self.strips else DENSE_ROWS
 
     def weight(self, name: str) -> relax.Var:
         path = self.imported.weights[name]
@@ -248,6 +236,47 @@ class Rewriter:
             var = relax.Var(name.replace(".", "_"), relax.TensorType(array.shape, str(array.dtype)))
             self.params[name] = (var, array)
         return self.params[name][0]
+
+
+def linear_over(
+    slabs: Slabs,
+    batch: int,
+    shape: tuple[int, int],
+    block: BlockShape,
+    nnz: int,
+    epilogue: str,
+    spec: TargetSpec,
+    *,
+    strips: bool = True,
+) -> Linear:
+    """Return the operator of a linear layer over activations in slabs, as an encoder has it.
+
+    Parameters
+    ----------
+    slabs, batch
+        The layout of the activations: of each of ``batch`` sequences.
+    shape, block, nnz
+        Of the weight [out, in]: its size, its blocks, and how many are stored.
+    epilogue
+        One of `codesign.compiler.operators.linear.EPILOGUES`.
+    spec
+        The target.
+    strips
+        Whether blocks are stored in strips, where they are tall enough.
+    """
+    return Linear(
+        outputs=shape[0],
+        inputs=shape[1],
+        tokens=batch * slabs.padded,
+        rows=block.rows,
+        cols=block.cols,
+        nnz=nnz,
+        shares=slabs.row_shares,
+        epilogue=epilogue,
+        slab=slabs.slab,
+        token_shares=slabs.token_shares,
+        strip=strip_of(block.rows, slabs.slab // spec.lanes) if strips else block.rows,
+    )
 
 
 def stored_as(weight: np.ndarray, block: BlockShape | None, panel_rows: int = DENSE_ROWS) -> BSRMatrix:

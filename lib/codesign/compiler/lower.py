@@ -53,7 +53,7 @@ def lower_encoder(
     spec: TargetSpec,
     pipeline: str = "codesign",
     layout: str = FEATURE_MAJOR,
-    strips: bool = False,
+    strips: bool = True,
     seed: int = 0,
 ) -> Lowered:
     """Lower an encoder to tunable functions.
@@ -73,22 +73,20 @@ def lower_encoder(
     layout
         How activations lie in our pipeline, one of `codesign.compiler.slabs.LAYOUTS`.
     strips
-        Whether our pipeline stores weights in strips of a few rows (`codesign.compiler.operators.Linear`), which only
-        feature-major kernels read.
+        Whether our pipeline stores weights in strips of a few rows (`codesign.compiler.operators.Linear`); if not,
+        and wherever activations are token-major, blocks are stored whole.
     seed
         Of random weights.
 
     Raises
     ------
     InputError
-        If the pipeline or the layout is unknown, or the layout has no strips.
+        If the pipeline or the layout is unknown.
     """
     if pipeline not in PIPELINES:
         raise InputError("pipeline", pipeline, f"one of {', '.join(PIPELINES)}", "codesign")
     if layout not in LAYOUTS:
         raise InputError("layout", layout, f"one of {', '.join(LAYOUTS)}", FEATURE_MAJOR)
-    if strips and layout != FEATURE_MAJOR:
-        raise InputError("strips", strips, f"False in a {layout} encoder", False)
     # torch and transformers take seconds to import, which the tuner's workers need not pay
     from codesign.encoder import load_encoder
 

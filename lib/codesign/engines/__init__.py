@@ -31,15 +31,15 @@ _ALL: tuple[Engine, ...] = (
     TVM("tvm-stock-tuned"),  # dense, TVM's own rules tuned
     TVM("tvm-dense"),  # our pipeline at density 1.0
     TVM("tvm-bsr"),  # our pipeline with BSR operators
-    TVM("tvm-dense-strips"),  # the same two with weights stored in strips of a few rows
-    TVM("tvm-bsr-strips"),
+    TVM("tvm-dense-whole"),  # the same two with blocks stored whole, not in strips of a few rows
+    TVM("tvm-bsr-whole"),
     TVM("tvm-dense-token-major"),  # and with token-major activations
     TVM("tvm-bsr-token-major"),
 )
 ENGINES: dict[str, Engine] = {engine.name: engine for engine in _ALL}
 
 #: Engines that may leave zeros out. To all others pruned weights are like any others: one block shape stands for all.
-SPARSE = ("tvm-bsr", "tvm-bsr-strips", "tvm-bsr-token-major", "deepsparse", "torch-bsr")
+SPARSE = ("tvm-bsr", "tvm-bsr-whole", "tvm-bsr-token-major", "deepsparse", "torch-bsr")
 
 __all__ = ["ENGINES", "SPARSE", "Engine", "Job", "find"]
 

@@ -246,6 +246,7 @@ KINDS: dict[str, Kind] = {
             "flops": POSITIVE,
         }
         | ISA,
+        later={"strip": POSITIVE},  # rows that lie side by side in memory
     ),
     "listing": Kind("notebook 16_layer", LISTING),
     "neighbour": Kind("notebook 16_layer", NEIGHBOUR),

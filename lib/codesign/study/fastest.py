@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from codesign.blocks import DENSE
-from codesign.compiler.kernel_trial import Candidate
 from codesign.schema import Record
 from codesign.study.evidence import missing
 from codesign.study.kernel_views import in_turns, winner
@@ -36,5 +35,5 @@ def fastest(problems: Iterable[Problem], kernels: Sequence[Record]) -> list[Chos
             raise missing("kernel", **vars(problem))
         if problem.block != DENSE:
             best = winner(mine, "hot")
-            chosen.append((problem, Candidate(problem.operator(), best["family"], best["decisions"])))
+            chosen.append((problem, problem.candidate(best["family"], best["decisions"])))
     return chosen

@@ -19,7 +19,7 @@ from typing import Any
 
 from codesign import machine
 from codesign.compiler import target_spec
-from codesign.compiler.kernel_trial import Bench, Candidate, Timing, candidates
+from codesign.compiler.kernel_trial import Bench, Candidate, Timing
 from codesign.records import Record, new_run_id
 from codesign.study.ceilings import ceilings_of, ensure_ceilings
 from codesign.study.chain import Study, duration, say, track
@@ -108,7 +108,7 @@ def estimate(wanted: Iterable[Problem], effort: Effort) -> tuple[int, float]:
     """Return the number of points, and about how many seconds they take on two cores."""
     points = finals = 0
     for problem in wanted:
-        listed = candidates(problem.operator(), problem.spec)
+        listed = problem.candidates()
         points += len(listed)
         finals += 2 * effort.finalists * len({each.family for each in listed})
     screen = _BUILD_S + effort.samples * (1.5 * effort.seconds + max(effort.seconds, _PASS_S))
@@ -163,7 +163,7 @@ def _groups(wanted: Iterable[Problem]) -> list[tuple[Problem, ...]]:
 
 def _unscreened(study: Study, problem: Problem) -> list[Candidate]:
     known = {point_key(record) for record in study.found("kernel", asdict(problem) | {"stage": "screened"})}
-    listed = candidates(problem.operator(), problem.spec)
+    listed = problem.candidates()
     return [each for each in listed if point_key(asdict(each)) not in known]
 
 
@@ -188,9 +188,8 @@ def _time(study: Study, bench: Bench, group: Sequence[Problem], effort: Effort) 
     chosen: list[tuple[Problem, Candidate]] = []
     for problem in group:
         screened = study.found("kernel", asdict(problem) | {"stage": "screened"})
-        operator = problem.operator()
         best = finalists(screened, effort.finalists)
-        chosen += [(problem, Candidate(operator, each["family"], each["decisions"])) for each in best]
+        chosen += [(problem, problem.candidate(each["family"], each["decisions"])) for each in best]
     libraries = bench.build([point for _, point in chosen])
     found: list[list[tuple[Timing, float]]] = [[] for _ in chosen]
     for _ in range(effort.rounds):
@@ -230,9 +229,8 @@ def _append(
     failed: dict[str, Any] = {"hot_ns": [], "cold_ns": [], "rotated_bytes": 0, "balance": 0.0, "max_abs_err": None}
     measured = failed if isinstance(timing, str) else asdict(timing)
     outcome = {"status": "failed", "reason": timing} if isinstance(timing, str) else {"status": "ok", "reason": None}
-    what = {
-        name: getattr(operator, name) for name in ("rows", "cols", "nnz", "epilogue", "flops", "slab", "token_shares")
-    }
+    named = ("rows", "cols", "strip", "nnz", "epilogue", "flops", "slab", "token_shares")
+    what = {name: getattr(operator, name) for name in named}
     target = {"dtype": "float32", "target": spec.key, "lanes": spec.lanes}
     how = {"family": point.family, "decisions": point.decisions, "stage": stage, "session_id": session}
     study.append("kernel", asdict(problem), what, target, how, outcome, measured, {"peak_gflops": list(peaks)})

@@ -42,7 +42,7 @@ def of_point(evidence: Evidence) -> Sides:
     pruned = {"sparsity": evidence.sparsity, "pruner": evidence.pruner}
     found = sides(newest([record for record in evidence.read(KIND, **load, **pruned) if not record["flagged"]]))
     if not found:
-        raise missing(KIND, engine=ENGINES[STRIPS][1], **load)
+        raise missing(KIND, engine=ENGINES[WHOLE][1], **load)
     return found
 
 
@@ -63,13 +63,14 @@ def recorded_ms(evidence: Evidence, scope: str, block: str) -> dict[str, float]:
 def layout_rows(records: Iterable[Record], evidence: Evidence, scope: str) -> list[dict[str, Any]]:
     """Lay a session out, a row an encoder.
 
-    A row holds milliseconds by way, ``gains`` over whole blocks, the milliseconds that tuning records make
-    ``expected``, and ``picked``, the way in which these are least.
+    A row holds milliseconds by way; ``gains``, what strips give over whole blocks and token-major activations over
+    strips; the milliseconds that tuning records make ``expected``, and ``picked``, the way in which these are least.
     """
     rows = []
     for block, side in sides(records).items():
         expected = {way: ms for way, ms in recorded_ms(evidence, scope, block).items() if way in side}
-        gains = {way: ratio(side[WHOLE], record) for way, record in side.items() if way != WHOLE}
+        pairs = ((STRIPS, WHOLE), (TOKEN_MAJOR, STRIPS))
+        gains = {way: ratio(side[than], side[way]) for way, than in pairs if {way, than} <= side.keys()}
         picked = min(expected, key=lambda way: expected[way]) if len(expected) > 1 else None
         row: dict[str, Any] = {way: median_ms(record).value for way, record in side.items()}
         rows.append(row | {"block": block, "gains": gains, "expected": expected, "picked": picked})
@@ -89,20 +90,20 @@ def choice_rows(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def least_gain(evidence: Evidence) -> Interval:
     """Effect: what strips give the pruned encoder that gains least."""
-    found = [side for block, side in of_point(evidence).items() if block != "dense" and STRIPS in side]
+    found = [side for block, side in of_point(evidence).items() if block != "dense" and WHOLE in side]
     if not found:
-        raise missing(KIND, engine=ENGINES[STRIPS][1])
+        raise missing(KIND, engine=ENGINES[WHOLE][1])
     return _least(ratio(side[WHOLE], side[STRIPS]) for side in found)
 
 
 def tall_as_low(evidence: Evidence) -> Interval:
     """Effect: time of 4x1 over that of the tallest shape in strips, or its inverse if that is smaller."""
     found = of_point(evidence)
-    tall = [block for block, side in found.items() if STRIPS in side and block != "dense"]
+    tall = [block for block, side in found.items() if WHOLE in side and block != "dense"]
     if not tall or "4x1" not in found:
-        raise missing(KIND, engine=ENGINES[WHOLE][1], block="4x1")
+        raise missing(KIND, engine=ENGINES[STRIPS][1], block="4x1")
     tallest = max(tall, key=lambda block: (BlockShape.parse(block).rows, -BlockShape.parse(block).cols))
-    seen = ratio(found["4x1"][WHOLE], found[tallest][STRIPS])
+    seen = ratio(found["4x1"][STRIPS], found[tallest][STRIPS])
     ends = [min(end, 1 / end) for end in (seen.low, seen.high)]
     return Interval(min(seen.value, 1 / seen.value), min(ends), 1.0 if seen.covers(1.0) else max(ends))
 
@@ -127,7 +128,7 @@ def picked_right(evidence: Evidence) -> Interval:
             others = [side[way] for way in side if way != picked]
             gains.append(ratio(_fastest(others), side[picked]))
     if not gains:
-        raise missing("task", engine=ENGINES[STRIPS][1])
+        raise missing("task", engine=ENGINES[WHOLE][1])
     return _least(gains)
 
 

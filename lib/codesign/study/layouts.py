@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from codesign.compiler import target_spec
 from codesign.compiler.operators.linear import strip_of
+from codesign.compiler.slabs import slabs_for
 from codesign.measure.session import REFERENCES
 from codesign.records import Record
 from codesign.study.aside import ensure_aside
@@ -13,12 +14,12 @@ from codesign.study.chain import Study
 from codesign.study.points import Case, Point, headline
 
 KIND = "layouts"
-#: The ways: as everywhere in the book, with weights in strips, and with token-major activations.
+#: The ways: blocks stored whole; in strips, as everywhere in the book; and with token-major activations.
 WHOLE, STRIPS, TOKEN_MAJOR = "whole blocks", "strips", "token-major"
 #: Our engines, dense and sparse, by way.
 ENGINES = {
-    WHOLE: ("tvm-dense", "tvm-bsr"),
-    STRIPS: ("tvm-dense-strips", "tvm-bsr-strips"),
+    WHOLE: ("tvm-dense-whole", "tvm-bsr-whole"),
+    STRIPS: ("tvm-dense", "tvm-bsr"),
     TOKEN_MAJOR: ("tvm-dense-token-major", "tvm-bsr-token-major"),
 }
 
@@ -38,9 +39,10 @@ def ways_of(point: Point) -> list[str]:
     A block of few rows is a strip itself. In a token-major encoder, rows of a block are computed side by side, so only
     shapes with whole vectors of rows have one.
     """
-    rows = point.shape.rows if point.shape else 1
-    lanes = target_spec(point.threads).lanes
-    return [WHOLE, *([STRIPS] if strip_of(rows) < rows else []), *([TOKEN_MAJOR] if rows % lanes == 0 else [])]
+    rows, spec = point.shape.rows if point.shape else 1, target_spec(point.threads)
+    vectors = slabs_for(point.batch, point.seq, spec).slab // spec.lanes
+    has = {WHOLE: strip_of(rows, vectors) < rows, STRIPS: True, TOKEN_MAJOR: rows % spec.lanes == 0}
+    return [way for way in ENGINES if has[way]]
 
 
 def ensure_layouts(study: Study, points: Sequence[Point], trials_per_task: int) -> list[Record]:
@@ -59,5 +61,5 @@ def ensure_layouts(study: Study, points: Sequence[Point], trials_per_task: int) 
         If a checkpoint or, reading committed results, a record is missing.
     """
     wanted = cases(points)
-    untuned = [case for case in wanted if case.compiled and case.engine not in ENGINES[WHOLE]]
+    untuned = [case for case in wanted if case.compiled and case.engine not in ENGINES[STRIPS]]
     return ensure_aside(study, KIND, wanted, untuned, trials_per_task)

@@ -17,6 +17,7 @@ from codesign.bsr import BSRMatrix
 from codesign.compiler import MissingTask, TargetSpec, open_database, target_spec
 from codesign.compiler.database import mean_seconds, trials
 from codesign.compiler.expand import picked
+from codesign.compiler.feature_major import linear_over
 from codesign.compiler.operators import Linear, pack
 from codesign.compiler.operators.base import as_slabs
 from codesign.compiler.operators.linear import PackedLinear
@@ -82,19 +83,8 @@ def operator_in(listing: Record) -> Linear:
 
 def operator_for(matrix: BSRMatrix, point: Point, spec: TargetSpec) -> Linear:
     """Return the linear layer as an encoder of a point has it."""
-    slabs = slabs_for(point.batch, point.seq, spec)
-    return Linear(
-        outputs=matrix.shape[0],
-        inputs=matrix.shape[1],
-        tokens=point.batch * slabs.padded,
-        rows=matrix.block.rows,
-        cols=matrix.block.cols,
-        nnz=matrix.nnz_blocks,
-        shares=slabs.row_shares,
-        epilogue=FIRST[point.scope][1],
-        slab=slabs.slab,
-        token_shares=slabs.token_shares,
-    )
+    slabs, sizes = slabs_for(point.batch, point.seq, spec), (matrix.shape, matrix.block, matrix.nnz_blocks)
+    return linear_over(slabs, point.batch, *sizes, FIRST[point.scope][1], spec)
 
 
 def tried(study: Study, operator: Linear, spec: TargetSpec) -> list[Tried]:
@@ -153,7 +143,7 @@ def _listing(study: Study, point: Point, weight: np.ndarray) -> dict[str, Any]:
     operator = operator_for(matrix, point, spec)
     known = tried(study, operator, spec)
     after = scheduled(operator, spec, known[0].family, known[0].decisions)
-    executable, packed = compiled(after, spec), pack(matrix, operator.shares)
+    executable, packed = compiled(after, spec), pack(matrix, operator.shares, operator.strip)
     return {
         "isa": NATIVE,
         "target": spec.key,

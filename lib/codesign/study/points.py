@@ -99,8 +99,8 @@ class Case:
 
     @property
     def strips(self) -> bool:
-        """Whether our pipeline stores its weights in strips."""
-        return self.engine.endswith("-strips")
+        """Whether our pipeline stores its weights in strips, and not in whole blocks."""
+        return not self.engine.endswith("-whole")
 
     @property
     def compiled(self) -> bool:

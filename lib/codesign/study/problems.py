@@ -10,8 +10,11 @@ from transformers import AutoConfig
 
 from codesign.blocks import DENSE, BlockShape
 from codesign.compiler import target_spec
+from codesign.compiler.feature_major import linear_over
+from codesign.compiler.kernel_trial import Candidate
 from codesign.compiler.operators import Linear
-from codesign.compiler.operators.linear import DENSE_ROWS
+from codesign.compiler.operators.linear import panel_rows
+from codesign.compiler.schedules import Decisions, families_for, find_family
 from codesign.compiler.slabs import slabs_for
 from codesign.compiler.target import TargetSpec
 from codesign.encoder import LINEARS, RANDOM_MODELS, directory_of
@@ -44,18 +47,37 @@ class Problem:
         """What its kernels are compiled for."""
         return target_spec(self.threads, self.isa)
 
-    def operator(self) -> Linear:
-        """The linear layer: one sequence of tokens, laid out as in an encoder; blocks kept as pruning would."""
-        slabs = slabs_for(1, self.tokens, self.spec)
+    def operators(self) -> list[Linear]:
+        """The linear layer: one sequence of tokens, laid out as in an encoder; blocks kept as pruning would.
+
+        Stored as in an encoder first, in strips where blocks are tall; then, where that differs, in whole blocks.
+        """
+        slabs, size = slabs_for(1, self.tokens, self.spec), (self.outputs, self.inputs)
         if self.block == DENSE:
-            shape = BlockShape(DENSE_ROWS, self.inputs)
-            nnz = shape.grid((self.outputs, self.inputs))[0]
+            block = BlockShape(panel_rows(slabs.slab // self.spec.lanes), self.inputs)
+            nnz = block.grid(size)[0]
         else:
-            shape = BlockShape.parse(self.block)
-            rows, columns = shape.grid((self.outputs, self.inputs))
+            block = BlockShape.parse(self.block)
+            rows, columns = block.grid(size)
             nnz = kept_blocks(rows * columns, self.sparsity)
-        sizes = self.outputs, self.inputs, slabs.padded, shape.rows, shape.cols, nnz
-        return Linear(*sizes, slabs.row_shares, "bias", slabs.slab, slabs.token_shares)
+        stored = [linear_over(slabs, 1, size, block, nnz, "bias", self.spec, strips=strips) for strips in (True, False)]
+        return list(dict.fromkeys(stored))
+
+    def candidate(self, family: str, decisions: Decisions) -> Candidate:
+        """Return a point of a family, over the first storage of `operators` that the family reads."""
+        known = find_family(family)
+        operator = next(each for each in self.operators() if known.points(each, self.spec))
+        return Candidate(operator, family, decisions)
+
+    def candidates(self) -> list[Candidate]:
+        """Every valid point of every family, each over the first storage of `operators` that it reads."""
+        stored = self.operators()
+        found = []
+        for family in families_for(stored[0]):
+            points = ((operator, family.points(operator, self.spec)) for operator in stored)
+            operator, valid = next(((each, valid) for each, valid in points if valid), (stored[0], []))
+            found += [Candidate(operator, family.name, point) for point in valid]
+        return found
 
 
 def layer_sizes(name: str) -> dict[str, tuple[int, int]]:

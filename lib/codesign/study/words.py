@@ -36,8 +36,8 @@ ENGINE_LABELS = _Labels(
         "tvm-stock-tuned": "TVM stock, tuned",
         "tvm-dense": "our compiler, dense",
         "tvm-bsr": "our compiler, sparse",
-        "tvm-dense-strips": "our compiler, dense, in strips",
-        "tvm-bsr-strips": "our compiler, sparse, in strips",
+        "tvm-dense-whole": "our compiler, dense, whole blocks",
+        "tvm-bsr-whole": "our compiler, sparse, whole blocks",
         "tvm-dense-token-major": "our compiler, dense, token-major",
         "tvm-bsr-token-major": "our compiler, sparse, token-major",
     }

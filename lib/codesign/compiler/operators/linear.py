@@ -22,13 +22,12 @@ from codesign.errors import InputError
 
 #: What may follow the product inside the kernel, before the result leaves the registers.
 EPILOGUES = ("bias", "bias_gelu", "bias_residual")
-#: Rows of a panel of a dense weight: a register tile, so that the weight is read once, in the order it is stored.
-DENSE_ROWS = 12
-#: The same over token-major activations, where a tile has whole vectors of rows.
-PANEL_ROWS = 48
-#: Rows of a strip, and of a panel of a dense weight that is a strip itself: a register tile with the most multiply-adds
-#: for a load is as high.
-STRIP_ROWS, DENSE_STRIP = 4, 6
+#: Rows of a panel of a dense weight whose blocks are stored whole, and over token-major activations, where a tile has
+#: whole vectors of rows.
+DENSE_ROWS, PANEL_ROWS = 12, 48
+#: Accumulators of the register tile that a strip of a block, or a panel of a dense weight, is made for. A dense weight
+#: has no index to load, and more accumulators make more multiply-adds of a load.
+STRIP_TILE, PANEL_TILE = 16, 24
 
 
 @dataclass(frozen=True)
@@ -205,9 +204,20 @@ class PackedLinear:
         return [self.data, self.indices, self.indptr, self.bounds]
 
 
-def strip_of(rows: int) -> int:
-    """Rows of a strip for blocks of ``rows``: `STRIP_ROWS`, where that divides them; else blocks stay whole."""
-    return STRIP_ROWS if rows % STRIP_ROWS == 0 else rows
+def strip_rows(vectors: int) -> int:
+    """Rows of a strip where a slab has so many vectors of tokens: 4 for four of them, 16 for one."""
+    return max(4, STRIP_TILE // vectors // 4 * 4)
+
+
+def panel_rows(vectors: int) -> int:
+    """Rows of a panel of a dense weight where a slab has so many vectors of tokens: 6 for four, 24 for one."""
+    return max(6, PANEL_TILE // vectors)
+
+
+def strip_of(rows: int, vectors: int) -> int:
+    """Rows of a strip for blocks of ``rows``: `strip_rows`, where these divide them; else blocks stay whole."""
+    strip = strip_rows(vectors)
+    return strip if rows % strip == 0 else rows
 
 
 def strip_order(indptr: np.ndarray, strips: int) -> np.ndarray:

@@ -90,7 +90,7 @@ def draw_linear(rng: Rng, spec: TargetSpec) -> Linear:
         epilogue=str(rng.choice(_EPILOGUES)),
         slab=slab,
         token_shares=token_shares,
-        strip=strip_of(block.rows) if slab > 1 and rng.random() < 0.5 else block.rows,
+        strip=strip_of(block.rows, slab // spec.lanes) if slab > 1 and rng.random() < 0.5 else block.rows,
     )
 
 
