@@ -62,7 +62,9 @@ layer_matrix(layer)
 # ## Three arrays
 #
 # `indptr` says where the blocks of a block-row begin, `indices` in which block-column each of them stands, and `data`
-# has their values. The rows of a block lie side by side in `data`, because a kernel will want them together.
+# has their values. A kernel computes a few rows at a time, so a tall block is stored in *strips*: the first few rows of
+# every block of the block-row, then the next few. The rows of a strip lie side by side, because the kernel wants them
+# together ([](17_layouts)).
 
 # %% tags=["hide-input"]
 layer_arrays(layer)
@@ -164,7 +166,7 @@ for other in listings[1:]:
 #
 # The chosen schedule, and beside it those that differ in a single decision, timed in turns. A trial of the tuner is
 # short and happens once, so a neighbour may turn out to be as fast. Tiles that the family refuses, because they need
-# more registers than there are, were built all the same.
+# more registers than there are, were built all the same. A tile taller than a strip needs blocks that are stored whole.
 #
 # The pattern is random here, with as many blocks, and every result was compared with one in double precision.
 

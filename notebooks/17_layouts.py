@@ -16,7 +16,8 @@
 # A block is stored whole: its rows side by side, one column after the other. A kernel that keeps four rows of outputs
 # in registers then reads four values of each column, skips the rest, and comes back for them in its next pass. **Does a
 # tall block lose to a low one because of its shape, or because of how it is stored?** In *strips* of four rows, each
-# through all blocks of its block-row, the same values lie in the order in which they are read.
+# through all blocks of its block-row, the same values lie in the order in which they are read. That is how our compiler
+# stores them in the rest of this book.
 #
 # Activations are *feature-major* elsewhere in this book: one feature of many tokens side by side, so that every block
 # shape can be computed with vectors of tokens. Most engines lay them *token-major*. There a vector has to run along the
@@ -79,8 +80,8 @@ table(
         "whole blocks, ms": "{whole blocks}",
         "strips, ms": "{strips}",
         "token-major, ms": "{token-major}",
-        "strips faster by": "{gain strips}",
-        "token-major faster by": "{gain token-major}",
+        "strips over whole blocks": "{gain strips}",
+        "token-major over strips": "{gain token-major}",
         "records choose": "{picked}",
     },
 )

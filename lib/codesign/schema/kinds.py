@@ -22,6 +22,7 @@ from codesign.schema.parts import (
     SHARE,
     SOAK,
     STORED,
+    STRIP,
     TEXT,
     TIMED,
     TIMED_ABSENT,
@@ -246,10 +247,10 @@ KINDS: dict[str, Kind] = {
             "flops": POSITIVE,
         }
         | ISA,
-        later={"strip": POSITIVE},  # rows that lie side by side in memory
+        later=STRIP,
     ),
     "listing": Kind("notebook 16_layer", LISTING),
-    "neighbour": Kind("notebook 16_layer", NEIGHBOUR),
+    "neighbour": Kind("notebook 16_layer", NEIGHBOUR, later=STRIP),
     "variant": Kind(
         "notebook 14_patterns",
         {

@@ -30,6 +30,9 @@ def or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
+#: Of a kernel: rows that lie side by side in memory.
+STRIP: dict[str, Schema] = {"strip": POSITIVE}
+
 #: Fields that `stamp` fills in: who made the record, when, from which code.
 STAMP: dict[str, Schema] = {
     "schema_version": one_of(SCHEMA_VERSION),

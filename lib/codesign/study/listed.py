@@ -8,7 +8,7 @@ from typing import Any
 
 from codesign.measure.ratios import Interval, ratio
 from codesign.schema import Record
-from codesign.study.neighbours import CONTROL, FAMILY, NOTHING
+from codesign.study.neighbours import CONTROL, FAMILY, NOTHING, STORAGE
 from codesign.study.roofline import FMA_LATENCY, FMA_PORTS, LOAD_PORTS
 from codesign.study.screening import STATES, State
 from codesign.study.words import times
@@ -91,7 +91,11 @@ def label(record: Record, chosen: Record) -> str:
         return "as chosen, again"
     if changed == FAMILY:
         return f"{chosen['family']} → {record['family']}"
+    if changed == STORAGE:
+        return "strips → whole blocks"
     said = f"{changed} {chosen['decisions'][changed]} → {record['decisions'][changed]}"
+    if record.get("strip") != chosen.get("strip"):
+        said += ", whole blocks"
     return f"{said}, refused" if record["refused"] else said
 
 

@@ -164,14 +164,15 @@ def arrays(matrix: BSRMatrix, packed: PackedLinear) -> dict[str, Any]:
     """Return the fields of a record that show a matrix: the arrays, and the pattern of the first block-rows.
 
     A row of the pattern is hexadecimal, a bit for each block-column, the first one highest. The heads of indices and
-    data begin with the first block of ``block_row``; of each block they have the first rows of its first column.
+    data begin with the first block of ``block_row``; of each block they have the first rows of its first column, at
+    most a strip.
     """
     block_row = min(BLOCK_ROW, matrix.grid[0] - 1)
-    begin = matrix.indptr[block_row]
+    begin, strips = matrix.indptr[block_row], matrix.block.rows // packed.data.shape[2]
     heads = {
         "indptr": packed.indptr[:HEAD],
         "indices": packed.indices[begin : begin + HEAD],
-        "data": packed.data[begin : begin + HEAD, 0, :HEAD].astype(float).round(4),
+        "data": packed.data[begin * strips : begin * strips + HEAD, 0, :HEAD].astype(float).round(4),
     }
     whole = {"data": packed.data, "indices": packed.indices, "indptr": packed.indptr, "bounds": packed.bounds}
     stored = np.zeros((min(PATTERN_ROWS, matrix.grid[0]), matrix.grid[1]), bool)

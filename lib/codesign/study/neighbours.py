@@ -4,6 +4,7 @@ They take turns, in an order drawn anew for each round, and each round begins wi
 schedule takes part twice, built twice (the control): how far its two times lie apart is what a difference must exceed.
 Where that is more than a tenth, the session is repeated, and flagged if that does not help.
 A family refuses tiles that do not fit the registers; here they are built all the same, to see what it refused.
+A tile taller than a strip takes whole blocks, so where the layer is in strips, it is timed in whole blocks as well.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from codesign.study.chain import Study, track
 from codesign.study.listing import compiled, loop_of, operator_in, scheduled
 from codesign.study.screening import STATES
 
-#: What differs, for the chosen schedule and for its twin; and for the best of the other families.
-NOTHING, CONTROL, FAMILY = "nothing", "control", "family"
+#: What differs, for the chosen schedule and for its twin; for the same over whole blocks; for the best other family.
+NOTHING, CONTROL, STORAGE, FAMILY = "nothing", "control", "storage", "family"
 
 #: Profile -> rounds, and the least seconds of one sample.
 ROUNDS = {"smoke": (4, 1e-3), "verify": (16, 4e-3), "report": (24, 4e-3), "paper": (64, 6e-3)}
@@ -39,8 +40,9 @@ _ROOMY = 1 << 10
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A schedule, the decision in which it differs, and whether its family refuses it for want of registers."""
+    """A schedule and what it runs on, the decision in which it differs, whether its family has too few registers."""
 
+    operator: Linear
     changed: str
     family: str
     decisions: Decisions
@@ -84,17 +86,23 @@ def neighbours_of(study: Study, listing: Record) -> list[Record]:
 def neighbours(operator: Linear, spec: TargetSpec, family: str, decisions: Decisions) -> list[Neighbour]:
     """Return the schedules of a family that differ from one in a single decision, decision by decision.
 
-    Those that only the number of registers rules out are among them.
+    Those that only the number of registers rules out are among them; then, of a layer in strips, the same schedule over
+    whole blocks, and tiles that need these.
     """
-    offered = find_family(family)
-    fitting = offered.points(operator, spec)
+    offered, roomy = find_family(family), replace(spec, registers=_ROOMY)
     found = []
-    for point in offered.points(operator, replace(spec, registers=_ROOMY)):
-        changed = [name for name in decisions if point[name] != decisions[name]]
-        if len(changed) == 1:
-            found.append(Neighbour(changed[0], family, point, point not in fitting))
-    order = list(decisions)
-    return sorted(found, key=lambda each: (order.index(each.changed), each.decisions[each.changed]))
+    for stored in dict.fromkeys((operator, replace(operator, strip=operator.rows))):
+        fitting = offered.points(stored, spec)
+        for point in offered.points(stored, roomy):
+            changed = [name for name in decisions if point[name] != decisions[name]]
+            if stored == operator and len(changed) == 1:
+                found.append(Neighbour(stored, changed[0], family, point, point not in fitting))
+            if stored != operator and not changed:
+                found.append(Neighbour(stored, STORAGE, family, point))
+            if stored != operator and changed == ["rows"] and point["rows"] > operator.strip:
+                found.append(Neighbour(stored, "rows", family, point, point not in fitting))
+    order = [*decisions, STORAGE]
+    return sorted(found, key=lambda each: (order.index(each.changed), each.decisions.get(each.changed, 0)))
 
 
 def _key(listing: Record) -> dict[str, Any]:
@@ -110,19 +118,19 @@ def _measure(study: Study, listing: Record, spec: TargetSpec, bench: Bench) -> N
     operator = operator_in(listing)
     family, decisions = listing["family"], listing["decisions"]
     others = [each for each in listing["tuned"] if each["family"] != family]
-    chosen = [Neighbour(changed, family, decisions) for changed in (NOTHING, CONTROL)]
-    elsewhere = [Neighbour(FAMILY, each["family"], each["decisions"]) for each in others[:1]]
+    chosen = [Neighbour(operator, changed, family, decisions) for changed in (NOTHING, CONTROL)]
+    elsewhere = [Neighbour(operator, FAMILY, each["family"], each["decisions"]) for each in others[:1]]
     wanted = [*chosen, *neighbours(operator, spec, family, decisions), *elsewhere]
-    libraries = bench.build([Candidate(operator, each.family, each.decisions) for each in wanted])
+    libraries = bench.build([Candidate(each.operator, each.family, each.decisions) for each in wanted])
     for _ in range(_ATTEMPTS):
         outcomes = _rounds(bench, libraries, *ROUNDS[study.protocol])
         if agreed := alike(*outcomes[:2]):
             break
     session = {"session_id": new_run_id(), "flagged": not agreed}
     for each, outcome in reversed(list(zip(wanted, outcomes, strict=True))):
-        what = {"target": spec.key, "family": each.family, "decisions": each.decisions}
+        what = {"target": spec.key, "family": each.family, "decisions": each.decisions, "strip": each.operator.strip}
         why = {"changed": each.changed, "refused": each.refused}
-        code = loop_of(compiled(scheduled(operator, spec, each.family, each.decisions), spec))
+        code = loop_of(compiled(scheduled(each.operator, spec, each.family, each.decisions), spec))
         study.append("neighbour", _key(listing), {"isa": NATIVE}, what, why, session, code, outcome)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -113,8 +113,7 @@ def layer_arrays(listing: Record) -> Drawing:
         for row in range(rows):
             values = [f"{block[row]:.2f}" for block in heads["data"]]
             _strip(axes, 4.4 + row, "data" if row == 0 else "", values, set(range(count)))
-        more = "" if rows == listing["operator"]["rows"] else f"… {listing['operator']['rows']} rows of each block"
-        axes.text(0, 4.4 + rows + 0.15, more, va="top", fontsize=7)
+        axes.text(0, 4.4 + rows + 0.15, _left(listing["operator"], rows), va="top", fontsize=7)
         arrow = {"arrowstyle": "->", "color": INK, "linewidth": 0.8}
         axes.annotate("", (0.5, 2.0), (picked + 0.5, 1.1), arrowprops=arrow)
         axes.text(picked + 1.2, 1.55, f"blocks {begin} to {end - 1}", fontsize=8, va="center")
@@ -131,6 +130,16 @@ def layer_arrays(listing: Record) -> Drawing:
     sizes = ", ".join(f"{name} {' x '.join(map(str, shape['shape']))}" for name, shape in shapes.items())
     caption = f"The arrays of the layer, with what belongs to the orange block-row in orange. Their shapes: {sizes}."
     return Drawing([figure], alt, caption)
+
+
+def _left(operator: Mapping[str, Any], shown: int) -> str:
+    """Say which rows of a block are not shown."""
+    rows = operator["rows"]
+    strip = operator.get("strip", rows)
+    if strip == rows:
+        return "" if shown == rows else f"… {rows} rows of each block"
+    more = "" if shown == strip else f"… {strip} rows of each; "
+    return f"{more}then the strips of the next {strip} rows, to row {rows}"
 
 
 def _strip(axes: Axes, top: float, name: str, values: Sequence[object], marked: set[int]) -> None:
