@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,9 @@ from codesign.compiler.operators import (
     pack,
 )
 from codesign.compiler.operators.base import as_slabs
+from codesign.compiler.operators.linear import DTYPES
 from codesign.compiler.schedules import applicable, find_family, refusals
+from codesign.compiler.schedules.row_tile import RowTile
 from codesign.compiler.tvm_compat import tirx
 from codesign.errors import InputError
 
@@ -65,6 +68,7 @@ def linears(draw: st.DrawFn) -> Linear:
         slab=16 * width,
         token_shares=draw(st.sampled_from([share for share in (1, 2, 3) if slabs % share == 0])),
         strip=draw(st.sampled_from([rows for rows in range(1, block.rows + 1) if block.rows % rows == 0])),
+        dtype=draw(st.sampled_from(DTYPES)),
     )
 
 
@@ -150,6 +154,29 @@ def test_strips_of_a_block_row_follow_each_other() -> None:
     np.testing.assert_array_equal(packed.indices, [1, 3, 2])
     empty = pack(BSRMatrix.from_dense(np.zeros((8, 5), np.float32), BlockShape(4, 1)), 1, 2)
     assert empty.data.shape == (2, 1, 2)
+
+
+def test_weights_are_stored_in_half_the_bytes_and_widened(spec: TargetSpec) -> None:
+    linear = Linear(100, 70, 96, 32, 1, 3, 1, "bias", slab=48, token_shares=2, dtype="float16")
+    inputs = inputs_of(linear)
+    assert inputs[1].dtype == np.float16
+    assert {family.name for _, family in applicable(linear, spec)} == {"token_tile", "row_tile"}
+    for _, family in applicable(linear, spec):
+        for decisions in family.points(linear, spec)[::5]:
+            check(family.generate(linear, spec, decisions), linear, inputs, spec)
+    assert operator_of(linear.unscheduled()) == linear
+    assert "dtype" not in replace(linear, dtype="float32").attributes()
+
+
+def test_a_family_refuses_weights_of_a_type_that_it_cannot_read(
+    monkeypatch: pytest.MonkeyPatch, spec: TargetSpec
+) -> None:
+    linear = Linear(64, 64, 64, 32, 1, 40, 2, "bias", dtype="float16")
+    monkeypatch.setattr(RowTile, "dtypes", ("float32",))
+    assert [family.name for _, family in applicable(linear, spec)] == ["token_tile"]
+    assert refusals(linear, spec)["row_tile"] == "weights are float16, not float32"
+    with pytest.raises(InputError, match="did you mean float32"):
+        Linear(64, 64, 64, 32, 1, 40, 2, "bias", dtype="bfloat16")
 
 
 def test_strips_divide_a_block_and_whole_ones_do_not_show_in_a_task() -> None:

@@ -49,6 +49,7 @@ def rewrite(
     spec: TargetSpec,
     layout: str = FEATURE_MAJOR,
     strips: bool = True,
+    dtype: str = "float32",
 ) -> Rewritten:
     """Rewrite ``imported``.
 
@@ -66,8 +67,10 @@ def rewrite(
         One of `codesign.compiler.slabs.LAYOUTS`.
     strips
         Whether weights are stored in strips; over token-major activations they never are.
+    dtype
+        Of the stored weights, one of `codesign.compiler.operators.linear.DTYPES`.
     """
-    return Rewriter(imported, block, batch, seq, spec, layout, strips and layout == FEATURE_MAJOR).run()
+    return Rewriter(imported, block, batch, seq, spec, layout, strips and layout == FEATURE_MAJOR, dtype).run()
 
 
 @dataclass
@@ -81,6 +84,7 @@ class Rewriter:
     spec: TargetSpec
     layout: str = FEATURE_MAJOR
     strips: bool = True
+    dtype: str = "float32"
     builder: relax.BlockBuilder = field(default_factory=relax.BlockBuilder)
     values: dict[Any, Any] = field(default_factory=dict)
     params: dict[str, tuple[relax.Var, np.ndarray]] = field(default_factory=dict)
@@ -208,10 +212,11 @@ class Rewriter:
         matrix = stored_as(weight, self.block, self.panel_rows)
         epilogue = "bias_gelu" if pending.gelu else "bias" if pending.residual is None else "bias_residual"
         sizes = matrix.shape, matrix.block, matrix.nnz_blocks
-        operator = linear_over(self.slabs, self.batch, *sizes, epilogue, self.spec, strips=self.strips)
+        how = {"strips": self.strips, "dtype": self.dtype}
+        operator = linear_over(self.slabs, self.batch, *sizes, epilogue, self.spec, **how)
         self.stored[path] = operator
         names = ("data", "indices", "indptr", "bounds")
-        packed = pack(matrix, operator.shares, operator.strip).arrays()
+        packed = pack(matrix, *operator.packing()).arrays()
         arrays = [self.param(f"{path}.{name}", array) for name, array in zip(names, packed, strict=True)]
         if pending.bias is None:
             bias = self.param(f"{path}.no_bias", np.zeros(weight.shape[0], np.float32))
@@ -248,6 +253,7 @@ def linear_over(
     spec: TargetSpec,
     *,
     strips: bool = True,
+    dtype: str = "float32",
 ) -> Linear:
     """Return the operator of a linear layer over activations in slabs, as an encoder has it.
 
@@ -263,6 +269,8 @@ def linear_over(
         The target.
     strips
         Whether blocks are stored in strips, where they are tall enough.
+    dtype
+        Of the stored weights, one of `codesign.compiler.operators.linear.DTYPES`.
     """
     return Linear(
         outputs=shape[0],
@@ -276,6 +284,7 @@ def linear_over(
         slab=slabs.slab,
         token_shares=slabs.token_shares,
         strip=strip_of(block.rows, slabs.slab // spec.lanes) if strips else block.rows,
+        dtype=dtype,
     )
 
 

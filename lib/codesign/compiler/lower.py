@@ -54,6 +54,7 @@ def lower_encoder(
     pipeline: str = "codesign",
     layout: str = FEATURE_MAJOR,
     strips: bool = True,
+    dtype: str = "float32",
     seed: int = 0,
 ) -> Lowered:
     """Lower an encoder to tunable functions.
@@ -75,13 +76,16 @@ def lower_encoder(
     strips
         Whether our pipeline stores weights in strips of a few rows (`codesign.compiler.operators.Linear`); if not,
         and wherever activations are token-major, blocks are stored whole.
+    dtype
+        In which our pipeline stores weights, one of `codesign.compiler.operators.linear.DTYPES`. It computes in
+        float32.
     seed
         Of random weights.
 
     Raises
     ------
     InputError
-        If the pipeline or the layout is unknown.
+        If the pipeline, the layout or the dtype is unknown.
     """
     if pipeline not in PIPELINES:
         raise InputError("pipeline", pipeline, f"one of {', '.join(PIPELINES)}", "codesign")
@@ -92,7 +96,7 @@ def lower_encoder(
 
     model = load_encoder(str(checkpoint), seed=seed, attention="sdpa")
     with silenced():
-        return _lower(model, block, batch, seq, spec, pipeline, layout, strips)
+        return _lower(model, block, batch, seq, spec, pipeline, layout, strips, dtype)
 
 
 def _lower(
@@ -104,13 +108,14 @@ def _lower(
     pipeline: str,
     layout: str,
     strips: bool,
+    dtype: str,
 ) -> Lowered:
     from codesign.compiler.frontend import as_module, import_encoder
     from codesign.encoder import prunable_linears
 
     imported = import_encoder(model, batch, seq, decompose=pipeline == "stock")
     if pipeline == "codesign":
-        rewritten = rewrite(imported, block, batch, seq, spec, layout, strips)
+        rewritten = rewrite(imported, block, batch, seq, spec, layout, strips, dtype)
         module, params = rewritten.module, rewritten.params
         stored = rewritten.bsr_linears, rewritten.dense_linears
     else:

@@ -29,7 +29,7 @@ def register_rule(spec: TargetSpec) -> None:
             return [schedule]
         spaces = []
         for index, family in applicable(operator, spec):
-            space = family.space(operator, spec)
+            space = family.offers(operator, spec)
             if isinstance(space, Space):
                 copy = schedule.copy()
                 annotate(copy, index, {name: _sample(copy, values) for name, values in space.options.items()})

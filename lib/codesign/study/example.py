@@ -9,7 +9,8 @@ import torch
 
 from codesign.bsr import BSRMatrix
 from codesign.compiler.expand import expand
-from codesign.compiler.operators import Linear, pack
+from codesign.compiler.feature_major import linear_over
+from codesign.compiler.operators import pack
 from codesign.compiler.operators.base import as_matrix, as_slabs
 from codesign.compiler.slabs import slabs_for
 from codesign.compiler.target import target_spec
@@ -48,25 +49,14 @@ def compile_one_matrix(point: Point) -> Example:
     matrix = BSRMatrix.from_dense(weight, point.shape)
     spec = target_spec(point.threads)
     slabs = slabs_for(point.batch, point.seq, spec)
-    linear = Linear(
-        outputs=weight.shape[0],
-        inputs=weight.shape[1],
-        tokens=point.batch * slabs.padded,
-        rows=point.shape.rows,
-        cols=point.shape.cols,
-        nnz=matrix.nnz_blocks,
-        shares=slabs.row_shares,
-        epilogue="bias",
-        slab=slabs.slab,
-        token_shares=slabs.token_shares,
-    )
+    linear = linear_over(slabs, point.batch, matrix.shape, matrix.block, matrix.nnz_blocks, "bias", spec)
     before = linear.unscheduled()
     after = expand(tvm.IRModule({"main": before}), spec)
     rng = np.random.default_rng(point.seed)
     x = rng.standard_normal((linear.inputs, linear.tokens), np.float32)
     bias = rng.standard_normal(linear.outputs, np.float32)
     y = tvm.runtime.empty(linear.arguments()[-1].shape, "float32")
-    arrays = [as_slabs(x, linear.slab), *pack(matrix, linear.shares).arrays(), bias]
+    arrays = [as_slabs(x, linear.slab), *pack(matrix, *linear.packing()).arrays(), bias]
     tvm.compile(after, target=spec.target)["main"](*map(tvm.runtime.tensor, arrays), y)
     expected = torch.nn.functional.linear(*map(torch.from_numpy, (x.T, weight, bias))).T
     error = float(np.abs(as_matrix(y.numpy()) - expected.numpy()).max())

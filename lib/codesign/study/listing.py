@@ -143,7 +143,7 @@ def _listing(study: Study, point: Point, weight: np.ndarray) -> dict[str, Any]:
     operator = operator_for(matrix, point, spec)
     known = tried(study, operator, spec)
     after = scheduled(operator, spec, known[0].family, known[0].decisions)
-    executable, packed = compiled(after, spec), pack(matrix, operator.shares, operator.strip)
+    executable, packed = compiled(after, spec), pack(matrix, *operator.packing())
     return {
         "isa": NATIVE,
         "target": spec.key,

@@ -93,7 +93,7 @@ def weights(operator: Linear, variant: Variant, seed: int) -> PackedLinear:
     indices = np.concatenate(place(counts, columns, variant.where, seed)).astype(np.int32)
     indptr = np.concatenate([[0], counts.cumsum()]).astype(np.int32)
     matrix = BSRMatrix(data, indices, indptr, (operator.outputs, operator.inputs), block)
-    return pack(matrix, operator.shares, operator.strip)
+    return pack(matrix, *operator.packing())
 
 
 def masks(drawn: int, nnz: int, block: BlockShape, rng: np.random.Generator) -> np.ndarray:

@@ -69,6 +69,10 @@ class Operator:
         """Valid random inputs: what the tuner measures on. Index arrays must point inside their matrices."""
         return [rng.standard_normal(a.shape).astype(a.dtype) for a in self.arguments()[:-1]]
 
+    def weight_type(self) -> str:
+        """Type that weights are stored in, if there are any; everything else is float32."""
+        return "float32"
+
     @property
     def flops(self) -> int:
         """Floating-point operations of one call that the algorithm cannot avoid."""

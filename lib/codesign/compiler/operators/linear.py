@@ -22,6 +22,8 @@ from codesign.errors import InputError
 
 #: What may follow the product inside the kernel, before the result leaves the registers.
 EPILOGUES = ("bias", "bias_gelu", "bias_residual")
+#: Types that weights may be stored in; whatever it is, sums and activations are float32.
+DTYPES = ("float32", "float16")
 #: Rows of a panel of a dense weight whose blocks are stored whole, and over token-major activations, where a tile has
 #: whole vectors of rows.
 DENSE_ROWS, PANEL_ROWS = 12, 48
@@ -59,6 +61,13 @@ class Linear(Operator):
         Rows that lie side by side in memory, a divisor of ``rows``; 0 for all rows of a block. With fewer, a block-row
         is stored strip by strip, each through all of its blocks: a kernel that takes a strip at a time then reads its
         weights in the order in which they are stored.
+    dtype
+        Of the stored weights, one of `DTYPES`.
+
+    Raises
+    ------
+    InputError
+        If the strip, the slab, the epilogue or the dtype does not fit.
     """
 
     outputs: int
@@ -72,6 +81,7 @@ class Linear(Operator):
     slab: int = 0
     token_shares: int = 1
     strip: int = 0
+    dtype: str = "float32"
     kind: ClassVar[str] = "linear"
 
     def __post_init__(self) -> None:
@@ -84,6 +94,8 @@ class Linear(Operator):
             raise InputError("slab", self.slab, expected, self.tokens // self.token_shares)
         if self.epilogue not in EPILOGUES:
             raise InputError("epilogue", self.epilogue, f"one of {', '.join(EPILOGUES)}", "bias")
+        if self.dtype not in DTYPES:
+            raise InputError("dtype", self.dtype, f"one of {', '.join(DTYPES)}", "float32")
 
     @property
     def block_rows(self) -> int:
@@ -108,7 +120,7 @@ class Linear(Operator):
         residual = [self._outputs("residual")] if self.epilogue == "bias_residual" else []
         return [
             activations("x", self.inputs, self.tokens, self.slab),
-            Argument("data", (max(self.nnz, 1) * self.strips, self.cols, self.strip)),
+            Argument("data", (max(self.nnz, 1) * self.strips, self.cols, self.strip), self.dtype),
             Argument("indices", (max(self.nnz, 1),), "int32"),
             Argument("indptr", (self.block_rows + 1,), "int32"),
             Argument("bounds", (self.shares + 1,), "int32"),
@@ -129,7 +141,7 @@ class Linear(Operator):
             with T.serial(0, indptr[row + 1] - indptr[row]) as j, T.serial(0, self.cols) as c:
                 block = indptr[row] + j
                 stored = self.stored(indptr, row, j, n % self.rows // self.strip)
-                product = data[stored, c, n % self.strip] * x[s, self.column(indices[block], c), m]
+                product = self.widen(data[stored, c, n % self.strip]) * x[s, self.column(indices[block], c), m]
                 T.buffer_store(y, y[s, n, m] + product, [s, n, m])
             value = self.finish(y[s, n, m], bias[n], residual[0][s, n, m] if residual else None)
             T.buffer_store(y, value, [s, n, m])
@@ -140,17 +152,33 @@ class Linear(Operator):
             return indptr[row] + j
         return indptr[row] * self.strips + strip * (indptr[row + 1] - indptr[row]) + j
 
+    def widen(self, weight: Any) -> Any:
+        """Return a stored weight as float32, in which it is multiplied."""
+        return weight if self.dtype == "float32" else T.cast(weight, "float32")
+
+    def weight_type(self) -> str:
+        return self.dtype
+
     def attributes(self) -> str:
-        """As of every operator; whole blocks do not mention strips, and stay the tasks that they were before strips."""
+        """As of every operator; what is as it was before there was a choice is not mentioned, and stays the same task.
+
+        That is a block stored whole, and float32.
+        """
         fields = {"kind": self.kind, **dataclasses.asdict(self)}
         if self.strips == 1:
             del fields["strip"]
+        if self.dtype == "float32":
+            del fields["dtype"]
         return json.dumps(fields, sort_keys=True)
 
     def column(self, block_column: Any, c: Any) -> Any:
         """Input feature of column ``c`` of a block; the padding of an edge block reads a real column times zero."""
         column = block_column * self.cols + c
         return column if self.inputs % self.cols == 0 else tirx.min(column, self.inputs - 1)
+
+    def packing(self) -> tuple[int, int, str]:
+        """How `pack` lays a weight out for this operator: its last arguments."""
+        return self.shares, self.strip, self.dtype
 
     def finish(self, total: Any, bias: Any, residual: Any | None) -> Any:
         """Apply the epilogue to one accumulated element."""
@@ -182,7 +210,7 @@ class Linear(Operator):
         values = rng.standard_normal(mask.shape, np.float32)
         values[values == 0] = 1.0  # once in ten million draws; a block of one weight would not be stored
         weight = mask * values
-        packed = pack(BSRMatrix.from_dense(weight, BlockShape(self.rows, self.cols)), self.shares, self.strip)
+        packed = pack(BSRMatrix.from_dense(weight, BlockShape(self.rows, self.cols)), *self.packing())
         residual = [rng.standard_normal(self._outputs("residual").shape).astype(np.float32)]
         return [x, *packed.arrays(), bias, *(residual if self.epilogue == "bias_residual" else [])]
 
@@ -229,14 +257,14 @@ def strip_order(indptr: np.ndarray, strips: int) -> np.ndarray:
     return found if len(found) else np.arange(strips)[None]
 
 
-def pack(matrix: BSRMatrix, shares: int, strip: int = 0) -> PackedLinear:
+def pack(matrix: BSRMatrix, shares: int, strip: int = 0, dtype: str = "float32") -> PackedLinear:
     """Lay a BSR matrix out for the kernels and divide its block-rows into ``shares`` of about equal non-zeros.
 
     Parameters
     ----------
     matrix
         The weight.
-    shares, strip
+    shares, strip, dtype
         As in `Linear`.
     """
     data = np.ascontiguousarray(matrix.data.transpose(0, 2, 1))
@@ -253,4 +281,4 @@ def pack(matrix: BSRMatrix, shares: int, strip: int = 0) -> PackedLinear:
         stored = np.empty((blocks * strips, cols, strip), np.float32)
         stored[strip_order(matrix.indptr, strips)] = data.reshape(blocks, cols, strips, strip).transpose(0, 2, 1, 3)
         data = stored
-    return PackedLinear(data, indices, matrix.indptr, bounds)
+    return PackedLinear(data.astype(dtype, copy=False), indices, matrix.indptr, bounds)

@@ -110,8 +110,8 @@ def fits(rows: int, vectors: int, registers: int) -> bool:
     return rows * vectors + vectors + 1 <= registers
 
 
-#: float32 in a cache line of 64 bytes.
-LINE = 16
+#: Bytes of a cache line.
+LINE = 64
 
 
 def prefetch(element: Expr) -> None:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from codesign.compiler.operators import Linear
 from codesign.compiler.operators.base import primfunc
+from codesign.compiler.operators.linear import DTYPES
 from codesign.compiler.schedules.base import Decisions, Family, Space
 from codesign.compiler.schedules.emit import At, Registers, f32, fits, serial_unrolled
 from codesign.compiler.schedules.walk import Walk, group_options, inside
@@ -33,6 +34,7 @@ class RowTile(Family):
 
     name: ClassVar[str] = "row_tile"
     operators: ClassVar[tuple[type, ...]] = (Linear,)
+    dtypes: ClassVar[tuple[str, ...]] = DTYPES
 
     def space(self, operator: Linear, spec: TargetSpec) -> Space | str:
         if operator.strips > 1:
@@ -77,7 +79,11 @@ def _tile(
 
         def step(c: Any) -> None:
             feature = operator.column(indices[block], c)
-            tile.multiply_add(lambda t: x[slab, feature, column + t], lambda r: data[block, c, in_block + r])
+
+            def weights(r: Any) -> Any:
+                return operator.widen(data[block, c, in_block + r])
+
+            tile.multiply_add(lambda t: x[slab, feature, column + t], weights)
 
         serial_unrolled(operator.cols, _UNROLL, step)
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from codesign.compiler.operators import Linear
 from codesign.compiler.operators.base import primfunc
+from codesign.compiler.operators.linear import DTYPES
 from codesign.compiler.schedules.base import Decisions, Family, Space
 from codesign.compiler.schedules.emit import At, Registers, f32, fits, serial_unrolled
 from codesign.compiler.schedules.walk import Walk, inside
@@ -33,6 +34,7 @@ class TokenMajorLinear(Family):
 
     name: ClassVar[str] = "token_major_linear"
     operators: ClassVar[tuple[type, ...]] = (Linear,)
+    dtypes: ClassVar[tuple[str, ...]] = DTYPES
 
     def space(self, operator: Linear, spec: TargetSpec) -> Space | str:
         if operator.slab != 1:
@@ -100,7 +102,11 @@ def _tile(operator: Linear, buffers: list[Any], tile: Registers, row: Any, in_bl
 
         def step(c: Any) -> None:
             feature = operator.column(indices[block], c)
-            tile.multiply_add(lambda t: x[token + t, feature, 0], lambda r: data[block, c, in_block + r])
+
+            def weights(r: Any) -> Any:
+                return operator.widen(data[block, c, in_block + r])
+
+            tile.multiply_add(lambda t: x[token + t, feature, 0], weights)
 
         serial_unrolled(operator.cols, _UNROLL, step)
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from codesign.compiler.operators import Linear
 from codesign.compiler.operators.base import primfunc
+from codesign.compiler.operators.linear import DTYPES
 from codesign.compiler.schedules.base import Decisions, Family, Space
 from codesign.compiler.schedules.emit import At, Registers, f32, fits, serial_unrolled
 from codesign.compiler.schedules.walk import Walk, group_options, inside
@@ -38,6 +39,7 @@ class TokenTile(Family):
 
     name: ClassVar[str] = "token_tile"
     operators: ClassVar[tuple[type, ...]] = (Linear,)
+    dtypes: ClassVar[tuple[str, ...]] = DTYPES
 
     def space(self, operator: Linear, spec: TargetSpec) -> Space | str:
         if operator.slab % spec.lanes:
@@ -97,7 +99,11 @@ def _tile(
 
     def step(j: Any, c: Any, chain: int) -> None:
         feature, stored = operator.column(indices[indptr[row] + j], c), operator.stored(indptr, row, j, strip)
-        tile.multiply_add(lambda r: data[stored, c, in_strip + r], lambda m: x[slab, feature, column + m], parts[chain])
+
+        def weight(r: int) -> Any:
+            return operator.widen(data[stored, c, in_strip + r])
+
+        tile.multiply_add(weight, lambda m: x[slab, feature, column + m], parts[chain])
 
     count = indptr[row + 1] - indptr[row]
     if chains == 1:

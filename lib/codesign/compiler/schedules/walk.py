@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from codesign.compiler.operators import Linear
 from codesign.compiler.schedules.emit import LINE, prefetch
 from codesign.compiler.tvm_compat import T, tirx
@@ -45,10 +47,11 @@ class Walk:
         area = self.operator.strip * self.operator.cols
         strips = self.operator.strips
         row = tirx.min(row, self.operator.block_rows - 1)
-        lines = ((indptr[row + 1] - indptr[row]) * strips * area + LINE - 1) // LINE
+        in_line = LINE // np.dtype(self.operator.dtype).itemsize
+        lines = ((indptr[row + 1] - indptr[row]) * strips * area + in_line - 1) // in_line
         part = (lines + shares - 1) // shares
         with T.serial(0, part) as line:
-            element = (share * part + line) * LINE
+            element = (share * part + line) * in_line
             stored = tirx.min(indptr[row] * strips + element // area, max(self.operator.nnz, 1) * strips - 1)
             prefetch(data[stored, element % area // self.operator.strip, element % self.operator.strip])
 

@@ -163,9 +163,7 @@ def _try_linear(rng: Rng, operator: Linear, call: Call, tally: Tally, decisions:
         slabs = [as_slabs(array, operator.slab) for array in (x, residual)]
         after = slabs[1:] if operator.epilogue == "bias_residual" else []
         want = _dense(weight, x, bias, residual, operator.epilogue)
-        got = run(
-            call, [slabs[0], *pack(matrix, operator.shares, operator.strip).arrays(), bias[:, 0], *after], operator
-        )
+        got = run(call, [slabs[0], *pack(matrix, *operator.packing()).arrays(), bias[:, 0], *after], operator)
         tally.count += 1
         tally.add(kind)
         tally.add("empty block-rows", int((~layout.any(axis=1)).sum()))
