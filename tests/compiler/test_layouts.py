@@ -1,4 +1,4 @@
-"""Token-major activations, blocks stored whole, float16 weights: families against a double-precision oracle, encoders against PyTorch."""
+"""Other layouts and storage: families against a double-precision oracle, encoders against PyTorch."""
 
 from __future__ import annotations
 
