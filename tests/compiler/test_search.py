@@ -129,7 +129,7 @@ def test_a_small_budget_is_kept_and_what_was_found_replays(spec: TargetSpec, tmp
     (_, family), *_ = applicable(task.operator, spec)
     assert family.points(task.operator, spec)[0] in decisions  # the default is always tried
     assert len({tuple(each.items()) for each in decisions}) == budget
-    chosen = best_decisions(opened, task, spec)
+    chosen = best_decisions(opened, task)
     assert chosen is not None
     assert {name: value for name, value in chosen.items() if name != "family"} in decisions
 

@@ -26,12 +26,15 @@ from codesign.compiler import (
     task_records,
     tune,
 )
-from codesign.compiler.database import HEADER, RECORDS, WORKLOADS
+from codesign.compiler.database import HEADER, RECORDS, TRIAL_SAMPLES, WORKLOADS, looked_at, seconds_of, trials
+from codesign.compiler.expand import annotate
+from codesign.compiler.finalists import FINALISTS, look_again, unseen
 from codesign.compiler.operators import Linear
 from codesign.compiler.schedules import families_for
 from codesign.compiler.space import register_rule
+from codesign.compiler.tasks import best_decisions, task_of
 from codesign.compiler.trial import MARKER, build_candidate, discard, run_candidate
-from codesign.compiler.tvm_compat import PyRunner, PyRunnerFuture, RunnerResult, derived_object, ms, tvm
+from codesign.compiler.tvm_compat import PyRunner, PyRunnerFuture, RunnerResult, Schedule, derived_object, ms, tvm
 from codesign.errors import InputError, MissingTask
 
 TRIALS = 4
@@ -79,19 +82,84 @@ def test_an_interrupted_run_continues_where_it_stopped(
     for file in tuned[0].iterdir():
         (database / file.name).write_bytes(file.read_bytes())
     lines = (database / RECORDS).read_text().splitlines(keepends=True)
-    kept = len(lines) // 2
+    tried = [line for line in lines if len(json.loads(line)[1][1]) == TRIAL_SAMPLES]
+    assert lines[: len(tried)] == tried, "second looks come when all trials are done"
+    kept = len(tried) // 2
     (database / RECORDS).write_text("".join(lines[:kept]) + lines[kept][:50])
     tasks = extract_tasks([lowered])
     left = planned_trials(tasks, database, spec, TRIALS)
-    assert left == len(lines) - kept
+    assert left == len(tried) - kept
     report = tune(tasks, database=database, spec=spec, trials_per_task=TRIALS)
     assert report.trials == left
     resumed = (database / RECORDS).read_text().splitlines(keepends=True)
     assert resumed[:kept] == lines[:kept]
-    assert len(resumed) == len(lines)
+    again = [line for line in resumed if len(json.loads(line)[1][1]) == TRIAL_SAMPLES]
+    assert len(again) == len(tried)
     # no decision was measured twice
-    decisions = [json.dumps([json.loads(line)[0], json.loads(line)[1][0]]) for line in resumed]
+    decisions = [json.dumps([json.loads(line)[0], json.loads(line)[1][0]]) for line in again]
     assert len(set(decisions)) == len(decisions)
+
+
+def test_the_best_of_a_task_is_one_that_was_looked_at_again(
+    tuned: tuple[Path, list[TuneProgress]], lowered: Lowered, spec: TargetSpec
+) -> None:
+    opened, tasks = open_database(tuned[0], spec), extract_tasks([lowered])
+    assert unseen(opened, tasks, []) == []
+    several = [task for task in tasks if len(trials(opened, task.module)) > 1]
+    assert several
+    for task in several:
+        found = trials(opened, task.module)
+        assert len(found) <= TRIALS
+        assert looked_at(found[0])
+        assert [looked_at(record) for record in found] == [True] * min(len(found), FINALISTS) + [False] * (
+            len(found) - FINALISTS
+        )
+    assert tuned[1][-1].looked == tuned[1][-1].to_look == len(several)
+
+
+class _Pool:
+    """Builds nothing, and says of the n-th thing built that it takes ``times[n]``, or fails where that is None."""
+
+    def __init__(self, times: list[float | None]) -> None:
+        self.times, self.built = times, list[str]()
+
+    def submit(self, function: Any, *arguments: Any) -> Any:
+        if function is build_candidate:
+            trial = Path(arguments[2]) / str(len(self.built))
+            trial.mkdir()
+            (trial / MARKER).touch()
+            self.built.append(str(trial / "kernel.so"))
+            return SimpleNamespace(result=lambda: str(trial / "kernel.so"))
+        return SimpleNamespace(result=lambda: self.run(self.times[self.built.index(arguments[0])]))
+
+    def run(self, seconds: float | None) -> list[float]:
+        if seconds is None:
+            raise ArithmeticError("wrong result")
+        return [seconds] * TRIAL_SAMPLES
+
+
+def test_a_lucky_trial_loses_its_place_when_it_is_looked_at_again(spec: TargetSpec, tmp_path: Path) -> None:
+    task = task_of(Linear(64, 64, 4 * spec.lanes, 4, 1, 200, spec.threads, "bias"))
+    register_rule(spec)
+    opened = open_database(tmp_path / spec.key, spec, create=True)
+    workload = opened.commit_workload(task.module)
+    (family,) = [each for each in families_for(task.operator) if each.points(task.operator, spec)]
+    decided = family.points(task.operator, spec)[: FINALISTS + 1]
+    for number, decisions in enumerate(decided):  # each a little slower than the one before
+        schedule = Schedule(task.module)
+        annotate(schedule, families_for(task.operator).index(family), decisions)
+        info = ms.arg_info.ArgInfo.from_entry_func(schedule.mod, remove_preproc=True)
+        times = [1.0 + number / 10] * TRIAL_SAMPLES
+        opened.commit_tuning_record(ms.database.TuningRecord(schedule.trace, workload, times, spec.target, info))
+    assert best_decisions(opened, task) == {"family": family.name, **decided[0]}
+    assert unseen(opened, [task], []) == [task]
+    pool = _Pool([3.0, 2.0, None, 2.5])
+    assert look_again(task, opened, spec, tmp_path, pool, pool) == FINALISTS
+    assert best_decisions(opened, task) == {"family": family.name, **decided[1]}
+    assert [seconds_of(record) for record in trials(opened, task.module)] == [2.0, 2.5, 3.0, 1.2, 1.4]
+    assert unseen(opened, [task], []) == []
+    assert unseen(opened, [task], [task.digest]) == [task]
+    assert not any(Path(library).exists() for library in pool.built)
 
 
 @derived_object

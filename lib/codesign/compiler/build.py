@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from codesign import __version__
 from codesign.blocks import DENSE
 from codesign.compiler.artifact import TUNING, appearing, digest_of_files
-from codesign.compiler.database import open_database
+from codesign.compiler.database import best_record, open_database
 from codesign.compiler.expand import chosen, default, expand
 from codesign.compiler.kinds import kinds
 from codesign.compiler.lower import Lowered
@@ -54,8 +54,8 @@ def build(lowered: Lowered, database: Path | None, out: Path) -> Manifest:
         if database is not None:
             opened = open_database(database, spec)
             check_complete(lowered, opened, str(database))
-            _keep_records(lowered, opened, work / TUNING)
-            with spec.target, opened:
+            kept = _keep_records(lowered, opened, work / TUNING)
+            with spec.target, kept:
                 module = relax.transform.MetaScheduleApplyDatabase(enable_warning=True)(module)
         decisions = _decisions(module, lowered)
         module, params = expand(module, spec), lowered.params
@@ -92,15 +92,17 @@ def build(lowered: Lowered, database: Path | None, out: Path) -> Manifest:
     return manifest
 
 
-def _keep_records(lowered: Lowered, opened: ms.Database, folder: Path) -> None:
-    """Copy the best record of every task of the model into a database of its own."""
+def _keep_records(lowered: Lowered, opened: ms.Database, folder: Path) -> ms.Database:
+    """Copy the best record of every task of the model into a database of its own, which has nothing else to choose."""
     kept = open_database(folder, lowered.spec, create=True)
     for task in extract_tasks([lowered]):
-        best = opened.query_tuning_record(task.module, lowered.spec.target, "main")
+        best = best_record(opened, task.module)
+        assert best is not None, "the database was checked to be complete"
         workload = kept.commit_workload(task.module)
         kept.commit_tuning_record(
             ms.database.TuningRecord(best.trace, workload, best.run_secs, best.target, best.args_info)
         )
+    return kept
 
 
 def _decisions(module: tvm.IRModule, lowered: Lowered) -> dict[str, dict[str, Any]]:

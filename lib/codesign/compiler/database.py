@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from codesign.errors import InputError
 
 #: Files of a database; the header names the target, which TVM's records do not.
 HEADER, WORKLOADS, RECORDS = "target.json", "workloads.jsonl", "records.jsonl"
+#: Samples of a trial. A record with more of them is a second look at one (`codesign.compiler.finalists`).
+TRIAL_SAMPLES = 5
 _BASE64 = re.compile(r"[A-Za-z0-9+/\n]+=*\s*")
 
 
@@ -123,19 +127,52 @@ def _drop_torn_line(path: Path) -> None:
 
 
 def trials(database: ms.Database, module: tvm.IRModule) -> list[Any]:
-    """All records of a task, failed ones included, the fastest first; none where all failed: it is tried again."""
+    """All trials of a task, failed ones included, the best first; none where all failed: it is tried again.
+
+    A trial that was looked at again stands with what that found, before all that were not: the best of a task is one of
+    its finalists.
+    """
     if not database.has_workload(module):
         return []
     workload = database.commit_workload(module)
-    records = [record for record in database.get_all_tuning_records() if record.workload.same_as(workload)]
-    return records if best_seconds(records) is not None else []
+    found: dict[str, Any] = {}
+    for record in database.get_all_tuning_records():
+        if record.workload.same_as(workload):
+            schedule = _schedule_of(record)
+            known = found.setdefault(schedule, record)
+            if len(record.run_secs or []) > len(known.run_secs or []):
+                found[schedule] = record
+    ordered = sorted(found.values(), key=lambda record: (not looked_at(record), seconds_of(record) or math.inf))
+    return ordered if best_seconds(ordered) is not None else []
+
+
+def _schedule_of(record: Any) -> str:
+    """Steps of a trace as text, without those at its end that only look a block up: reading a schedule adds them."""
+    steps = str(record.trace).splitlines()
+    while steps and ".get_sblock(" in steps[-1]:
+        steps.pop()
+    return "\n".join(steps)
+
+
+def looked_at(record: Any) -> bool:
+    """Whether a record is a second look at a trial."""
+    return len(record.run_secs or []) > TRIAL_SAMPLES
+
+
+def seconds_of(record: Any) -> float | None:
+    """Seconds a call: the mean of a trial, the median of a second look; None if it failed."""
+    mean = mean_seconds(record.run_secs)
+    return statistics.median(map(float, record.run_secs)) if mean is not None and looked_at(record) else mean
+
+
+def best_record(database: ms.Database, module: tvm.IRModule) -> Any | None:
+    """The record that a task is built from; None where no trial passed."""
+    return next(iter(trials(database, module)), None)
 
 
 def best_seconds(records: list[Any]) -> float | None:
-    """The fastest mean of a task's valid records, in seconds a call."""
-    means = [mean_seconds(record.run_secs) for record in records]
-    valid = [mean for mean in means if mean is not None]
-    return min(valid) if valid else None
+    """Seconds a call of the best of `trials`."""
+    return next((seconds for seconds in map(seconds_of, records) if seconds is not None), None)
 
 
 def mean_seconds(run_secs: Any) -> float | None:

@@ -212,8 +212,9 @@ class Rewriter:
         matrix = stored_as(weight, self.block, self.panel_rows)
         epilogue = "bias_gelu" if pending.gelu else "bias" if pending.residual is None else "bias_residual"
         sizes = matrix.shape, matrix.block, matrix.nnz_blocks
-        how = {"strips": self.strips, "dtype": self.dtype}
-        operator = linear_over(self.slabs, self.batch, *sizes, epilogue, self.spec, **how)
+        operator = linear_over(
+            self.slabs, self.batch, *sizes, epilogue, self.spec, strips=self.strips, dtype=self.dtype
+        )
         self.stored[path] = operator
         names = ("data", "indices", "indptr", "bounds")
         packed = pack(matrix, *operator.packing()).arrays()

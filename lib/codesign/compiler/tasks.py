@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codesign.blocks import DENSE
-from codesign.compiler.database import best_seconds, open_database, trials
+from codesign.compiler.database import best_record, best_seconds, open_database, trials
 from codesign.compiler.expand import picked
 from codesign.compiler.lower import Lowered
 from codesign.compiler.operators import Linear, Operator, family_operator_of, operator_of
-from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import Schedule, ms, structural_hash, tvm
 from codesign.errors import MissingTask
 
@@ -113,15 +112,15 @@ def task_records(lowered: Lowered, database: Any | None) -> list[dict[str, Any]]
                 "weight": task.weight,
                 "trials": len(records),
                 "best_ns": None if best is None else best * 1e9,
-                "decisions": best_decisions(opened, task, lowered.spec) if opened is not None and records else None,
+                "decisions": best_decisions(opened, task) if opened is not None and records else None,
             }
         )
     return rows
 
 
-def best_decisions(opened: ms.Database, task: Task, spec: TargetSpec) -> dict[str, Any] | None:
-    """Family and decisions of a task's fastest record; None for TVM's own tasks, and where nothing is recorded."""
-    record = opened.query_tuning_record(task.module, spec.target, "main")
+def best_decisions(opened: ms.Database, task: Task) -> dict[str, Any] | None:
+    """Family and decisions of a task's best record; None for TVM's own tasks, and where nothing is recorded."""
+    record = best_record(opened, task.module)
     if not task.by_families or record is None:
         return None
     schedule = Schedule(task.module)
@@ -139,5 +138,5 @@ def check_complete(lowered: Lowered, opened: ms.Database, where: str) -> None:
         Naming the first missing task; an untuned fallback would pass for a tuned result.
     """
     for task in extract_tasks([lowered]):
-        if opened.query_tuning_record(task.module, lowered.spec.target, "main") is None:
+        if best_record(opened, task.module) is None:
             raise MissingTask(f"task {task.name} ({task.digest}) is not in {where}: tune it with notebook 03_tune")

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from codesign.compiler.database import TRIAL_SAMPLES
 from codesign.compiler.expand import expand
 from codesign.compiler.operators import OPERATORS, Linear, Operator, RowBalanced, operator_of
 from codesign.compiler.target import TargetSpec
@@ -38,7 +39,6 @@ MARKER = ".codesign-trial"
 TOLERANCE = 1e-4
 #: Both include the start of a worker, which takes many seconds on a busy machine.
 _BUILD_TIMEOUT_S, _RUN_TIMEOUT_S = 60.0, 60.0
-_REPEATS = 5
 #: Weights are rotated through this much memory, more than a last-level cache holds: as in an inference, they are cold.
 _COLD_BYTES = 64 << 20
 _MOST_COPIES = 256
@@ -120,7 +120,7 @@ def run_candidate(library: str, arguments: list[tuple[str, tuple[int, ...]]]) ->
     if attributes == "null":
         tensors = [tvm.runtime.tensor(_fill(dtype, shape)) for dtype, shape in arguments]
         module["main"](*tensors)
-        evaluator = module.time_evaluator("main", tvm.cpu(), number=1, repeat=_REPEATS, min_repeat_ms=5)
+        evaluator = module.time_evaluator("main", tvm.cpu(), number=1, repeat=TRIAL_SAMPLES, min_repeat_ms=5)
         return [float(seconds) for seconds in evaluator(*tensors).results]
     sets, expected = _case(attributes)
     out = tvm.runtime.tensor(np.full(expected.shape, np.nan, np.float32))
@@ -129,7 +129,7 @@ def run_candidate(library: str, arguments: list[tuple[str, tuple[int, ...]]]) ->
     error = float(np.abs(out.numpy() - expected).max())
     if not error <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
         raise ArithmeticError(f"wrong result: off by {error:.2e}")
-    return [_time(function, sets, out) for _ in range(_REPEATS)]
+    return [_time(function, sets, out) for _ in range(TRIAL_SAMPLES)]
 
 
 def _time(function: Any, sets: list[list[Any]], out: Any) -> float:

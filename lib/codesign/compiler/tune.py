@@ -14,6 +14,7 @@ from typing import Any
 from codesign import machine
 from codesign.compiler.cost_model import CostModel
 from codesign.compiler.database import best_seconds, mean_seconds, open_database, trials
+from codesign.compiler.finalists import look_again, unseen
 from codesign.compiler.search import Budgeted, FiniteSearch
 from codesign.compiler.space import candidates, is_finite, register_rule, space_generator
 from codesign.compiler.target import TargetSpec
@@ -25,6 +26,8 @@ from codesign.errors import InputError, MissingTask
 #: Candidates built, then run, at a time. Small, so that the task scheduler decides often.
 _BATCH = 32
 _SAY_EVERY_S = 5.0
+#: For the first estimate: to look at a task again.
+_LOOK_S = 4.0
 
 
 @dataclass
@@ -56,12 +59,14 @@ class TuningReport:
 
 @dataclass(frozen=True)
 class TuneProgress:
-    """Sent every few seconds: trials done of those planned, seconds so far and left."""
+    """Sent every few seconds: trials done of those planned, then tasks looked at again; seconds so far and left."""
 
     trials: int
     planned: int
     elapsed_s: float
     left_s: float
+    looked: int = 0
+    to_look: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +114,10 @@ def tune(
     spec: TargetSpec,
     trials_per_task: int,
     seed: int = 0,
+    second_look: bool = True,
     progress: Callable[[TuneProgress], None] | None = None,
 ) -> TuningReport:
-    """Tune until every task has ``trials_per_task`` trials, or its whole space is measured.
+    """Tune until every task has ``trials_per_task`` trials, or its whole space is measured; compare the best again.
 
     Trials go one by one into ``database``; a run that was interrupted continues where it stopped: recorded trials are
     subtracted and the cost model is fitted to them first.
@@ -128,6 +134,9 @@ def tune(
         At least 1.
     seed
         Of the search.
+    second_look
+        Whether the best trials of each task are timed again, in turns (`codesign.compiler.finalists`); without that the
+        fastest trial is chosen, however lucky.
     progress
         Called every few seconds, and at the end.
 
@@ -145,7 +154,7 @@ def tune(
     plans = [_plan(task, opened, spec, trials_per_task, seed + index) for index, task in enumerate(tasks)]
     plans = [plan for plan in plans if plan.trials]
     report = TuningReport(len(tasks))
-    if not plans:
+    if not plans and not (second_look and unseen(opened, tasks, [])):
         return report
     planned = sum(plan.trials for plan in plans)
     model = CostModel(spec)
@@ -157,20 +166,13 @@ def tune(
         runner = CheckedRunner(spec, Path(scratch), watch.ran)
         try:
             with _quiet(), silenced():
-                ms.tune.tune_tasks(
-                    tasks=[plan.context for plan in plans],
-                    task_weights=[float(plan.task.weight) for plan in plans],
-                    work_dir=scratch,
-                    max_trials_global=planned,
-                    max_trials_per_task=max(plan.trials for plan in plans),
-                    num_trials_per_iter=_BATCH,
-                    builder=builder,
-                    runner=runner,
-                    database=opened,
-                    cost_model=model,
-                    measure_callbacks=[ms.measure_callback.AddToDatabase(), watch],
-                    task_scheduler=ms.task_scheduler.GradientBased(seed=seed),
-                )
+                _search(plans, planned, Path(scratch), (builder, runner), opened, model, watch, seed)
+            if second_look:
+                again = unseen(opened, tasks, [plan.task.digest for plan in plans])
+                for done, task in enumerate(again):
+                    watch.looking(done, len(again))
+                    look_again(task, opened, spec, Path(scratch), builder.pool, runner.pool)
+                watch.looking(len(again), len(again))
         finally:
             builder.pool.shutdown()
             runner.pool.shutdown()
@@ -178,6 +180,35 @@ def tune(
     if lost := [task.name for task in tasks if watch.best[task.digest] is None]:
         raise MissingTask(f"no trial of {', '.join(lost)} passed; {'; '.join(report.failures)}")
     return report
+
+
+def _search(
+    plans: Sequence[_Plan],
+    planned: int,
+    scratch: Path,
+    workers: tuple[PooledBuilder, CheckedRunner],
+    opened: ms.Database,
+    model: CostModel,
+    watch: _Watch,
+    seed: int,
+) -> None:
+    """Let TVM's task scheduler run the trials of all plans."""
+    if not plans:
+        return
+    ms.tune.tune_tasks(
+        tasks=[plan.context for plan in plans],
+        task_weights=[float(plan.task.weight) for plan in plans],
+        work_dir=str(scratch),
+        max_trials_global=planned,
+        max_trials_per_task=max(plan.trials for plan in plans),
+        num_trials_per_iter=_BATCH,
+        builder=workers[0],
+        runner=workers[1],
+        database=opened,
+        cost_model=model,
+        measure_callbacks=[ms.measure_callback.AddToDatabase(), watch],
+        task_scheduler=ms.task_scheduler.GradientBased(seed=seed),
+    )
 
 
 def _refit(model: ms.CostModel, context: ms.TuneContext, records: list[Any]) -> None:
@@ -204,7 +235,7 @@ class _Watch(PyMeasureCallback):
         self.report, self.plans, self.model, self.progress = report, plans, model, progress
         self.planned = sum(plan.trials for plan in plans)
         self.start = time.monotonic()
-        self.count, self.said = 0, self.start
+        self.count, self.said, self.looks = 0, self.start, self.start
         self.weights = {task.digest: task.weight for task in tasks}
         self.best = {task.digest: best_seconds(trials(opened, task.module)) for task in tasks}
 
@@ -236,6 +267,16 @@ class _Watch(PyMeasureCallback):
         self.count += 1
         if time.monotonic() - self.said >= _SAY_EVERY_S:
             self._say()
+
+    def looking(self, done: int, planned: int) -> None:
+        """Say how many tasks were looked at again, and how long the others take."""
+        if done == 0:
+            self.looks = time.monotonic()
+        if self.progress is not None and planned:
+            spent = time.monotonic() - self.looks
+            left = spent / done * (planned - done) if done else planned * _LOOK_S
+            elapsed = time.monotonic() - self.start
+            self.progress(TuneProgress(self.report.trials, self.planned, elapsed, left, done, planned))
 
     def _say(self) -> None:
         self.said = time.monotonic()

@@ -181,9 +181,9 @@ def scheduled(spaces: Sequence[Space], arm: str, spec: TargetSpec, cap: int) -> 
     with tempfile.TemporaryDirectory(prefix="codesign-budget-") as scratch:
         folder = Path(scratch) / spec.key
         with capture_output(stderr=False):  # in a notebook, TVM displays a table of all tasks after every batch
-            report = compiler.tune(tasks, database=folder, spec=spec, trials_per_task=cap)
+            report = compiler.tune(tasks, database=folder, spec=spec, trials_per_task=cap, second_look=False)
         opened = compiler.open_database(folder, spec)
-        picks = [best_decisions(opened, task, spec) for task in tasks]
+        picks = [best_decisions(opened, task) for task in tasks]
         trace = spent_on(folder, tasks)
     seconds = [
         next(s for family, decisions, s in space.points if {"family": family, **decisions} == pick)

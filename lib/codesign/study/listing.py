@@ -15,7 +15,7 @@ import numpy as np
 
 from codesign.bsr import BSRMatrix
 from codesign.compiler import MissingTask, TargetSpec, open_database, target_spec
-from codesign.compiler.database import mean_seconds, trials
+from codesign.compiler.database import seconds_of, trials
 from codesign.compiler.expand import picked
 from codesign.compiler.feature_major import linear_over
 from codesign.compiler.operators import Linear, pack
@@ -88,7 +88,7 @@ def operator_for(matrix: BSRMatrix, point: Point, spec: TargetSpec) -> Linear:
 
 
 def tried(study: Study, operator: Linear, spec: TargetSpec) -> list[Tried]:
-    """Return what the tuning database knows of an operator, the fastest first: this machine's, else the committed one.
+    """Return what the tuning database knows of an operator, the best first: this machine's, else the committed one.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def tried(study: Study, operator: Linear, spec: TargetSpec) -> list[Tried]:
         folder = places.results("reference").tuning(spec.key)
     found = []
     for record in trials(open_database(folder, spec), task.module):
-        seconds = mean_seconds(record.run_secs)
+        seconds = seconds_of(record)
         if seconds is not None:
             schedule = Schedule(task.module)
             record.trace.apply_to_schedule(schedule, False)
@@ -110,7 +110,7 @@ def tried(study: Study, operator: Linear, spec: TargetSpec) -> list[Tried]:
             found.append(Tried(family.name, decisions, seconds * 1e9))
     if not found:
         raise MissingTask(f"task {task.name} ({task.digest}) is not in {folder}: tune it with notebook 03_tune")
-    return sorted(found, key=lambda each: each.ns)
+    return found
 
 
 def scheduled(operator: Linear, spec: TargetSpec, family: str, decisions: Decisions) -> tirx.PrimFunc:

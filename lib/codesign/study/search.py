@@ -169,7 +169,7 @@ def scheduled(spaces: dict[Linear, list[MeasuredPoint]], spec: TargetSpec, trial
         opened = compiler.open_database(folder, spec)
         for linear, task in tasks.items():
             points = spaces[linear]
-            chosen = best_decisions(opened, task, spec)
+            chosen = best_decisions(opened, task)
             (pick,) = [point.median for point in points if {"family": point.family, **point.decisions} == chosen]
             rank = 1 + sum(point.median < pick for point in points)
             seconds, failed = _trials(report.measured[task.digest])
@@ -188,7 +188,7 @@ def by_stock_rules(balanced: Sequence[RowBalanced], spec: TargetSpec, trials: in
 
 def _tune(tasks: Sequence[Task], folder: Path, spec: TargetSpec, trials: int) -> TuningReport:
     with capture_output(stderr=False):  # in a notebook, TVM displays a table of all tasks after every batch
-        return compiler.tune(tasks, database=folder, spec=spec, trials_per_task=trials)
+        return compiler.tune(tasks, database=folder, spec=spec, trials_per_task=trials, second_look=False)
 
 
 def _trials(measured: Sequence[float | None]) -> tuple[list[float], int]:

@@ -120,7 +120,10 @@ def _tune(study: Study, run: Sequence[Case], trials_per_task: int, lower: Lower)
 
 def _say_progress(progress: TuneProgress) -> None:
     left = duration(progress.left_s)
-    say(f"trial {progress.trials}/{progress.planned}, about {left} left")
+    if progress.to_look:
+        say(f"second look {progress.looked}/{progress.to_look}, about {left} left")
+    else:
+        say(f"trial {progress.trials}/{progress.planned}, about {left} left")
 
 
 def _copy_reference(study: Study, spec: TargetSpec) -> None:

@@ -1,0 +1,84 @@
+"""A second look at the best trials of a task, in turns.
+
+A trial lasts some hundredths of a second, and happens once. On a machine that others use too, some of them are slow by
+the doing of a neighbour, and the fastest may only be the luckiest. So the best few are built again and timed in passes,
+each in an order of its own: a slow moment then hits all of them a little, and none alone. What a pass found is a sample
+of a new record with the same trace, and only these records are chosen from (`codesign.compiler.database.trials`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codesign.compiler.database import TRIAL_SAMPLES, looked_at, seconds_of, trials
+from codesign.compiler.target import TargetSpec
+from codesign.compiler.tasks import Task
+from codesign.compiler.trial import build_candidate, discard, run_candidate
+from codesign.compiler.tvm_compat import ms
+
+#: How many trials of a task are looked at again.
+FINALISTS = 4
+#: Times that each is timed: more than a trial has samples, which is how such a record is known.
+PASSES = TRIAL_SAMPLES + 2
+
+
+def unseen(opened: ms.Database, tasks: Sequence[Task], tried: Sequence[str]) -> list[Task]:
+    """Return the tasks whose best trials were not looked at again, and those that were ``tried`` (digests) just now."""
+    found = []
+    for task in tasks:
+        valid = [record for record in trials(opened, task.module) if seconds_of(record) is not None]
+        if len(valid) > 1 and (task.digest in tried or not looked_at(valid[0])):
+            found.append(task)
+    return found
+
+
+def look_again(task: Task, opened: ms.Database, spec: TargetSpec, directory: Path, builders: Any, runner: Any) -> int:
+    """Time the best trials of a task again and record what that found; return how many there were.
+
+    A trial that fails now, for whatever reason, is no candidate any more: it gets no new record.
+
+    Parameters
+    ----------
+    task
+        With at least one trial that passed.
+    opened
+        The database that the trials are in.
+    spec
+        The target, which is this machine.
+    directory
+        For what is built.
+    builders, runner
+        Pools of worker processes, as of `codesign.compiler.trial`.
+    """
+    valid = [record for record in trials(opened, task.module) if seconds_of(record) is not None]
+    best = sorted(valid, key=lambda record: seconds_of(record) or 0.0)[:FINALISTS]
+    modules = [record.as_measure_candidate().sch.mod for record in best]
+    building = [builders.submit(build_candidate, module, spec, str(directory)) for module in modules]
+    libraries = [_outcome(future) for future in building]
+    arguments = [(str(info.dtype), tuple(int(extent) for extent in info.shape)) for info in best[0].args_info]
+    samples: list[list[float]] = [[] for _ in best]
+    rng = np.random.default_rng(0)
+    for _ in range(PASSES):
+        for at in rng.permutation(len(best)):
+            if libraries[at] is not None:
+                seconds = _outcome(runner.submit(run_candidate, libraries[at], arguments))
+                samples[at].extend([] if seconds is None else [float(np.median(seconds))])
+    for record, library, found in zip(best, libraries, samples, strict=True):
+        if library is not None:
+            discard(library, str(directory))
+        if len(found) == PASSES:
+            again = ms.database.TuningRecord(record.trace, record.workload, found, record.target, record.args_info)
+            opened.commit_tuning_record(again)
+    return len(best)
+
+
+def _outcome(future: Any) -> Any:
+    """Result of a worker, or None: a candidate may crash it, hang, or compute something else under another schedule."""
+    try:
+        return future.result()
+    except Exception:  # whatever a candidate does to its worker rules it out
+        return None
