@@ -20,6 +20,9 @@
 # Tasks that are equal are tuned once, however many encoders use them: shapes, scopes and the dense parts share. The
 # stock pipeline of TVM is tuned beside them as a baseline, by its own rules. Every trial goes into one database for
 # this kind of CPU and number of threads, and a later run starts from it.
+#
+# A trial is short, so the fastest of many is partly the luckiest. At the end the best four trials of each task are
+# timed again, in turns, and one of these is what an encoder is built from.
 
 # %% tags=["parameters"]
 results = "reference"  # or "local": measure here what is missing

@@ -81,8 +81,8 @@ listing(shorten(layer["before"]))
 # %% [markdown]
 # ## How it is computed
 #
-# A schedule family turns a few decisions into loops. The tuner timed candidates for this layer, each of them once, and
-# took the fastest:
+# A schedule family turns a few decisions into loops. The tuner timed candidates for this layer, compared the best of them
+# once more, and took the fastest:
 
 # %% tags=["hide-input"]
 decisions = {name: f"{{decisions[{name}]}}" for name in layer["decisions"]}
@@ -164,9 +164,9 @@ for other in listings[1:]:
 # %% [markdown]
 # ## What each decision changed
 #
-# The chosen schedule, and beside it those that differ in a single decision, timed in turns. A trial of the tuner is
-# short and happens once, so a neighbour may turn out to be as fast. Tiles that the family refuses, because they need
-# more registers than there are, were built all the same. A tile taller than a strip needs blocks that are stored whole.
+# The chosen schedule, and beside it those that differ in a single decision, timed in turns, longer than the tuner does;
+# so a neighbour may turn out to be as fast. Tiles that the family refuses, because they need more registers than there
+# are, were built all the same. A tile taller than a strip needs blocks that are stored whole.
 #
 # The pattern is random here, with as many blocks, and every result was compared with one in double precision.
 
