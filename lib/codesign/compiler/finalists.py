@@ -66,14 +66,20 @@ def look_again(task: Task, opened: ms.Database, spec: TargetSpec, directory: Pat
         for at in rng.permutation(len(best)):
             if libraries[at] is not None:
                 seconds = _outcome(runner.submit(run_candidate, libraries[at], arguments))
-                samples[at].extend([] if seconds is None else [float(np.median(seconds))])
-    for record, library, found in zip(best, libraries, samples, strict=True):
-        if library is not None:
-            discard(library, str(directory))
-        if len(found) == PASSES:
-            again = ms.database.TuningRecord(record.trace, record.workload, found, record.target, record.args_info)
-            opened.commit_tuning_record(again)
+                samples[at].extend([] if seconds is None else [_median(seconds)])
+    for library in filter(None, libraries):
+        discard(library, str(directory))
+    # the fastest first: if a kill comes between two of them, the best is there
+    timed = [at for at, found in enumerate(samples) if len(found) == PASSES]
+    for at in sorted(timed, key=lambda at: _median(samples[at])):
+        record = best[at]
+        again = ms.database.TuningRecord(record.trace, record.workload, samples[at], record.target, record.args_info)
+        opened.commit_tuning_record(again)
     return len(best)
+
+
+def _median(samples: Sequence[float]) -> float:
+    return float(np.median(samples))
 
 
 def _outcome(future: Any) -> Any:
