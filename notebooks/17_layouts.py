@@ -63,9 +63,9 @@ layouts(rows)
 
 # %% [markdown]
 # That strips make every shape with taller blocks faster is {num}`claim.strips.verdict`; the one that gains least gains
-# {num}`claim.strips.effect`. That the tallest shape then takes the same time as 4x1 is {num}`claim.strips-
-# alike.verdict`. That the fastest encoder is a feature-major one is {num}`claim.feature-major.verdict`: it has
-# {num}`claim.feature-major.effect` over the fastest token-major one.
+# {num}`claim.strips.effect`. That the tallest shape then takes the same time as 4x1 is
+# {num}`claim.strips-alike.verdict`. That the fastest encoder is a feature-major one is
+# {num}`claim.feature-major.verdict`: it has {num}`claim.feature-major.effect` over the fastest token-major one.
 #
 # ## Could the compiler choose?
 #
