@@ -81,8 +81,8 @@ listing(shorten(layer["before"]))
 # %% [markdown]
 # ## How it is computed
 #
-# A schedule family turns a few decisions into loops. The tuner timed candidates for this layer, compared the best of them
-# once more, and took the fastest:
+# A schedule family turns a few decisions into loops. The tuner timed candidates for this layer, compared the best of
+# them once more, and took the fastest:
 
 # %% tags=["hide-input"]
 decisions = {name: f"{{decisions[{name}]}}" for name in layer["decisions"]}

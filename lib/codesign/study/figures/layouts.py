@@ -25,5 +25,6 @@ def layouts(rows: Sequence[Mapping[str, Any]]) -> Drawing:
         {way: (way, way) for way in ENGINES},
         title="Whole blocks, strips, and token-major",
         alt="Milliseconds by layout",
-        caption="Medians of one session. Each encoder was tuned in each way: best against best.",
+        caption="Medians of one session. Each encoder was tuned in each way: best against best. Strips are compared "
+        "with whole blocks, token-major activations with strips.",
     )
