@@ -51,6 +51,7 @@ sparsities = [0.5, 0.8, 0.9]  # of those
 seeds = [0]  # of those
 pruners = ["group-lasso", "reweighted", "movement"]  # other algorithms
 pruner_blocks = ["32x1", "4x1", "1x1"]  # the shapes that they prune
+proximal_blocks = ["32x1", "4x1", "1x1"]  # the shapes that group-lasso, the proximal method, prunes
 trials_per_task = 8  # schedules measured for each kernel that has no tuned one
 
 # %% tags=["hide-input"]

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from safetensors import SafetensorError, safe_open
-from transformers import BertConfig, BertModel
-from transformers.activations import ACT2FN
 from transformers.utils.hub import cached_file
 
 from codesign.errors import InputError
@@ -46,7 +45,7 @@ def folder_of(location: str) -> Path | None:
     return Path(config).parent if config else None
 
 
-def inspect(name: str, folder: Path) -> BertConfig:
+def inspect(name: str, folder: Path) -> transformers.BertConfig:
     """Refuse a directory whose encoder we would not compute as it was meant.
 
     Parameters
@@ -71,13 +70,13 @@ def inspect(name: str, folder: Path) -> BertConfig:
         raise InputError("model", name, f"a BERT encoder (model_type 'bert'), not {fields.get('model_type')!r}")
     _check_fields(name, fields)
     try:
-        config = BertConfig.from_dict(fields)
+        config = transformers.BertConfig.from_dict(fields)
         stored = {_plain(key): value for path in _weight_files(name, folder) for key, value in _header(name, path)}
         last = f"encoder.layer.{config.num_hidden_layers - 1}.output.dense.weight"
         if last not in stored:  # before a model of absurdly many layers is laid out
             raise InputError("model", name, f"a checkpoint with every encoder weight ({last} is missing)")
         with torch.device("meta"):
-            wanted = dict(BertModel(config, add_pooling_layer=False).named_parameters())
+            wanted = dict(transformers.BertModel(config, add_pooling_layer=False).named_parameters())
     except InputError:
         raise
     except Exception as error:  # whatever a config makes transformers say is about that config
@@ -86,7 +85,7 @@ def inspect(name: str, folder: Path) -> BertConfig:
     return config
 
 
-def refuse_not_finite(name: str, model: BertModel) -> None:
+def refuse_not_finite(name: str, model: transformers.BertModel) -> None:
     """Refuse weights that are no numbers.
 
     Raises
@@ -103,6 +102,8 @@ def refuse_not_finite(name: str, model: BertModel) -> None:
 
 
 def _check_fields(name: str, fields: Mapping[str, Any]) -> None:
+    from transformers.activations import ACT2FN  # a second and a half to import
+
     for field in _SIZES:
         value = fields.get(field, 1)
         if type(value) is not int or value < 1:

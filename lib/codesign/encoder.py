@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+import transformers  # loads a model's code when its name is first used: seconds that a reader of records is spared
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoTokenizer, BertConfig, BertModel
 from transformers.utils import logging as hf_logging
 
 from codesign import checkpoint
@@ -21,12 +21,12 @@ from codesign.errors import InputError
 from codesign.folders import appearing
 
 #: Architectures that get seeded random weights. ``bert-tiny`` is for tests and the smoke profile.
-RANDOM_MODELS: dict[str, Callable[[], BertConfig]] = {
-    "bert-base": BertConfig,
-    "bert-large": lambda: BertConfig(
+RANDOM_MODELS: dict[str, Callable[[], transformers.BertConfig]] = {
+    "bert-base": lambda: transformers.BertConfig(),
+    "bert-large": lambda: transformers.BertConfig(
         hidden_size=1024, num_attention_heads=16, num_hidden_layers=24, intermediate_size=4096
     ),
-    "bert-tiny": lambda: BertConfig(
+    "bert-tiny": lambda: transformers.BertConfig(
         hidden_size=128, num_attention_heads=2, num_hidden_layers=2, intermediate_size=512, vocab_size=1000
     ),
 }
@@ -41,7 +41,7 @@ LINEARS = ("attention", "ffn-up", "ffn-down")
 Attention = Literal["eager", "sdpa"]
 
 
-def load_encoder(name: str, *, seed: int = 0, attention: Attention = "eager") -> BertModel:
+def load_encoder(name: str, *, seed: int = 0, attention: Attention = "eager") -> transformers.BertModel:
     """Load an encoder for inference: float32, eval mode, frozen, without pooler.
 
     Parameters
@@ -62,7 +62,7 @@ def load_encoder(name: str, *, seed: int = 0, attention: Attention = "eager") ->
     if name in RANDOM_MODELS:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = BertModel(RANDOM_MODELS[name](), add_pooling_layer=False)
+            model = transformers.BertModel(RANDOM_MODELS[name](), add_pooling_layer=False)
     else:
         model = _load_pretrained(name, directory_of(name))
     model.set_attn_implementation(attention)
@@ -82,7 +82,7 @@ def directory_of(name: str) -> str:
     return str(Path(spec.origin).parent / folder)
 
 
-def _load_pretrained(name: str, location: str) -> BertModel:
+def _load_pretrained(name: str, location: str) -> transformers.BertModel:
     folder = checkpoint.folder_of(location)
     if folder is None:
         nearest = next(iter(difflib.get_close_matches(name, MODELS, n=1)), None)
@@ -92,7 +92,7 @@ def _load_pretrained(name: str, location: str) -> BertModel:
     config.chunk_size_feed_forward = 0  # cutting the tokens into parts changes no result, and refuses some lengths
     try:
         with _quiet():
-            model = BertModel.from_pretrained(
+            model = transformers.BertModel.from_pretrained(
                 folder,
                 config=config,
                 add_pooling_layer=False,
@@ -120,7 +120,7 @@ def _quiet() -> Iterator[None]:
             hf_logging.enable_progress_bar()
 
 
-def prunable_linears(model: BertModel, scope: str) -> dict[str, nn.Linear]:
+def prunable_linears(model: transformers.BertModel, scope: str) -> dict[str, nn.Linear]:
     """Name the linears of a scope, in the order in which the encoder runs them.
 
     ``attention`` is Q, K, V and the output projection of every layer; ``ffn`` both feed-forward linears; ``all`` both.
@@ -153,7 +153,7 @@ class EncoderForward(nn.Module):
     tokens are computed like any other and mean nothing.
     """
 
-    def __init__(self, bert: BertModel) -> None:
+    def __init__(self, bert: transformers.BertModel) -> None:
         super().__init__()
         self.bert = bert
 
@@ -183,7 +183,7 @@ class EncoderForward(nn.Module):
 
 
 def example_inputs(
-    model: BertModel, batch: int, seq: int, seed: int, padded: bool = False
+    model: transformers.BertModel, batch: int, seq: int, seed: int, padded: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw seeded token ids for ``model``.
 
@@ -239,10 +239,10 @@ def sentence_inputs(name: str, sentences: list[str], seq: int) -> tuple[np.ndarr
     if name in RANDOM_MODELS:
         raise InputError("model", name, "a pretrained model, which has a tokenizer", "minilm")
     location = directory_of(name)
-    config = AutoConfig.from_pretrained(location, trust_remote_code=False)
+    config = transformers.AutoConfig.from_pretrained(location, trust_remote_code=False)
     _check_size(config, len(sentences), seq)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(location, trust_remote_code=False)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(location, trust_remote_code=False)
         tokens = tokenizer(sentences, padding="max_length", truncation=True, max_length=seq, return_tensors="np")
         ids, mask = (tokens[key].astype(np.int64) for key in ("input_ids", "attention_mask"))
     except Exception as error:  # whatever the files of a stranger make the library raise is about those files
@@ -252,7 +252,7 @@ def sentence_inputs(name: str, sentences: list[str], seq: int) -> tuple[np.ndarr
     return ids, mask
 
 
-def _check_size(config: BertConfig, batch: int, seq: int) -> None:
+def _check_size(config: transformers.BertConfig, batch: int, seq: int) -> None:
     if batch < 1:
         raise InputError("batch", batch, "at least 1", 1)
     longest = config.max_position_embeddings
@@ -260,7 +260,7 @@ def _check_size(config: BertConfig, batch: int, seq: int) -> None:
         raise InputError("seq", seq, f"1 to {longest} tokens", min(max(seq, 1), longest))
 
 
-def save_checkpoint(model: BertModel, directory: Path, extra: dict[str, Any]) -> None:
+def save_checkpoint(model: transformers.BertModel, directory: Path, extra: dict[str, Any]) -> None:
     """Write an ordinary Hugging Face directory that `load_encoder` can read, plus ``extra`` as ``codesign.json``.
 
     The directory appears complete or not at all; one that was there before is replaced.
@@ -271,7 +271,9 @@ def save_checkpoint(model: BertModel, directory: Path, extra: dict[str, Any]) ->
         (work / "codesign.json").write_text(json.dumps(extra, indent=1, allow_nan=False) + "\n")
 
 
-def load_checkpoint(directory: Path, *, attention: Attention = "eager") -> tuple[BertModel, dict[str, Any]]:
+def load_checkpoint(
+    directory: Path, *, attention: Attention = "eager"
+) -> tuple[transformers.BertModel, dict[str, Any]]:
     """Read back what `save_checkpoint` wrote: the model and ``extra``.
 
     Raises

@@ -154,7 +154,7 @@ def test_an_artifact_can_be_rebuilt_from_the_records_it_carries(
 ) -> None:
     lowered = lower_encoder(pruned_tiny, block=BlockShape(4, 1), batch=1, seq=16, spec=spec)
     tasks = extract_tasks([lowered])
-    tune(tasks, database=tmp_path / "db", spec=spec, trials_per_task=2)
+    tune(tasks, database=tmp_path / "db", spec=spec, trials_per_task=2, second_look=False)
     first = build(lowered, tmp_path / "db", tmp_path / "first")
     kept = open_database(tmp_path / "first" / TUNING, spec)
     assert len(kept.get_all_tuning_records()) == len(tasks), "the best of each task, no other"

@@ -10,8 +10,8 @@ import pytest
 
 from codesign.blocks import BlockShape
 from codesign.compiler import TargetSpec, extract_tasks, lower_encoder
-from codesign.compiler.feature_major import whole
 from codesign.compiler.operators import Linear
+from codesign.compiler.storage import whole
 from codesign.errors import InputError
 
 

@@ -26,14 +26,18 @@ def said(runs: list[Run]) -> list[str]:
 
 def test_every_shape_comes_first_and_then_what_it_is_compared_with() -> None:
     blocks = {"blocks": ["4x1", "1x1"], "control_blocks": ["1x1", "4x1"], "stored_blocks": ["2x2"]}
-    planned = trainings(own(**blocks, pruners=["movement"], pruner_blocks=["4x1"], repeat_blocks=[]))
-    assert said(planned.runs[:-1]) == [
+    planned = trainings(
+        own(**blocks, pruners=["movement"], pruner_blocks=["4x1"], repeat_blocks=[], proximal_blocks=["1x1"])
+    )
+    assert said(planned.runs) == [
         "minilm dense, seed 0",
         "minilm all 4x1 80% magnitude cubic, seed 0",
         "minilm all 1x1 80% magnitude cubic, seed 0",
         "minilm all 1x1 80% magnitude one-shot, seed 0",
         "minilm all 4x1 80% magnitude one-shot, seed 0",
         "minilm all 4x1 80% movement cubic, seed 0",
+        "minilm all 1x1 95% magnitude cubic, seed 0",
+        "minilm all 1x1 80% group-lasso cubic, seed 0",
     ]
     assert [(run.point.block, run.point.sparsity) for run in planned.unstructured] == [("1x1", 0.9457)]
 
@@ -56,6 +60,9 @@ def test_the_paper_profile_has_every_run_that_was_promised() -> None:
     others = {(run.point.pruner.partition("@")[0], run.point.block) for run in planned.others}
     names = {"group-lasso", "reweighted", "movement", "l1", "random"}
     assert others == {(name, block) for name in names for block in ("1x1", "4x1", "32x1")}
+    assert {(run.point.pruner.partition("@")[0], run.point.block) for run in planned.proximal} == {
+        ("group-lasso", block) for block in shapes
+    }
     assert len(planned.runs) == len(set(planned.runs)), "what two groups share is trained once"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from transformers import BertModel
+import transformers
 
 from codesign.compiler.tvm_compat import from_exported_program, relax, tvm
 from codesign.encoder import EncoderForward, example_inputs
@@ -28,7 +28,7 @@ class Imported:
     arrays: dict[str, np.ndarray]
 
 
-def import_encoder(model: BertModel, batch: int, seq: int, *, decompose: bool) -> Imported:
+def import_encoder(model: transformers.BertModel, batch: int, seq: int, *, decompose: bool) -> Imported:
     """Export an encoder at a fixed shape and import it into Relax.
 
     Parameters

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from transformers import BertModel
+import transformers
 
 from codesign.blocks import BlockShape
 from codesign.encoder import prunable_linears
@@ -54,7 +54,7 @@ ONE_SHOT = tuple(name for name, pruner in PRUNERS.items() if pruner.one_shot)
 
 @torch.no_grad()
 def prune_model(
-    model: BertModel,
+    model: transformers.BertModel,
     *,
     scope: str,
     pruner: str,

@@ -1,4 +1,4 @@
-"""Fields of records that one experiment makes: what tasks a model has, and what a budget of trials does for them."""
+"""Fields of records that one experiment makes: a trained model's answers, a model's tasks, a search's trials."""
 
 from __future__ import annotations
 
@@ -8,12 +8,36 @@ from codesign.schema.parts import (
     COUNT,
     OBJECT,
     POINT,
+    SHARE,
     TEXT,
     Schema,
     list_of,
     one_of,
     or_null,
 )
+
+ACCURACY: dict[str, Schema] = POINT | {
+    "recipe": TEXT,
+    "task": TEXT,
+    "task_digest": TEXT,
+    "labels": list_of(TEXT, minItems=2),
+    "train_size": list_of(COUNT, minItems=2),
+    "test_size": list_of(COUNT, minItems=2),
+    "allocation": ALLOCATION,
+    "settings": OBJECT,
+    "steps": COUNT,
+    "seconds": AMOUNT,
+    "device": TEXT,
+    "accuracy": SHARE,
+    "hits": {"type": "string", "pattern": "^[01]+$"},
+    "baseline": SHARE,
+    "baseline_hits": {"type": "string", "pattern": "^[01]+$"},
+    "majority": SHARE,
+    "cosine": {"type": "number", "minimum": -1, "maximum": 1},
+    "rank_correlation": {"type": "number", "minimum": -1, "maximum": 1},
+    "element_sparsity": SHARE,
+    "block_sparsity": SHARE,
+}
 
 _ALLOCATED: dict[str, Schema] = POINT | {"target": TEXT, "allocation": ALLOCATION}
 

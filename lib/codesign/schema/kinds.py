@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from codesign.schema.experiments import BUDGET, IDENTITY
+from codesign.schema.experiments import ACCURACY, BUDGET, IDENTITY
 from codesign.schema.layers import LISTING, NEIGHBOUR
 from codesign.schema.parts import (
     ALLOCATION,
@@ -77,32 +77,7 @@ KINDS: dict[str, Kind] = {
         },
         later={"stored_as": list_of(STORED)},
     ),
-    "accuracy": Kind(
-        "notebook 11_accuracy",
-        POINT
-        | {
-            "recipe": TEXT,
-            "task": TEXT,
-            "task_digest": TEXT,
-            "labels": list_of(TEXT, minItems=2),
-            "train_size": list_of(COUNT, minItems=2),
-            "test_size": list_of(COUNT, minItems=2),
-            "allocation": ALLOCATION,
-            "settings": OBJECT,
-            "steps": COUNT,
-            "seconds": AMOUNT,
-            "device": TEXT,
-            "accuracy": SHARE,
-            "hits": {"type": "string", "pattern": "^[01]+$"},
-            "baseline": SHARE,
-            "baseline_hits": {"type": "string", "pattern": "^[01]+$"},
-            "majority": SHARE,
-            "cosine": {"type": "number", "minimum": -1, "maximum": 1},
-            "rank_correlation": {"type": "number", "minimum": -1, "maximum": 1},
-            "element_sparsity": SHARE,
-            "block_sparsity": SHARE,
-        },
-    ),
+    "accuracy": Kind("notebook 11_accuracy", ACCURACY),
     "compile": Kind(
         "notebook 02_compile",
         POINT

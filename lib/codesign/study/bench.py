@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import transformers
 from rich.table import Table
-from transformers import BertModel
 
 from codesign.blocks import DENSE, BlockShape
 from codesign.encoder import MODELS, SCOPES, example_inputs, load_encoder, prunable_linears
@@ -116,7 +116,7 @@ def plan(request: Request) -> Plan:
     return Plan(points, found)
 
 
-def _as_found(request: Request, model: BertModel, pruned: set[str], found: Sequence[Fit]) -> Request:
+def _as_found(request: Request, model: transformers.BertModel, pruned: set[str], found: Sequence[Fit]) -> Request:
     """Fill in what a pruned checkpoint says itself: where its zeros are, how many, in which blocks."""
     zeros, fit = found[0].block_sparsity, best(found)  # the first shape is 1x1
     scope = request.scope or next(name for name in SCOPES if pruned <= prunable_linears(model, name).keys())
@@ -131,7 +131,7 @@ def _as_found(request: Request, model: BertModel, pruned: set[str], found: Seque
     return replace(request, scope=scope, pruner=AS_FOUND, blocks=blocks, sparsity=round(zeros, 4))
 
 
-def _named(name: str, model: BertModel) -> tuple[str, int]:
+def _named(name: str, model: transformers.BertModel) -> tuple[str, int]:
     """Model and seed of a point.
 
     Weights in a directory do not depend on a seed, so their checksum stands in for it: other weights in the same place

@@ -9,10 +9,10 @@ import torch
 
 from codesign.bsr import BSRMatrix
 from codesign.compiler.expand import expand
-from codesign.compiler.feature_major import linear_over
 from codesign.compiler.operators import pack
 from codesign.compiler.operators.base import as_matrix, as_slabs
 from codesign.compiler.slabs import slabs_for
+from codesign.compiler.storage import linear_over
 from codesign.compiler.target import target_spec
 from codesign.compiler.tvm_compat import tvm
 from codesign.study.points import Point

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +78,7 @@ class Judged:
 def newest_recipe(records: Iterable[Record]) -> Judged:
     """Return the records of the recipe that the newest model was trained by; of equal runs the newest.
 
-    The algorithm that most block shapes were trained with is the main one.
+    The algorithm that most models were trained with is the main one.
 
     Raises
     ------
@@ -91,13 +92,14 @@ def newest_recipe(records: Iterable[Record]) -> Judged:
     same = [record for record in known if _setting(record) == wanted]
     fields = ("seed", "scope", "pruner", "block", "sparsity")
     kept = list({tuple(record[name] for name in fields): record for record in same}.values())
-    shapes: dict[str, set[str]] = {}
-    for record in kept:
-        if record["block"] != "dense" and record["settings"]["schedule"] != "one-shot":
-            shapes.setdefault(record["pruner"].partition("@")[0], set()).add(record["block"])
-    if not shapes:
+    models = Counter(
+        record["pruner"].partition("@")[0]
+        for record in kept
+        if record["block"] != "dense" and record["settings"]["schedule"] != "one-shot"
+    )
+    if not models:
         raise missing("accuracy", recipe=known[-1]["recipe"])
-    return Judged(kept, max(shapes, key=lambda name: len(shapes[name])))
+    return Judged(kept, models.most_common(1)[0][0])
 
 
 def _setting(record: Record) -> tuple[Any, ...]:

@@ -17,12 +17,12 @@ from codesign.bsr import BSRMatrix
 from codesign.compiler import MissingTask, TargetSpec, open_database, target_spec
 from codesign.compiler.database import seconds_of, trials
 from codesign.compiler.expand import picked
-from codesign.compiler.feature_major import linear_over
 from codesign.compiler.operators import Linear, pack
 from codesign.compiler.operators.base import as_slabs
 from codesign.compiler.operators.linear import PackedLinear
 from codesign.compiler.schedules import Decisions, find_family
 from codesign.compiler.slabs import slabs_for
+from codesign.compiler.storage import linear_over
 from codesign.compiler.tasks import task_of
 from codesign.compiler.tvm_compat import Schedule, tirx, tvm
 from codesign.records import Record

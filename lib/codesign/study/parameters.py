@@ -121,6 +121,7 @@ RULES: Mapping[str, Rule] = {
     "repeat_blocks": Rule(str, shape=True, many=True, empty=True),
     "pruners": Rule(str, choices=tuple(PRUNERS), many=True, empty=True),
     "pruner_blocks": Rule(str, shape=True, many=True, empty=True),
+    "proximal_blocks": Rule(str, shape=True, many=True, empty=True),
 }
 
 _MODE = ("results", "profile")
@@ -151,7 +152,8 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "11_accuracy": (
         *_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "task", "train_each", "test_each",
         "dense_steps", "prune_steps", "recover_steps", "learning_rate", "control_blocks", "stored_blocks",
-        "repeat_blocks", "sparsities", "seeds", "pruners", "pruner_blocks", "trials_per_task",
+        "repeat_blocks", "sparsities", "seeds", "pruners", "pruner_blocks", "proximal_blocks",
+        "trials_per_task",
     ),
     "12_identity": (
         *_MODE, "model", "models", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "allocations", "bucket",

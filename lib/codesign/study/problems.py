@@ -6,16 +6,16 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transformers import AutoConfig
+import transformers
 
 from codesign.blocks import DENSE, BlockShape
 from codesign.compiler import target_spec
-from codesign.compiler.feature_major import linear_over
 from codesign.compiler.kernel_trial import Candidate
 from codesign.compiler.operators import Linear
 from codesign.compiler.operators.linear import panel_rows
 from codesign.compiler.schedules import Decisions, families_for, find_family
 from codesign.compiler.slabs import slabs_for
+from codesign.compiler.storage import linear_over
 from codesign.compiler.target import TargetSpec
 from codesign.encoder import LINEARS, RANDOM_MODELS, directory_of
 from codesign.prune.allocation import kept_blocks
@@ -82,7 +82,9 @@ class Problem:
 
 def layer_sizes(name: str) -> dict[str, tuple[int, int]]:
     """Outputs and inputs of the linears of a layer, by the names in `LINEARS`."""
-    config = RANDOM_MODELS[name]() if name in RANDOM_MODELS else AutoConfig.from_pretrained(directory_of(name))
+    config = (
+        RANDOM_MODELS[name]() if name in RANDOM_MODELS else transformers.AutoConfig.from_pretrained(directory_of(name))
+    )
     hidden, wide = int(config.hidden_size), int(config.intermediate_size)
     return dict(zip(LINEARS, ((hidden, hidden), (wide, hidden), (hidden, wide)), strict=True))
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from transformers import BertModel
+import transformers
 
 from codesign.blocks import BlockShape
 from codesign.corpus.sentences import sentences
@@ -110,7 +110,7 @@ def _prune(study: Study, point: Point) -> None:
         study.append("pattern", report.record_fields(), point.fields())
 
 
-def _apply(model: BertModel, point: Point) -> PruneReport:
+def _apply(model: transformers.BertModel, point: Point) -> PruneReport:
     """Prune in place; sparsity 0 changes nothing, so that the dense point gets its record like any other."""
     dense = point.shape is None
     return prune_model(
@@ -123,7 +123,7 @@ def _apply(model: BertModel, point: Point) -> PruneReport:
     )
 
 
-def save_expected(where: Pruned, model: BertModel, point: Point) -> None:
+def save_expected(where: Pruned, model: transformers.BertModel, point: Point) -> None:
     """Write inputs and outputs; the folder appears complete or not at all."""
     if has_tokenizer(point.model):
         ids, mask = sentence_inputs(point.model, sentences(point.batch), point.seq)

@@ -1,7 +1,8 @@
 """Which models are trained for the page on accuracy, the most telling ones first.
 
 The order is that in which an interrupted night is still worth something: every block shape once, the control that is
-pruned at once, other algorithms, unstructured masks, and at last further seeds and sparsities.
+pruned at once, other algorithms, unstructured masks, further seeds and sparsities, and at last the proximal method in
+every shape.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from codesign.train import Recipe
 NOTEBOOK = "11_accuracy"
 #: Pruned at once by this algorithm, and then trained as long as the others.
 AT_ONCE = "magnitude"
+#: The regularisation of the paper, made exact by a proximal step.
+PROXIMAL = "group-lasso"
 #: Parameters that go into the recipe.
 RECIPE = ("task", "train_each", "test_each", "dense_steps", "prune_steps", "recover_steps", "learning_rate")
 
@@ -37,11 +40,12 @@ class Trainings:
     unstructured: list[Run]
     repeats: list[Run]
     others: list[Run]
+    proximal: list[Run]
 
     @property
     def runs(self) -> list[Run]:
         """Every run once, in order."""
-        groups = (self.shapes, self.at_once, self.others, self.unstructured, self.repeats)
+        groups = (self.shapes, self.at_once, self.others, self.unstructured, self.repeats, self.proximal)
         return list(dict.fromkeys(run for group in groups for run in group))
 
     @property
@@ -93,6 +97,7 @@ def trainings(values: Mapping[str, Any]) -> Trainings:
         ],
         repeats=sweep(main, [DENSE, *values["repeat_blocks"]], values["sparsities"], values["seeds"]),
         others=[run for name in values["pruners"] for run in sweep([name], values["pruner_blocks"], sparsity)],
+        proximal=sweep([PROXIMAL], values["proximal_blocks"], sparsity),
     )
 
 

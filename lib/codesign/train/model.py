@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import transformers
 from torch import Tensor, nn
-from transformers import BertModel
 
 from codesign.encoder import EncoderForward, load_encoder, prunable_linears
 
@@ -25,7 +25,7 @@ class Classifier(nn.Module):
     #: Where the encoder's parameters are among this module's.
     PREFIX = "forward_encoder.bert."
 
-    def __init__(self, bert: BertModel, labels: int) -> None:
+    def __init__(self, bert: transformers.BertModel, labels: int) -> None:
         super().__init__()
         self.forward_encoder = EncoderForward(bert)
         self.dropout = nn.Dropout(bert.config.hidden_dropout_prob)
@@ -34,7 +34,7 @@ class Classifier(nn.Module):
         bert.embeddings.word_embeddings.requires_grad_(False)
 
     @property
-    def bert(self) -> BertModel:
+    def bert(self) -> transformers.BertModel:
         """The encoder."""
         return self.forward_encoder.bert
 
