@@ -59,7 +59,7 @@ from codesign.study.accuracy import accuracy
 from codesign.study.chain import open_study
 from codesign.study.compiled import ensure_built
 from codesign.study.figures import pareto
-from codesign.study.judged import accuracy_rows, against_at_once, newest_recipe, percent, points
+from codesign.study.judged import accuracy_rows, against_at_once, newest_recipe, percent, points, sparsity_rows
 from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
 from codesign.study.stored import ensure_stored
@@ -134,6 +134,24 @@ table(
         "ms": "{ms}",
         "answers lost, points": "{lost}",
         "faster than the fastest dense engine": "{over}",
+    },
+)
+
+# %% [markdown]
+# ## How much sparsity a shape survives
+#
+# Some shapes are trained at several sparsities, if the profile asks for it. The intervals cover the choice of questions
+# and, where there are several, of seeds: of the head, of dropout, and of the order in which examples are shown.
+
+# %% tags=["hide-input"]
+table(
+    sparsity_rows(judged),
+    {
+        "block": "{block}",
+        "sparsity": "{sparsity}",
+        "seeds": "{seeds}",
+        "right answers": "{right}",
+        "lost, points": "{lost}",
     },
 )
 

@@ -13,7 +13,7 @@ from codesign.errors import MissingRecord
 from codesign.study import accuracy_claims as claims
 from codesign.study.accuracy_claims import ACCURACY_CLAIMS, accuracy_numbers
 from codesign.study.evidence import Evidence
-from codesign.study.judged import accuracy_rows, loss, newest_recipe
+from codesign.study.judged import accuracy_rows, loss, newest_recipe, sparsity_rows
 from codesign.study.points import Point
 from codesign.study.stored import stored_in
 from codesign.study.worth import acceptable, pattern_rows, patterns, stored, stored_rows, usable, worth_rows
@@ -112,7 +112,21 @@ def test_an_unstructured_mask_is_compared_where_it_was_stored() -> None:
     assert stored_rows([row])[0]["slower"].startswith("1.10")
 
 
-def test_one_recipe_counts_and_the_algorithm_of_most_shapes_is_the_main_one() -> None:
+def test_shapes_that_were_trained_at_several_sparsities_are_laid_out_with_all_seeds() -> None:
+    dense = [judged("dense", 0.9, seed=seed) for seed in range(2)]
+    some = [judged("32x1", 0.8, seed=seed, sparsity=s) for s in (0.9, 0.5) for seed in range(2)]
+    other = [judged("4x1", 0.85, sparsity=s) for s in (0.5, 0.9)]
+    alone = [judged("8x1", 0.7, sparsity=0.9), judged("4x1", 0.6, sparsity=0.9457)]
+    rows = sparsity_rows(newest_recipe([*dense, *some, *other, *alone]))
+    assert [(row["block"], row["sparsity"], row["seeds"]) for row in rows] == [
+        *(("4x1", "50%", "1"), ("4x1", "90%", "1")),
+        *(("32x1", "50%", "2"), ("32x1", "90%", "2")),
+    ]
+    assert rows[0]["lost"].startswith("+5.0 ")
+    assert sparsity_rows(newest_recipe([*dense, *other[:1]])) == []
+
+
+def test_one_recipe_counts_and_the_algorithm_of_most_models_is_the_main_one() -> None:
     older = [judged("4x1", 0.5, task_digest="older"), judged("8x1", 0.5, task_digest="older")]
     shapes = [judged("dense", 0.9), judged("4x1", 0.8, "magnitude"), judged("4x1", 0.85, "reweighted")]
     found = newest_recipe([*older, *shapes, judged("8x1", 0.85, "reweighted"), judged("8x1", 0.1, profile="try")])

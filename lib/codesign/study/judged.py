@@ -126,23 +126,51 @@ def same_seeds(a: Sequence[Record], b: Sequence[Record]) -> tuple[list[Record], 
     return first, second
 
 
+def repeated(judged: Judged) -> dict[tuple[str, float], list[Record]]:
+    """Return block shape and sparsity -> the records of each seed, for the shapes that were trained at several.
+
+    A sparsity counts if more than one shape was trained at it: a mask that is only stored in other blocks has its own.
+    """
+    sparsities = sorted({record["sparsity"] for record in judged.records if record["block"] != "dense"})
+    each = {sparsity: judged.shapes(sparsity) for sparsity in sparsities}
+    shared = {sparsity: shapes for sparsity, shapes in each.items() if len(shapes) > 1}
+    blocks = dict.fromkeys(block for shapes in shared.values() for block in shapes)
+    return {
+        (block, sparsity): shapes[block]
+        for block in sorted(blocks, key=shape_order)
+        if sum(block in shapes for shapes in shared.values()) > 1
+        for sparsity, shapes in shared.items()
+        if block in shapes
+    }
+
+
 def accuracy_rows(judged: Judged, sparsity: float) -> list[dict[str, str]]:
     """Lay out every run at a sparsity as text, with the loss against the dense model."""
     groups = [("trained for blocks", judged.shapes(sparsity)), ("pruned at once", judged.at_once(sparsity))]
     groups += [(name, judged.shapes(sparsity, name)) for name in judged.algorithms()]
     return [
-        {
-            "block": block,
-            "how": how,
-            "seeds": str(len(records)),
-            "right": percent(accuracy(records)),
-            "lost": points(loss(judged, records)),
-            "cosine": f"{_mean(records, 'cosine'):.3f}",
-            "rank": f"{_mean(records, 'rank_correlation'):.3f}",
-        }
+        {"block": block, "how": how, **_row(judged, records)}
         for how, shapes in groups
         for block, records in shapes.items()
     ]
+
+
+def sparsity_rows(judged: Judged) -> list[dict[str, str]]:
+    """Lay out `repeated` as text."""
+    return [
+        {"block": block, "sparsity": f"{sparsity:.0%}", **_row(judged, records)}
+        for (block, sparsity), records in repeated(judged).items()
+    ]
+
+
+def _row(judged: Judged, records: Sequence[Record]) -> dict[str, str]:
+    return {
+        "seeds": str(len(records)),
+        "right": percent(accuracy(records)),
+        "lost": points(loss(judged, records)),
+        "cosine": f"{_mean(records, 'cosine'):.3f}",
+        "rank": f"{_mean(records, 'rank_correlation'):.3f}",
+    }
 
 
 def percent(share: Interval) -> str:
