@@ -23,7 +23,7 @@ SMOKE = pipeline.load_profile(places.PROFILES / "smoke.yaml")
 # One trial a task, one step beside the centre, and an engine of each kind: CI's smoke run measures all.
 for name in CHAIN:
     SMOKE[name] |= {"trials_per_task": 1} if "trials_per_task" in SMOKE[name] else {}
-SMOKE["04_latency"] |= {"engines": ["onnxruntime", "tvm-stock-tuned", "tvm-dense", "tvm-bsr"]}
+SMOKE["04_latency"] |= {"engines": ["torch-bsr", "onnxruntime", "tvm-stock-tuned", "tvm-dense", "tvm-bsr"]}
 SMOKE["06_sweeps"] |= {"sparsities": [0.5]}
 TINY = {name: SMOKE["01_prune"][name] for name in ("model", "batch", "seq", "threads")}
 
@@ -63,7 +63,7 @@ def test_a_notebook_measures_the_smoke_profile(workspace: Path, name: str) -> No
 
 def test_every_engine_of_the_smoke_profile_computed_what_pytorch_does(workspace: Path) -> None:
     records = pruned_by_size("latency")
-    assert {record["status"] for record in records} == {"ok"}
+    assert {record["engine"] for record in records if record["status"] != "ok"} == {"torch-bsr"}  # no such blocks
     exact = [record for record in records if record["status"] == "ok" and record["dtype"] == "float32"]
     assert max(record["max_abs_err"] for record in exact) <= 1e-4
     sparse = {(record["block"], record["sparsity"]) for record in records if record["engine"] == "tvm-bsr"}
