@@ -34,6 +34,7 @@ from codesign.study import figures, places
 from codesign.study.crossover import crossovers
 from codesign.study.described import relative_times
 from codesign.study.evidence import Evidence
+from codesign.study.figures.drawing import Drawing
 from codesign.study.figures.labels import spread
 from codesign.study.figures.tuning_curves import shares
 from codesign.study.swept import by_load
@@ -98,6 +99,18 @@ def test_every_figure_has_words(name: str) -> None:
     assert len(drawing.alt) > 40
     assert 'role="img"' in drawing._repr_html_()
     assert drawing.caption.endswith(".")
+
+
+SPREAD = [accuracy("none", "dense", 0.67), accuracy("all", "4x1", 0.595), accuracy("all", "32x1", 0.525)]
+
+
+@pytest.mark.parametrize("drawing", [*DRAWINGS.values(), figures.pareto(SPREAD, session())])
+def test_a_tick_lies_at_the_percentage_that_it_says(drawing: Drawing) -> None:
+    for axes in (axes for figure in drawing.panels for axes in figure.axes):
+        for axis in (axes.xaxis, axes.yaxis):
+            for place, label in zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=True):
+                if (text := label.get_text()).endswith("%"):
+                    assert float(text.replace("\N{MINUS SIGN}", "-")[:-1]) == pytest.approx(100 * place)
 
 
 @pytest.mark.parametrize("name", DRAWINGS)

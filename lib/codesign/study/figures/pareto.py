@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from codesign.measure.ratios import Interval
 from codesign.schema import Record
@@ -60,6 +61,7 @@ def pareto(accuracies: Iterable[Record], latencies: Iterable[Record], scope: str
             axes.annotate("dense", (0, dense.value), (4, 3), ("axes fraction", "data"), "offset points", fontsize=8)
         axes.set_xlim(left=0)
         axes.margins(x=0.15, y=0.1)
+        axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # no tick between two percents
         axes.yaxis.set_major_formatter("{x:.0%}")
         axes.set_xlabel("milliseconds per inference (less is better)")
         axes.set_ylabel("right answers (more is better)")
