@@ -26,9 +26,8 @@ def said(runs: list[Run]) -> list[str]:
 
 def test_every_shape_comes_first_and_then_what_it_is_compared_with() -> None:
     blocks = {"blocks": ["4x1", "1x1"], "control_blocks": ["1x1", "4x1"], "stored_blocks": ["2x2"]}
-    planned = trainings(
-        own(**blocks, pruners=["movement"], pruner_blocks=["4x1"], repeat_blocks=[], proximal_blocks=["1x1"])
-    )
+    others = {"pruners": ["movement"], "pruner_blocks": ["4x1"], "proximal_blocks": ["1x1"]}
+    planned = trainings(own(**blocks, **others, repeat_blocks=[], seeds=[0]))
     assert said(planned.runs) == [
         "minilm dense, seed 0",
         "minilm all 4x1 80% magnitude cubic, seed 0",
