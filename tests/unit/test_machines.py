@@ -83,7 +83,7 @@ def test_a_machine_that_is_the_reference_is_not_shown_twice(root: Path) -> None:
 def test_two_machines_with_one_name_are_told_apart(root: Path) -> None:
     write(Results("reference", root, "xeons"), [machine(**XEON | {"machine_id": "three"})])
     labels = [each.label for each in machines(Results("reference", root), root)]
-    assert labels == ["Test (AVX2)", "Intel Xeon (AVX-512), two", "Intel Xeon (AVX-512), three"]
+    assert labels == ["Test (AVX2)", "Intel Xeon (AVX-512), xeon", "Intel Xeon (AVX-512), xeons"]
 
 
 def test_with_nothing_measured_there_is_still_a_column(tmp_path: Path) -> None:

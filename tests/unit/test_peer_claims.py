@@ -45,7 +45,5 @@ def test_what_was_not_measured_is_named() -> None:
         over_best_dense("all", "3x3")(evidence())
 
 
-def test_a_claim_rests_on_what_it_compares() -> None:
-    for _, _, _, threshold, contenders in PEER_CLAIMS:
-        assert threshold >= 1
-        assert len(set(contenders)) == 2
+def test_a_peer_is_to_be_reached_at_least() -> None:
+    assert all(threshold >= 1 for *_, threshold in PEER_CLAIMS)

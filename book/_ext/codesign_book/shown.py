@@ -15,6 +15,7 @@ from codesign.study.claims import Verdict
 from codesign.study.evidence import Evidence
 from codesign.study.machines import Machine, machines
 from codesign.study.numbers import numbers
+from codesign.study.travel import travel_numbers
 
 BOOK = Path(__file__).resolve().parents[2]
 
@@ -58,4 +59,5 @@ def shown() -> Shown:
     found = machines(results, Path(root) if root else RESULTS_ROOT)
     verdicts = {verdict.id: verdict for verdict in found[0].verdicts}
     paper = yaml.safe_load((BOOK / "paper.yml").read_text(encoding="utf-8"))
-    return Shown(found[0].evidence, numbers(results), verdicts, paper, found)
+    values = {**numbers(results), **dict(travel_numbers(found))}
+    return Shown(found[0].evidence, values, verdicts, paper, found)

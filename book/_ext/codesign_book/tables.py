@@ -12,9 +12,11 @@ from codesign.schema import Record
 from codesign.study.claims import NOT_MEASURED
 from codesign.study.crossover import SHOWN
 from codesign.study.described import description
+from codesign.study.doubts import doubts_of
 from codesign.study.evidence import Evidence, Key, beside, median_ms, missing
 from codesign.study.numbers import error, milliseconds
 from codesign.study.swept import centre_of, crossover_rows, curves
+from codesign.study.travel import travel_rows
 from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits, times
 from codesign_book.shown import shown
 
@@ -29,6 +31,17 @@ class Machines(SphinxDirective):
         found = shown().machines
         rows = [[name, *texts] for name, texts in description(found)]
         return [table(["", *(machine.label for machine in found)], rows, stacks=True)]
+
+
+class Travel(SphinxDirective):
+    """What each block shape loses on each machine."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table, a column for each machine on which a shape was timed."""
+        head, rows = travel_rows(shown().machines)
+        if not rows:
+            return [nodes.paragraph("", f"Latencies of block shapes: {NOT_MEASURED}.")]
+        return [table(head, rows, stacks=True)]
 
 
 class Latencies(SphinxDirective):
@@ -71,7 +84,7 @@ def latency_row(evidence: Evidence, timed: Mapping[Key, Record], key: Key) -> li
     record, dense = timed[key], timed.get(("tvm-dense", "none", "dense"))
     time = median_ms(record)
     gain = "-" if dense is None or record is dense else times(evidence.gain(dense, record))
-    label = (key[2] if key[2] != "dense" else ENGINE_LABELS[key[0]]) + (" (flagged)" if record["flagged"] else "")
+    label = (key[2] if key[2] != "dense" else ENGINE_LABELS[key[0]]) + (" (flagged)" if doubts_of(record) else "")
     interval = f"{three_digits(time.low)} to {three_digits(time.high)}"
     return [label, milliseconds(time.value), interval, error(record["max_abs_err"]), gain]
 
@@ -124,3 +137,4 @@ def setup(app: Sphinx) -> None:
     app.add_directive("latencies", Latencies)
     app.add_directive("crossovers", Crossovers)
     app.add_directive("machines", Machines)
+    app.add_directive("travel", Travel)

@@ -8,6 +8,7 @@ from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval, Ratio, ratio
 from codesign.schema import Record
 from codesign.study.accuracy import accuracy, difference
+from codesign.study.doubts import trusted
 from codesign.study.evidence import Evidence, compiled_for, median_ms, missing
 from codesign.study.judged import TOLERANCE, Judged, against_at_once, loss, newest_recipe, percent, points
 from codesign.study.words import ASIDE, times
@@ -29,10 +30,10 @@ def judged(evidence: Evidence) -> Judged:
 
 
 def timings(evidence: Evidence) -> list[Record]:
-    """Return the latency records of the model at the operating point of the book, but for flagged sessions."""
+    """Return the latency records of the model at the operating point of the book, but for those in doubt."""
     load = {name: getattr(evidence, name) for name in ("batch", "seq", "threads")}
     found = evidence.read("latency", model=MODEL, scope="all", **load)
-    return [r for r in found if compiled_for(r, evidence.isa) and not r["flagged"] and r["profile"] not in ASIDE]
+    return [r for r in trusted(found) if compiled_for(r, evidence.isa) and r["profile"] not in ASIDE]
 
 
 def over_words(evidence: Evidence) -> Interval:

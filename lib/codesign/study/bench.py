@@ -22,7 +22,8 @@ from codesign.records import Record
 from codesign.schema import NATIVE
 from codesign.study.chain import Study, say
 from codesign.study.compiled import ensure_built
-from codesign.study.evidence import flagged, key_of
+from codesign.study.doubts import doubts_of
+from codesign.study.evidence import key_of
 from codesign.study.parameters import RULES, check
 from codesign.study.points import Point, sweep
 from codesign.study.pruned import ensure_pruned
@@ -178,7 +179,9 @@ def _exact(record: Record) -> bool:
 
 def _row(record: Record, baselines: dict[str, Record | None]) -> Row:
     names = ("engine", "scope", "block_sparsity", "element_sparsity", "status", "reason", "max_abs_err")
-    row: Row = {name: record[name] for name in (*names, "flagged", "flag_reason", "session_id")}
+    row: Row = {name: record[name] for name in (*names, "session_id")}
+    doubts = doubts_of(record)
+    row |= {"flagged": bool(doubts), "flag_reason": "; ".join(doubts) or None}
     row["block"] = key_of(record)[2]  # as stored: an engine that computes zeros is listed as dense
     kept = 1 - record["element_sparsity"]
     row["fill_in"] = (1 - record["block_sparsity"]) / kept if kept else None
@@ -207,10 +210,10 @@ def table(points: Sequence[Point], found: Sequence[Row]) -> Table:
     """Lay out the rows for a terminal."""
     point = points[-1]
     load = f"batch {point.batch}, {point.seq} tokens, {point.threads} threads"
-    doubts = flagged(found)
+    doubts = sorted({row["flag_reason"] for row in found if row["flagged"]})
     shown = Table(
         title=f"{point.model}, {point.scope} weights {point.sparsity:.0%} pruned ({point.pruner}), {load}",
-        caption="\n".join(f"flagged: {doubt}" for doubt in doubts) or "no session was flagged",
+        caption="\n".join(f"flagged: {doubt}" for doubt in doubts) or "no time is in doubt",
     )
     for heading in ("engine", "block"):
         shown.add_column(heading, no_wrap=True)

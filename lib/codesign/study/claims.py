@@ -1,7 +1,7 @@
 """Judgements that the book makes, as predicates over records: each has an id, a threshold and a verdict.
 
 A verdict follows from an effect and its 95% interval alone: an interval on one side of the threshold decides, one that
-straddles it is inconclusive, and so is anything that rests on a session that was flagged while it was measured.
+straddles it is inconclusive, and so is anything that rests on a record in doubt (`codesign.study.doubts`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.study.accuracy_claims import ACCURACY_CLAIMS
-from codesign.study.evidence import Evidence, Key, flagged
+from codesign.study.doubts import in_doubt
+from codesign.study.evidence import Evidence, Key
 from codesign.study.kernel_claims import KERNEL_CLAIMS
 from codesign.study.layout_views import LAYOUT_CLAIMS
 from codesign.study.ledger_claims import LEDGER_CLAIMS
@@ -46,8 +47,6 @@ class Claim:
         Computes what the claim is about; raises `MissingRecord` where nothing was measured.
     threshold
         The claim holds where the effect is at least this.
-    contenders
-        Latency records it rests on, so that flagged sessions are noticed.
     unit
         What the effect is: "ratio", "share", or a word for what is counted.
     command, minutes
@@ -58,7 +57,6 @@ class Claim:
     statement: str
     effect: Effect
     threshold: float
-    contenders: tuple[Key, ...] = ()
     unit: str = "ratio"
     command: str = FULL[0]
     minutes: int = FULL[1]
@@ -90,13 +88,13 @@ def decide(effect: Interval, threshold: float) -> str:
 
 
 def judge(claim: Claim, evidence: Evidence) -> Verdict:
-    """Return the verdict on one claim."""
+    """Return the verdict on one claim; one whose effect compares a time in doubt is inconclusive."""
+    evidence.compared.clear()
     try:
         effect = claim.effect(evidence)
-        reasons = flagged(evidence.latency(key) for key in claim.contenders)
     except MissingRecord as error:
         return Verdict(claim, NOT_MEASURED, None, str(error))
-    if reasons:
+    if reasons := in_doubt(evidence.compared):
         return Verdict(claim, INCONCLUSIVE, effect, "; ".join(reasons))
     return Verdict(claim, decide(effect, claim.threshold), effect)
 
@@ -166,8 +164,7 @@ def _sparse_task_uses(evidence: Evidence) -> Iterator[float]:
 
 
 def _speed_claim(id: str, statement: str, baseline: str, scope: str, threshold: float, check: tuple[str, int]) -> Claim:
-    contenders: tuple[Key, ...] = ((baseline, "none", "dense"), ("tvm-bsr", scope, SHAPE))
-    return Claim(id, statement, speedup(baseline, scope), threshold, contenders, "ratio", *check)
+    return Claim(id, statement, speedup(baseline, scope), threshold, "ratio", *check)
 
 
 ATTENTION = f"80% of the attention weights pruned in {SHAPE} blocks"
@@ -187,28 +184,28 @@ CLAIMS: tuple[Claim, ...] = (
     _speed_claim("credit-dense-all", f"Sparsity itself makes our compiler faster than its own dense engine, {ALL}.",
                  "tvm-dense", "all", 1.0, FULL),
     Claim("paper-2", f"{SHAPE} is the fastest of the measured block shapes, attention weights pruned.",
-          lead_over_other_shapes("attention"), 1.0, (("tvm-bsr", "attention", SHAPE),), "ratio", *VERIFY),
+          lead_over_other_shapes("attention"), 1.0, "ratio", *VERIFY),
     Claim("paper-2-all", f"{SHAPE} is the fastest of the measured block shapes, all encoder weights pruned.",
-          lead_over_other_shapes("all"), 1.0, (("tvm-bsr", "all", SHAPE),), "ratio", *FULL),
+          lead_over_other_shapes("all"), 1.0, "ratio", *FULL),
     Claim("amdahl", f"At least 80% of the time that Amdahl's law lets us save is saved, {ATTENTION}.",
-          share_of_bound, 0.8, (("tvm-dense", "none", "dense"), ("tvm-bsr", "attention", SHAPE)), "share", *VERIFY),
+          share_of_bound, 0.8, "share", *VERIFY),
     Claim("paper-3", "Uniform pruning leaves few distinct sparse tasks: each is used at least 6 times on average, for "
-          "every measured block shape (attention weights).", uses_per_task, 6.0, (), "uses per task", *VERIFY),
-    *(Claim(id, statement, effect, threshold, contenders, "ratio", *FULL)
-      for id, statement, effect, threshold, contenders in PEER_CLAIMS),
-    *(Claim(id, statement, effect, threshold, (), "share" if id.startswith("kernel-") else "ratio", *FULL)
+          "every measured block shape (attention weights).", uses_per_task, 6.0, "uses per task", *VERIFY),
+    *(Claim(id, statement, effect, threshold, "ratio", *FULL)
+      for id, statement, effect, threshold in PEER_CLAIMS),
+    *(Claim(id, statement, effect, threshold, "share" if id.startswith("kernel-") else "ratio", *FULL)
       for id, statement, effect, threshold in KERNEL_CLAIMS),
-    *(Claim(id, statement, effect(scope), threshold, (("tvm-bsr", scope, SHAPE),), "ratio", *FULL)
+    *(Claim(id, statement, effect(scope), threshold, "ratio", *FULL)
       for id, statement, effect, scope, threshold in SHAPE_CLAIMS),
-    *(Claim(id, statement, effect, threshold, (), "ratio", *FULL)
+    *(Claim(id, statement, effect, threshold, "ratio", *FULL)
       for id, statement, effect, threshold in PATTERN_CLAIMS),
-    *(Claim(id, statement, effect, threshold, (), unit, *FULL)
+    *(Claim(id, statement, effect, threshold, unit, *FULL)
       for id, statement, effect, threshold, unit in (*LEDGER_CLAIMS, *LAYOUT_CLAIMS)),
-    *(Claim(id, statement, effect, threshold, (), unit, *FULL)
+    *(Claim(id, statement, effect, threshold, unit, *FULL)
       for id, statement, effect, threshold, unit in SEARCH_CLAIMS),
-    *(Claim(id, statement, effect, threshold, (), "share" if effect in SHARES else "ratio", *FULL)
+    *(Claim(id, statement, effect, threshold, "share" if effect in SHARES else "ratio", *FULL)
       for id, statement, effect, threshold in TASK_CLAIMS),
-    *(Claim(id, statement, effect, threshold, (), unit, *FULL)
+    *(Claim(id, statement, effect, threshold, unit, *FULL)
       for id, statement, effect, threshold, unit in ACCURACY_CLAIMS),
 )  # fmt: skip
 

@@ -81,6 +81,8 @@ class Evidence:
     pruner: str = "magnitude"
     isa: str = NATIVE
     _cache: dict[str, list[Record]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    #: Latency records that went into a `gain`, in order: what a number was made of.
+    compared: list[Record] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def records(self, kind: str) -> list[Record]:
         """Return every record of ``kind`` at this operating point, oldest first."""
@@ -151,13 +153,12 @@ class Evidence:
         to the reference engine of its own session, so that a drift between sessions cancels.
         """
         fast_record = self.latency(fast)
-        together = self._session(fast_record)
-        if slow in together:
-            return ratio(together[slow], fast_record)
-        return self.gain(self.latency(slow), fast_record)
+        slow_record = self._session(fast_record).get(slow) or self.latency(slow)
+        return self.gain(slow_record, fast_record)
 
     def gain(self, slow: Record, fast: Record) -> Ratio:
         """Return how many times ``fast`` is faster than ``slow``, through the reference where sessions differ."""
+        self.compared.extend((slow, fast))
         if slow["session_id"] == fast["session_id"]:
             return ratio(slow, fast)
         shared = (self._session(slow).get(REFERENCE), self._session(fast).get(REFERENCE))
@@ -216,8 +217,3 @@ def newest_profiles(records: Iterable[Record]) -> dict[Key, list[Record]]:
 def missing(kind: str, **filters: object) -> MissingRecord:
     """Return the error that names the record which is missing and the notebook that makes it."""
     return MissingRecord(kind, filters, KINDS[kind].producer)
-
-
-def flagged(records: Iterable[Record]) -> list[str]:
-    """Return the reasons why the sessions of these records are not to be trusted; empty when they are."""
-    return sorted({r["flag_reason"] or "flagged" for r in records if r.get("flagged")})

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from codesign.engines import ENGINES
 from codesign.measure.ratios import ratio
 from codesign.schema import NATIVE, Record
+from codesign.study.doubts import doubts_of
 from codesign.study.evidence import key_of, median_ms
 from codesign.study.words import ASIDE, ENGINE_LABELS, shape_order, three_digits, times
 
@@ -103,8 +104,8 @@ def _remark(record: Record) -> str:
     """Say what keeps a row from counting, or what it is for."""
     if record["status"] != "ok":
         return f"{record['status']}: {record['reason']}"
-    if record["flagged"]:
-        return f"flagged: {record['flag_reason']}"
+    if doubts := doubts_of(record):
+        return f"flagged: {'; '.join(doubts)}"
     return f"{record['control']} control" if record["control"] else ""
 
 

@@ -9,6 +9,7 @@ from codesign.blocks import BlockShape
 from codesign.measure.ratios import Interval, Ratio, ratio
 from codesign.schema import Record
 from codesign.study.aside import newest
+from codesign.study.doubts import trusted
 from codesign.study.evidence import DENSE, Evidence, median_ms, missing
 from codesign.study.layouts import ENGINES, KIND, STRIPS, TOKEN_MAJOR, WHOLE
 from codesign.study.words import shape_order, times
@@ -31,7 +32,7 @@ def sides(records: Iterable[Record]) -> Sides:
 
 
 def of_point(evidence: Evidence) -> Sides:
-    """Return the `sides` of the newest session of the operating point that was not flagged.
+    """Return the `sides` of the newest session of the operating point, without those in doubt.
 
     Raises
     ------
@@ -40,7 +41,7 @@ def of_point(evidence: Evidence) -> Sides:
     """
     load = {name: getattr(evidence, name) for name in ("model", "batch", "seq", "threads")}
     pruned = {"sparsity": evidence.sparsity, "pruner": evidence.pruner}
-    found = sides(newest([record for record in evidence.read(KIND, **load, **pruned) if not record["flagged"]]))
+    found = sides(newest(trusted(evidence.read(KIND, **load, **pruned))))
     if not found:
         raise missing(KIND, engine=ENGINES[WHOLE][1], **load)
     return found

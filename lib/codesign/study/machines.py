@@ -72,13 +72,17 @@ def machines(shown: Results, committed: Path = RESULTS_ROOT) -> list[Machine]:
 
 
 def _named(found: Sequence[Machine]) -> list[Machine]:
-    """Give every machine without a name that of its CPU, and its id as well where two CPUs are called the same."""
+    """Give every machine without a name that of its CPU; where two CPUs share one, that of its folder, too."""
     called = [machine.label or _cpu(machine) for machine in found]
     often = Counter(called)
     return [
-        replace(machine, label=name if often[name] == 1 else f"{name}, {machine.evidence.machine_id}")
+        replace(machine, label=name if often[name] == 1 else f"{name}, {_folder(machine)}")
         for machine, name in zip(found, called, strict=True)
     ]
+
+
+def _folder(machine: Machine) -> str:
+    return getattr(machine.evidence.results, "elsewhere", None) or str(machine.evidence.machine_id)
 
 
 def _cpu(machine: Machine) -> str:

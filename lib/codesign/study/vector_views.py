@@ -8,6 +8,7 @@ from typing import Any
 from codesign.measure.ratios import Interval, ratio
 from codesign.schema import NATIVE, Record
 from codesign.study.aside import newest
+from codesign.study.doubts import trusted
 from codesign.study.evidence import OURS, Evidence, median_ms, missing
 from codesign.study.words import shape_order
 
@@ -29,7 +30,7 @@ def sides(records: Iterable[Record]) -> dict[str, Side]:
 def of_point(evidence: Evidence) -> dict[str, Side]:
     """Return the `sides` of the newest session of the operating point, with the machine's own vectors and others.
 
-    A session that was flagged decides nothing, so it does not count.
+    A record in doubt decides nothing, so it does not count.
 
     Raises
     ------
@@ -38,8 +39,7 @@ def of_point(evidence: Evidence) -> dict[str, Side]:
     """
     load = {name: getattr(evidence, name) for name in ("model", "batch", "seq", "threads")}
     pruned = {"sparsity": evidence.sparsity, "pruner": evidence.pruner}
-    trusted = [record for record in evidence.read("vectors", **load, **pruned) if not record["flagged"]]
-    found = sides(newest(trusted))
+    found = sides(newest(trusted(evidence.read("vectors", **load, **pruned))))
     for isa in (NATIVE, NARROW):
         if "dense" not in found.get(isa, {}):
             raise missing("vectors", isa=isa, **load)

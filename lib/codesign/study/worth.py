@@ -9,6 +9,7 @@ from codesign.engines import ENGINES, SPARSE
 from codesign.measure.ratios import Interval, ratio
 from codesign.schema import Record
 from codesign.study.accuracy import difference
+from codesign.study.doubts import in_doubt
 from codesign.study.evidence import OURS, median_ms, newest_latencies
 from codesign.study.judged import TOLERANCE, Judged, loss, points, same_seeds
 from codesign.study.trainings import touching
@@ -139,8 +140,8 @@ def worth_rows(judged: Judged, latencies: Sequence[Record]) -> list[dict[str, st
 
 
 def doubt(records: Iterable[Record]) -> str:
-    """Say that a session was flagged; nothing where none was."""
-    return " (flagged)" if any(record["flagged"] for record in records) else ""
+    """Say that a record is in doubt; nothing where none is."""
+    return " (flagged)" if in_doubt(records) else ""
 
 
 def _of(timed: Sequence[Record], pruner: str, block: str, sparsity: float) -> list[Record]:
