@@ -140,6 +140,9 @@ def test_a_machine_is_described_by_what_it_is_and_what_it_reached() -> None:
     assert said["L1 data cache of a core"][0] == "48 KiB"
     assert said["fastest shape"] == ["32x1", "not measured"]
     assert said["measured on"] == ["2026-01-02", "not measured"]
+    assert said["which is"] == ["this code", "-"]
+    old = Machine("old", Evidence(Memory([machine(), *session(code="0123456789ab")])))
+    assert dict(description([old]))["which is"] == ["older code"]
 
 
 @pytest.mark.parametrize("results", [Results("reference"), *places.elsewhere()], ids=lambda r: r.directory.name)

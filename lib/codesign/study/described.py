@@ -7,7 +7,7 @@ from codesign.measure.ratios import Interval
 from codesign.study.ceilings import newest_ceilings
 from codesign.study.evidence import OURS, Evidence, beside, median_ms
 from codesign.study.machines import NOT_MEASURED_THERE, Machine
-from codesign.study.numbers import short_commit
+from codesign.study.numbers import short_commit, written_by
 from codesign.study.words import shape_order, times, vectors
 
 #: Row heading -> level of the ceilings that it shows, in float32 and with all threads.
@@ -66,6 +66,7 @@ def _measured(evidence: Evidence, scope: str) -> dict[str, str]:
         "its time over that of the best dense engine": "-" if best is None else times(times_[best]),
         "measured on": timed[-1]["started_at"][:10] if timed else NOT_MEASURED_THERE,
         "with commit": short_commit(timed[-1]["commit"]) if timed else "-",
+        "which is": written_by(timed[-1]) if timed else "-",
     }
 
 

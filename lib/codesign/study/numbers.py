@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from codesign.errors import InputError, MissingRecord
 from codesign.records import code_digest
+from codesign.schema import Record
 from codesign.study.accuracy_claims import accuracy_numbers
 from codesign.study.claims import NOT_MEASURED as NOT_MEASURED
 from codesign.study.claims import Verdict, amdahl_bound, attention_share, counts, evaluate
@@ -102,7 +103,7 @@ def stamp(evidence: Evidence) -> Iterator[Item]:
     yield "stamp.commit", short_commit(newest["commit"])
     yield "stamp.profile", newest["profile"]
     yield "stamp.date", newest["started_at"][:10]
-    yield "stamp.code", "this code" if newest["code"] == code_digest(newest["kind"]) else "older code"
+    yield "stamp.code", written_by(newest)
     yield "machine.cpu", machine["cpu"]
     yield "machine.vendor", machine["vendor"]
     yield "machine.cores", str(machine["cores"])
@@ -111,6 +112,11 @@ def stamp(evidence: Evidence) -> Iterator[Item]:
     yield "machine.memory", f"{machine['memory_gib']:.0f} GiB"
     for name, version in newest["versions"].items():
         yield f"version.{name}", version
+
+
+def written_by(record: Record) -> str:
+    """Say whether the code that made a record would make it today."""
+    return "this code" if record["code"] == code_digest(record["kind"]) else "older code"
 
 
 def short_commit(commit: str) -> str:
