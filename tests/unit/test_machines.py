@@ -16,7 +16,7 @@ from synthetic import MILLISECONDS, Memory, everything, latency, machine, sessio
 from codesign.records import RESULTS_ROOT, Results
 from codesign.study import places
 from codesign.study.claims import CLAIMS
-from codesign.study.described import description, relative_times
+from codesign.study.described import description, machine_numbers, relative_times
 from codesign.study.evidence import TRAVELS, Evidence
 from codesign.study.machines import Machine, machines, rows, table
 from codesign.study.words import cpu_label
@@ -123,6 +123,7 @@ def test_times_are_relative_to_the_best_dense_engine_of_the_machine() -> None:
 
 def ceiling(isa: str, rate: float | None, **changes: Any) -> dict[str, Any]:
     where = {"level": "registers", "isa": isa, "dtype": "float32", "threads": 2, "unit": "GFLOP/s", "rate": rate}
+    where |= {"target": "cpu", "bytes": 0, "samples": [rate]}
     return stamp("ceiling", **where | changes)
 
 
@@ -150,6 +151,21 @@ def test_committed_results_are_of_one_machine_each(results: Results) -> None:
     kinds = [path.stem for path in results.directory.glob("*.jsonl") if path.stem not in TRAVELS]
     assert len({record["machine_id"] for kind in kinds for record in results.read(kind)}) == 1
     assert Evidence(results).machine["cpu"]
+
+
+def test_ceilings_are_compared_in_proportion_and_other_machines_go_by_their_folder(root: Path) -> None:
+    here = [ceiling("avx2", 100.0), ceiling("avx512f", 190.0), ceiling("avx512f", 38.0, level="L2", unit="GB/s")]
+    write(Results("reference", root), here)
+    write(Results("reference", root, "xeon"), on("two", [ceiling("avx2", 100.0), ceiling("avx512f", 102.0)]))
+    values = dict(machine_numbers(machines(Results("reference", root), root)))
+    assert values["ceiling.wider"].startswith("1.90")
+    assert values["ceiling.l2"] == "0.20"  # bytes for an operation
+    assert values["xeon.ceiling.wider"].startswith("1.02")
+    assert "xeon.ceiling.l2" not in values
+    assert values["xeon.claim.paper-2.verdict"] == "not supported"
+    assert values["xeon.claim.paper-3.verdict"] == "not measured"
+    assert "xeon.claim.paper-3.effect" not in values
+    assert "claim.paper-2.verdict" not in values  # those of the first machine are its own numbers
 
 
 def test_folders_beside_the_results_are_no_machines(tmp_path: Path) -> None:

@@ -56,9 +56,15 @@ def test_a_shape_that_was_not_timed_everywhere_is_no_candidate() -> None:
 def test_one_machine_recommends_nothing_for_others_and_a_machine_without_times_has_no_column() -> None:
     bare = Machine("bare", Evidence(Memory([machine()])))
     assert timed_machines([*MACHINES, bare]) == MACHINES
-    assert dict(travel_numbers([MACHINES[0], bare])) == {}
+    assert "travel.block" not in dict(travel_numbers([MACHINES[0], bare]))
     assert losses([bare]) == []
     assert travel_rows([bare]) == (["block shape", "worst"], [])
+
+
+def test_a_claim_is_counted_on_the_machines_that_measured_it() -> None:
+    values = dict(travel_numbers([*MACHINES, Machine("bare", Evidence(Memory([machine()])))]))
+    assert values["travel.flat-all.supported"] == "1 of 2"  # on b the flat shape is the fastest
+    assert values["travel.paper-3.supported"] == "0 of 0"
 
 
 def test_the_table_names_the_fastest_and_what_is_missing() -> None:

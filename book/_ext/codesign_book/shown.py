@@ -12,6 +12,7 @@ import yaml
 from codesign.records import RESULTS_ROOT, Results
 from codesign.study import places
 from codesign.study.claims import Verdict
+from codesign.study.described import machine_numbers
 from codesign.study.evidence import Evidence
 from codesign.study.machines import Machine, machines
 from codesign.study.numbers import numbers
@@ -59,5 +60,5 @@ def shown() -> Shown:
     found = machines(results, Path(root) if root else RESULTS_ROOT)
     verdicts = {verdict.id: verdict for verdict in found[0].verdicts}
     paper = yaml.safe_load((BOOK / "paper.yml").read_text(encoding="utf-8"))
-    values = {**numbers(results), **dict(travel_numbers(found))}
+    values = {**numbers(results), **dict(travel_numbers(found)), **dict(machine_numbers(found))}
     return Shown(found[0].evidence, values, verdicts, paper, found)

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from codesign.engines import ENGINES, SPARSE
 from codesign.measure.ratios import Interval
+from codesign.schema import Record
 from codesign.study.ceilings import newest_ceilings
 from codesign.study.evidence import OURS, Evidence, beside, median_ms
 from codesign.study.machines import NOT_MEASURED_THERE, Machine
-from codesign.study.numbers import short_commit, written_by
-from codesign.study.words import shape_order, times, vectors
+from codesign.study.numbers import effect_text, short_commit, written_by
+from codesign.study.words import TIMES, shape_order, times, vectors
 
 #: Row heading -> level of the ceilings that it shows, in float32 and with all threads.
 CEILINGS = {
     "multiply-adds, float32": "registers",
     "reading L2": "L2",
+    "reading L3": "L3",
     "reading memory": "DRAM",
     "passing data between cores": "between cores",
 }
 #: Row heading -> field of a machine record, in KiB.
 CACHES = {"L1 data cache of a core": "l1d_kib", "L2 cache of a core": "l2_kib", "L3 cache": "l3_kib"}
+
+#: Word of a key -> the two measured ceilings, as level and instruction set ("" for the highest), whose ratio it is.
+RATIOS = {
+    "wider": (("registers", "avx512f"), ("registers", "avx2")),
+    "l2": (("L2", ""), ("registers", "")),
+    "l3": (("L3", ""), ("registers", "")),
+}
 
 UNKNOWN = "unknown"
 
@@ -70,16 +81,43 @@ def _measured(evidence: Evidence, scope: str) -> dict[str, str]:
     }
 
 
+def machine_numbers(found: Sequence[Machine]) -> Iterator[tuple[str, str]]:
+    """Yield what makes machines differ, as key and text: ratios of their ceilings, and claims of all but the first.
+
+    The keys of another machine than the first begin with the name of its folder: ``amd-zen4.claim.lanes.effect``.
+    """
+    for place, machine in enumerate(found):
+        folder = getattr(machine.evidence.results, "elsewhere", None)
+        if place and not folder:
+            continue
+        prefix = f"{folder}." if place else ""
+        for name, (over, under) in RATIOS.items():
+            above, below = (_highest(machine.evidence, *each) for each in (over, under))
+            if above is not None and below is not None:
+                unit = TIMES if above["unit"] == below["unit"] else ""  # else: bytes for an operation
+                yield f"{prefix}ceiling.{name}", f"{above['rate'] / below['rate']:.2f}{unit}"
+        if place:
+            for verdict in machine.verdicts:
+                yield f"{prefix}claim.{verdict.id}.verdict", machine.say(verdict)
+                if verdict.effect is not None:
+                    yield f"{prefix}claim.{verdict.id}.effect", effect_text(verdict)
+
+
 def _ceiling(evidence: Evidence, level: str) -> str:
-    """Return the highest ceiling of a level, whatever the instructions."""
+    best = _highest(evidence, level)
+    return NOT_MEASURED_THERE if best is None else f"{best['rate']:,.0f} {best['unit']}"
+
+
+def _highest(evidence: Evidence, level: str, isa: str = "") -> Record | None:
+    """Return the highest ceiling of a level with all threads, of one instruction set or of any."""
     known = [
         record
         for record in newest_ceilings(evidence.read("ceiling"))
         if (record["level"], record["dtype"], record["threads"]) == (level, "float32", evidence.threads)
         and record["rate"] is not None
+        and isa in ("", record["isa"])
     ]
-    best = max(known, key=lambda record: float(record["rate"]), default=None)
-    return NOT_MEASURED_THERE if best is None else f"{best['rate']:,.0f} {best['unit']}"
+    return max(known, key=lambda record: float(record["rate"]), default=None)
 
 
 def _size(kib: int) -> str:

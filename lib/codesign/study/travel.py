@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from codesign.measure.ratios import Interval
+from codesign.study.claims import NOT_MEASURED, SUPPORTED
 from codesign.study.evidence import OURS, beside, median_ms
 from codesign.study.machines import NOT_MEASURED_THERE, Machine
 from codesign.study.words import shape_order, times
@@ -60,7 +61,13 @@ def travel_rows(found: Sequence[Machine], scope: str = "all") -> tuple[list[str]
 
 
 def travel_numbers(found: Sequence[Machine], scope: str = "all") -> Iterator[tuple[str, str]]:
-    """Yield the shape to prune to where the machine is not known, and what it loses; nothing for one machine."""
+    """Yield on how many machines each claim holds, and the shape to prune to where the machine is not known.
+
+    Of the latter nothing for one machine.
+    """
+    for verdicts in zip(*(machine.verdicts for machine in found), strict=True):
+        known = [verdict.verdict for verdict in verdicts if verdict.verdict != NOT_MEASURED]
+        yield f"travel.{verdicts[0].id}.supported", f"{known.count(SUPPORTED)} of {len(known)}"
     shape = safest(losses(found, scope))
     if shape is None or shape.worst is None:
         return
