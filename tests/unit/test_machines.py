@@ -123,7 +123,8 @@ def test_times_are_relative_to_the_best_dense_engine_of_the_machine() -> None:
 
 def ceiling(isa: str, rate: float | None, **changes: Any) -> dict[str, Any]:
     where = {"level": "registers", "isa": isa, "dtype": "float32", "threads": 2, "unit": "GFLOP/s", "rate": rate}
-    where |= {"target": "cpu", "bytes": 0, "samples": [rate]}
+    where |= {"target": "cpu", "bytes": 0, "samples": [] if rate is None else [rate], "governor": None}
+    where |= {"reason": "no such unit" if rate is None else None, "load_average": 0.0}
     return stamp("ceiling", **where | changes)
 
 
