@@ -34,17 +34,26 @@ def test_one_lucky_look_does_not_make_the_others_disturbed() -> None:
     assert best(looks[:2]) == (100.0, 150.0)
 
 
+def test_in_a_long_session_a_few_lucky_looks_are_still_luck() -> None:
+    looks = 400 * [Look(100.0, (150.0,))]
+    assert best([*looks, *8 * [Look(900.0, (900.0,))]]) == (100.0, 150.0)
+    assert best([*looks, *9 * [Look(900.0, (900.0,))]]) == (900.0, 900.0)
+
+
+def test_threads_that_share_a_core_do_not_say_how_near_two_cores_are() -> None:
+    apart, shared = Look(18.2, (106.5, 107.2)), Look(39.5, (29.5, 29.6))
+    looks = [*90 * [apart], *10 * [shared]]  # rates of a machine on which this made every turn disturbed
+    assert best(looks) == (18.2, 106.5)
+    assert disturbance(apart, best(looks)) is None
+    assert disturbance(shared, best(looks)) == "cores shared with others"
+    assert best([Look(18.2, ()), Look(39.5, ())])[0] == 18.2  # where no L2 was read, nobody knows
+
+
 @given(looks=LOOKS)
-def test_looks_at_a_better_machine_never_make_an_earlier_one_look_better(looks: list[Look]) -> None:
-    disturbed: set[int] = set()
-    top = best(looks)
-    for _ in range(3):
-        looks = [*looks, Look(2000.0, (2000.0, 2000.0))]
-        worse = {i for i, look in enumerate(looks) if disturbance(look, best(looks))}
-        assert disturbed <= worse
-        disturbed = worse
+def test_a_machine_that_gets_better_makes_all_earlier_looks_disturbed(looks: list[Look]) -> None:
+    looks = [*looks, *3 * [Look(2000.0, (2000.0, 2000.0))]]
     assert best(looks) == (2000.0, 2000.0)
-    assert all(now >= then for now, then in zip(best(looks), top, strict=True))
+    assert [i for i, look in enumerate(looks) if disturbance(look, best(looks)) is None] == list(range(len(looks)))[-3:]
 
 
 @given(a=LOOKS, b=LOOKS)

@@ -6,6 +6,7 @@ one core, or have a neighbour on theirs; arithmetic and memory are then as fast 
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 from collections.abc import Iterable, Mapping
@@ -20,8 +21,8 @@ from codesign.engines.client import Process
 NEAR = 0.55
 #: The same for L2. Threads that share a core get half of it each, and less; a core of one's own gives more than 0.75.
 OWN = 0.6
-#: The best is what that many looks reached: a single lucky one must not make all others disturbed.
-_OFTEN = 3
+#: The best is what so many looks reached, and this share of them: lucky ones must not make all others disturbed.
+_OFTEN, _SHARE = 3, 0.02
 
 #: Between cores, and the slowest L2; None where there is no such rate.
 Pair = tuple[float | None, float | None]
@@ -46,14 +47,19 @@ class Look:
 
 
 def best(looks: Iterable[Look], ceiling: Pair = (None, None)) -> Pair:
-    """The best rates: what `_OFTEN` looks reached (or all, if they are fewer), or the `ceiling` where it is higher."""
+    """The best rates: what looks reached often enough (or all, if they are few), or the `ceiling` where it is higher.
+
+    Threads that share a core pass data on within it, faster than any two cores do; such looks say nothing about cores.
+    """
     pairs = [look.pair for look in looks]
-    return _best([pair[0] for pair in pairs], ceiling[0]), _best([pair[1] for pair in pairs], ceiling[1])
+    l2 = _best([pair[1] for pair in pairs], ceiling[1])
+    return _best([pair[0] for pair in pairs if not _below(pair[1], l2, OWN)], ceiling[0]), l2
 
 
 def _best(rates: Iterable[float | None], ceiling: float | None) -> float | None:
-    often = sorted(rate for rate in rates if rate is not None)[-_OFTEN:][:1]
-    return max((rate for rate in (*often, ceiling) if rate is not None), default=None)
+    known = sorted((rate for rate in rates if rate is not None), reverse=True)
+    often = max(_OFTEN, math.ceil(_SHARE * len(known)))
+    return max((rate for rate in (*known[:often][-1:], ceiling) if rate is not None), default=None)
 
 
 def disturbance(look: Look, best: Pair) -> str | None:
