@@ -13,7 +13,7 @@ from codesign.errors import MissingRecord
 from codesign.study import accuracy_claims as claims
 from codesign.study.accuracy_claims import ACCURACY_CLAIMS, accuracy_numbers
 from codesign.study.evidence import Evidence
-from codesign.study.judged import accuracy_rows, loss, newest_recipe, sparsity_rows
+from codesign.study.judged import accuracy_rows, against_others, loss, newest_recipe, other_rows, sparsity_rows
 from codesign.study.points import Point
 from codesign.study.stored import stored_in
 from codesign.study.worth import acceptable, pattern_rows, patterns, stored, stored_rows, usable, worth_rows
@@ -136,6 +136,21 @@ def test_one_recipe_counts_and_the_algorithm_of_most_models_is_the_main_one() ->
     assert [row["how"] for row in accuracy_rows(found, 0.8)] == ["trained for blocks"] * 2 + ["magnitude"]
     with pytest.raises(MissingRecord, match="accuracy"):
         newest_recipe([judged("dense", 0.9)])
+
+
+def test_other_algorithms_are_compared_shape_by_shape() -> None:
+    magnitude = [judged(block, share, "magnitude") for block, share in (("32x1", 0.8), ("4x1", 0.85), ("8x1", 0.84))]
+    others = [judged("32x1", 0.7, "group-lasso"), judged("4x1", 0.9, "movement"), judged("64x1", 0.1, "movement")]
+    at_once = judged("4x1", 0.2, "magnitude", schedule="one-shot")
+    found = newest_recipe([judged("dense", 0.9), *magnitude, *others, at_once])
+    leads = {
+        block: {name: lead.value for name, lead in each.items()} for block, each in against_others(found, 0.8).items()
+    }
+    assert leads == {"4x1": {"movement": pytest.approx(-0.05)}, "32x1": {"group-lasso": pytest.approx(0.1)}}
+    low, tall = other_rows(found, 0.8)
+    assert (low["block"], low["group-lasso"], low["movement"][:5]) == ("4x1", "not trained", "-5.0 ")
+    assert (tall["block"], tall["group-lasso"][:6], tall["movement"]) == ("32x1", "+10.0 ", "not trained")
+    assert other_rows(found, 0.5) == []
 
 
 def test_a_loss_is_against_the_dense_model_of_the_same_seed() -> None:

@@ -114,6 +114,20 @@ def against_at_once(judged: Judged, sparsity: float) -> dict[str, Interval]:
     return {block: difference(*same_seeds(trained[block], at_once[block])) for block in trained if block in at_once}
 
 
+def against_others(judged: Judged, sparsity: float) -> dict[str, dict[str, Interval]]:
+    """Return block shape -> algorithm -> how many more answers are right by the main algorithm, as a share; same seeds.
+
+    Shapes that only the main algorithm pruned are left out.
+    """
+    main = judged.shapes(sparsity)
+    found: dict[str, dict[str, Interval]] = {}
+    for name in judged.algorithms():
+        for block, records in judged.shapes(sparsity, name).items():
+            if block in main:
+                found.setdefault(block, {})[name] = difference(*same_seeds(main[block], records))
+    return {block: found[block] for block in sorted(found, key=shape_order)}
+
+
 def loss(judged: Judged, records: Sequence[Record]) -> Interval:
     """Return how many fewer answers are right than of the dense model of the same seeds, as a share."""
     return difference(*same_seeds(judged.dense, records))
@@ -152,6 +166,15 @@ def accuracy_rows(judged: Judged, sparsity: float) -> list[dict[str, str]]:
         {"block": block, "how": how, **_row(judged, records)}
         for how, shapes in groups
         for block, records in shapes.items()
+    ]
+
+
+def other_rows(judged: Judged, sparsity: float) -> list[dict[str, str]]:
+    """Lay out `against_others` as text, a column for each algorithm."""
+    names = judged.algorithms()
+    return [
+        {"block": block} | {name: points(leads[name]) if name in leads else "not trained" for name in names}
+        for block, leads in against_others(judged, sparsity).items()
     ]
 
 
