@@ -245,8 +245,8 @@ table(
 # The taller the blocks, the fewer right answers are left, while latency hardly tells tall shapes apart. So accuracy
 # decides among them, and it asks for the lowest block that is still fast.
 #
-# In no shape did another algorithm keep more right answers than pruning by magnitude, the proximal method of the paper
-# included. It shrinks the blocks that stay as well as those that go, in every step, and the steps here may be too few
+# Where the table of other algorithms is above zero, pruning by magnitude kept more right answers. The proximal method
+# of the paper shrinks the blocks that stay as well as those that go, in every step, and the steps here may be too few
 # to grow them back.
 #
 # All runs are short. An algorithm that ends near the share of the most frequent label has lost its model, as movement
