@@ -15,15 +15,15 @@ import numpy as np
 from codesign import machine
 from codesign.compiler.ceiling_kernels import INSTRUCTIONS, Exchange, Instruction, Peak, Stream
 from codesign.compiler.target import TargetSpec, target_spec
-from codesign.compiler.trial import start_runner
-from codesign.compiler.tvm_compat import PopenPoolExecutor, tvm
+from codesign.compiler.tvm_compat import tvm
+from codesign.compiler.workers import runner
 
 #: Where operands come from, the fastest first.
 LEVELS = ("registers", "L1", "L2", "L3", "DRAM")
 #: And where they come from when another core has just written them.
 EXCHANGE = "between cores"
 
-_SAMPLES, _SAMPLE_S, _TIMEOUT_S = 40, 0.01, 60.0  # many short ones: the best has missed all interruptions
+_SAMPLES, _SAMPLE_S = 40, 0.01  # many short ones: the best has missed all interruptions
 _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
 _DRAM_LEAST = 256 * _MIB
 
@@ -51,7 +51,7 @@ class Ceiling:
 def measure() -> Iterator[Ceiling]:
     """Measure every ceiling, first with one thread, then with one on every core; takes about half a minute."""
     for threads in sorted({1, machine.describe().cores}):
-        pool = PopenPoolExecutor(1, timeout=_TIMEOUT_S, initializer=start_runner, initargs=(threads,))
+        pool = runner(threads)
         for instruction in INSTRUCTIONS:
             yield _peak(pool, instruction, threads)
         for level in LEVELS[1:]:

@@ -14,8 +14,9 @@ from codesign.compiler.operators import Operator
 from codesign.compiler.schedules import Decisions, applicable, find_family
 from codesign.compiler.schedules.features import Features
 from codesign.compiler.target import TargetSpec
-from codesign.compiler.trial import build_candidate, build_pool, run_candidate, run_pool
+from codesign.compiler.trial import build_candidate, run_candidate
 from codesign.compiler.tvm_compat import Schedule, tvm
+from codesign.compiler.workers import builders, runner
 from codesign.errors import InputError
 
 
@@ -72,26 +73,26 @@ def measure_space(
     ]
     rng = np.random.default_rng(0)
     seconds: list[list[float]] = [[] for _ in points]
-    builders, runner = build_pool(machine.describe().cores), run_pool(spec)
+    building, running = builders(machine.describe().cores), runner(spec.threads)
     with (
         machine.exclusive("measuring a design space"),
         tempfile.TemporaryDirectory(prefix="codesign-space-") as scratch,
     ):
         try:
             modules = [_scheduled(operator, index, decisions) for index, _, decisions in points]
-            building = [builders.submit(build_candidate, module, spec, scratch) for module in modules]
-            libraries = [future.result() for future in building]
+            builds = [building.submit(build_candidate, module, spec, scratch) for module in modules]
+            libraries = [future.result() for future in builds]
             for turn in range(passes * len(points)):
                 if turn % len(points) == 0:
                     order = rng.permutation(len(points))
                 at = order[turn % len(points)]
-                samples = runner.submit(run_candidate, libraries[at], []).result()
+                samples = running.submit(run_candidate, libraries[at], []).result()
                 seconds[at].append(float(np.median(samples)))
                 if progress is not None:
                     progress(turn + 1, passes * len(points))
         finally:
-            builders.shutdown()
-            runner.shutdown()
+            building.shutdown()
+            running.shutdown()
     measured = zip(points, seconds, strict=True)
     return [MeasuredPoint(family.name, decisions, tuple(times)) for (_, family, decisions), times in measured]
 

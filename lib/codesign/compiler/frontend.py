@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import transformers
+from tvm.relax.frontend.torch import from_exported_program  # imports PyTorch: not in tvm_compat, which workers import
 
-from codesign.compiler.tvm_compat import from_exported_program, relax, tvm
+from codesign.compiler.tvm_compat import relax, tvm
 from codesign.encoder import EncoderForward, example_inputs
 
 

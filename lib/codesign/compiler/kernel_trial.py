@@ -7,7 +7,6 @@ it keeps every sample of both: *hot* calls use the same weights again and again,
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -27,13 +26,13 @@ from codesign.compiler.expand import annotate
 from codesign.compiler.operators import Linear
 from codesign.compiler.schedules import Decisions, families_for
 from codesign.compiler.target import TargetSpec
-from codesign.compiler.trial import TOLERANCE, build_candidate, start_runner
-from codesign.compiler.tvm_compat import PopenPoolExecutor, Schedule, tvm
+from codesign.compiler.trial import TOLERANCE, build_candidate
+from codesign.compiler.tvm_compat import Schedule, tvm
+from codesign.compiler.workers import builders, runner
 
 #: Copies of the weights that cold calls go through together: as much as an inference of an encoder reads, which is what
 #: a kernel waits for there. Where a last-level cache holds more than that, cold weights come from it, not from memory.
 COLD_BYTES = 64 << 20
-_BUILD_TIMEOUT_S, _RUN_TIMEOUT_S = 60.0, 60.0
 #: Samples of the peak, the best of which counts, and passes in each: about a millisecond.
 _PEAK_SAMPLES, _PEAK_PASSES = 20, 400_000
 #: Which arguments of a `Linear` are its weights: data and indices.
@@ -86,10 +85,8 @@ class Bench:
 
     def __enter__(self) -> Self:
         self._directory = tempfile.mkdtemp(prefix="codesign-kernels-")
-        cores = machine.describe().cores
-        self._builders = PopenPoolExecutor(cores, timeout=_BUILD_TIMEOUT_S, initializer=_one_thread)
-        threads = (self.spec.threads,)
-        self._runner = PopenPoolExecutor(1, timeout=_RUN_TIMEOUT_S, initializer=start_runner, initargs=threads)
+        self._builders = builders(machine.describe().cores)
+        self._runner = runner(self.spec.threads)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -124,10 +121,6 @@ def _result(task: Any) -> Any:
         return task.result()
     except Exception as error:  # whatever a candidate does to its worker is that candidate's result
         return f"{type(error).__name__}: {error}".splitlines()[0][:200]
-
-
-def _one_thread() -> None:
-    os.environ["TVM_NUM_THREADS"] = "1"
 
 
 def _build(point: Candidate, spec: TargetSpec, directory: str) -> Path:
@@ -179,7 +172,7 @@ def _sets(attributes: str, seed: int) -> list[list[Any]]:
 
 
 def time_library(library: Path, seed: int, samples: int, seconds: float) -> Timing:
-    """Check and time a built candidate in the calling process, which `start_runner` has prepared.
+    """Check and time a built candidate in the calling process, a worker that `runner` has started.
 
     Raises
     ------

@@ -7,7 +7,6 @@ run (TVM's own builder starts new ones for every batch, 20 s each).
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -24,7 +23,6 @@ from codesign.compiler.operators import OPERATORS, Linear, Operator, RowBalanced
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import (
     BuilderResult,
-    PopenPoolExecutor,
     PyBuilder,
     PyRunner,
     PyRunnerFuture,
@@ -32,13 +30,12 @@ from codesign.compiler.tvm_compat import (
     derived_object,
     tvm,
 )
+from codesign.compiler.workers import builders, runner
 
 #: Marks a directory as one trial's own, which may be deleted.
 MARKER = ".codesign-trial"
 #: Relative to the largest output: float32 sums of 3072 terms in another order differ by less.
 TOLERANCE = 1e-4
-#: Both include the start of a worker, which takes many seconds on a busy machine.
-_BUILD_TIMEOUT_S, _RUN_TIMEOUT_S = 60.0, 60.0
 #: Weights are rotated through this much memory, more than a last-level cache holds: as in an inference, they are cold.
 _COLD_BYTES = 64 << 20
 _MOST_COPIES = 256
@@ -154,28 +151,6 @@ def _fill(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     return np.zeros(shape, dtype) if dtype.endswith(("32", "64")) else np.asarray(rng.integers(0, 2, shape), dtype)
 
 
-def _start_builder() -> None:
-    os.environ["TVM_NUM_THREADS"] = "1"
-
-
-def start_runner(threads: int) -> None:
-    """Set thread count and pinning before TVM's pool starts: its workers take the other cores, this thread core 0."""
-    os.environ["TVM_NUM_THREADS"] = str(threads)
-    tvm.get_global_func("runtime.config_threadpool")(1, threads)
-    if threads > 1:
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-
-
-def build_pool(workers: int) -> PopenPoolExecutor:
-    """Worker processes that build, each with one thread."""
-    return PopenPoolExecutor(workers, timeout=_BUILD_TIMEOUT_S, initializer=_start_builder)
-
-
-def run_pool(spec: TargetSpec) -> PopenPoolExecutor:
-    """The one worker process that runs: two at a time would disturb each other."""
-    return PopenPoolExecutor(1, timeout=_RUN_TIMEOUT_S, initializer=start_runner, initargs=(spec.threads,))
-
-
 @derived_object
 class PooledBuilder(PyBuilder):
     """Builds in worker processes that stay."""
@@ -183,7 +158,7 @@ class PooledBuilder(PyBuilder):
     def __init__(self, spec: TargetSpec, directory: Path, workers: int) -> None:
         super().__init__()
         self.spec, self.directory = spec, directory
-        self.pool = build_pool(workers)
+        self.pool = builders(workers)
 
     def build(self, build_inputs: Any) -> list[BuilderResult]:
         futures = [self.pool.submit(build_candidate, item.mod, self.spec, str(self.directory)) for item in build_inputs]
@@ -203,7 +178,7 @@ class CheckedRunner(PyRunner):
     def __init__(self, spec: TargetSpec, directory: Path, ran: Callable[[], None]) -> None:
         super().__init__()
         self.directory, self.ran = directory, ran
-        self.pool = run_pool(spec)
+        self.pool = runner(spec.threads)
 
     def run(self, runner_inputs: Any) -> list[PyRunnerFuture]:
         return [_Done(self._run(item)) for item in runner_inputs]

@@ -22,7 +22,6 @@ import tvm  # noqa: E402
 import tvm.tirx.script.builder as T  # noqa: E402, N812
 from tvm import relax, te, tirx  # noqa: E402
 from tvm.ir.utils import derived_object  # noqa: E402
-from tvm.relax.frontend.torch import from_exported_program  # noqa: E402
 from tvm.s_tir import Schedule  # noqa: E402
 from tvm.s_tir import meta_schedule as ms  # noqa: E402
 from tvm.s_tir.meta_schedule.builder import BuilderResult, PyBuilder  # noqa: E402
@@ -30,7 +29,7 @@ from tvm.s_tir.meta_schedule.measure_callback import PyMeasureCallback  # noqa: 
 from tvm.s_tir.meta_schedule.runner import PyRunner, PyRunnerFuture, RunnerResult  # noqa: E402
 from tvm.s_tir.meta_schedule.search_strategy import MeasureCandidate, PySearchStrategy  # noqa: E402
 from tvm.script.ir_builder import IRBuilder  # noqa: E402
-from tvm.support.popen_pool import PopenPoolExecutor  # noqa: E402
+from tvm.support.popen_pool import PopenPoolExecutor, PopenWorker  # noqa: E402
 from tvm_ffi import structural_hash  # noqa: E402
 
 
@@ -59,6 +58,7 @@ __all__ = [
     "IRBuilder",
     "MeasureCandidate",
     "PopenPoolExecutor",
+    "PopenWorker",
     "PyBuilder",
     "PyMeasureCallback",
     "PyRunner",
@@ -68,7 +68,6 @@ __all__ = [
     "Schedule",
     "T",
     "derived_object",
-    "from_exported_program",
     "ms",
     "relax",
     "silenced",

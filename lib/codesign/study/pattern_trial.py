@@ -128,7 +128,7 @@ def distinct(packed: PackedLinear) -> int:
 def time_variants(
     library: Path, seed: int, rounds: int, seconds: float, variants: Sequence[Variant] = VARIANTS
 ) -> list[VariantTiming]:
-    """Check and time a built kernel with each variant's weights in turn, in a process that `start_runner` prepared.
+    """Check and time a built kernel with each variant's weights in turn, in a worker that `runner` has started.
 
     Parameters
     ----------

@@ -16,8 +16,7 @@ from pathlib import Path
 
 from codesign import machine
 from codesign.compiler.kernel_trial import Bench, Candidate
-from codesign.compiler.trial import start_runner
-from codesign.compiler.tvm_compat import PopenPoolExecutor
+from codesign.compiler.workers import runner
 from codesign.errors import InputError
 from codesign.records import Record, new_run_id
 from codesign.study.chain import Study, duration, say, track
@@ -96,16 +95,15 @@ def _measure(study: Study, todo: Sequence[Chosen]) -> None:
 
 
 def _time(study: Study, problem: Problem, candidate: Candidate, effort: Effort) -> None:
-    threads = (problem.threads,)
-    runner = PopenPoolExecutor(1, timeout=_TIMEOUT_S, initializer=start_runner, initargs=threads)
+    worker = runner(problem.threads, _TIMEOUT_S)
     try:
         with Bench(problem.spec, problem.seed) as bench:
             (library,) = bench.build([candidate])
             if not isinstance(library, Path):
                 raise InputError("kernel", str(problem), f"a kernel that compiles ({library})")
-            timings = runner.submit(time_variants, library, problem.seed, effort.rounds, effort.seconds).result()
+            timings = worker.submit(time_variants, library, problem.seed, effort.rounds, effort.seconds).result()
     finally:
-        runner.shutdown()
+        worker.shutdown()
     session = new_run_id()
     common = {"nnz": candidate.operator.nnz, "dtype": "float32", "target": problem.spec.key, "session_id": session}
     how = {"family": candidate.family, "decisions": dict(candidate.decisions)}

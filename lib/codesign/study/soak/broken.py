@@ -22,8 +22,9 @@ from codesign.compiler import TargetSpec, target_spec
 from codesign.compiler.operators import Linear
 from codesign.compiler.operators.base import primfunc
 from codesign.compiler.schedules import Decisions, Family
-from codesign.compiler.trial import run_candidate, run_pool
+from codesign.compiler.trial import run_candidate
 from codesign.compiler.tvm_compat import tirx, tvm
+from codesign.compiler.workers import runner
 from codesign.study.soak.patterns import draw_points
 from codesign.study.soak.tally import Tally
 
@@ -70,7 +71,7 @@ def one_round(seed: int) -> list[Tally]:
     rng = np.random.default_rng(seed)
     spec = target_spec(min(machine.describe().cores, 2))
     tallies: dict[str, Tally] = {}
-    pool = run_pool(spec)
+    pool = runner(spec.threads)
     with tempfile.TemporaryDirectory(prefix="codesign-broken-") as scratch:
         try:
             for name in BREAKS:

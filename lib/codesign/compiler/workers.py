@@ -1,0 +1,75 @@
+"""Worker processes that build and time candidates: one that crashes or hangs takes only its worker along.
+
+TVM's pool starts another worker then. Its workers import TVM, which imports PyTorch wherever that is installed, and
+that is most of their start; no candidate needs it, so it is kept from them.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from typing import Any
+
+from codesign.compiler.tvm_compat import PopenPoolExecutor, PopenWorker, tvm
+
+_TIMEOUT_S = 60.0  # of a call, which begins when its worker has started
+#: To Python, a module that is None cannot be imported.
+_MAIN = "import sys; sys.modules['torch'] = None; from tvm.exec.popen_worker import main; main()"
+
+
+def builders(count: int) -> PopenPoolExecutor:
+    """Worker processes that compile, each with one thread; a call that takes over a minute ends in a TimeoutError."""
+    return _Pool(count, timeout=_TIMEOUT_S, initializer=_start_builder)
+
+
+def runner(threads: int, timeout: float = _TIMEOUT_S) -> PopenPoolExecutor:
+    """The one worker process that runs what was built: two at a time would disturb each other.
+
+    Parameters
+    ----------
+    threads
+        Threads of TVM's own pool in it, one on each core.
+    timeout
+        Seconds after which a call ends in a TimeoutError.
+    """
+    return _Pool(1, timeout=timeout, initializer=_start_runner, initargs=(threads,))
+
+
+def _start_builder() -> None:
+    os.environ["TVM_NUM_THREADS"] = "1"
+
+
+def _start_runner(threads: int) -> None:
+    """Set thread count and pinning before TVM's pool starts: its workers take the other cores, this thread core 0."""
+    os.environ["TVM_NUM_THREADS"] = str(threads)
+    tvm.get_global_func("runtime.config_threadpool")(1, threads)
+    if threads > 1:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+class _Pool(PopenPoolExecutor):
+    """A pool of `_Worker`. Each thread of a pool has a worker of its own, which it would make at its first call."""
+
+    def _worker_run(self, fn: Any, args: Any, kwargs: Any) -> Any:
+        with self._lock:
+            self._worker_map.setdefault(threading.get_ident(), _Worker(self._initializer, self._initargs))
+        return super()._worker_run(fn, args, kwargs)
+
+
+class _Worker(PopenWorker):
+    """A worker without PyTorch."""
+
+    _proc: subprocess.Popen[bytes] | None
+
+    def _start(self) -> None:
+        if self._proc is not None:
+            return
+        from_worker, to_parent = os.pipe()
+        from_parent, to_worker = os.pipe()
+        command = [sys.executable, "-c", _MAIN, str(from_parent), str(to_parent)]
+        self._proc = subprocess.Popen(command, pass_fds=(from_parent, to_parent))
+        os.close(from_parent)
+        os.close(to_parent)
+        self._reader, self._writer = os.fdopen(from_worker, "rb"), os.fdopen(to_worker, "wb")
