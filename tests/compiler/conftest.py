@@ -19,6 +19,12 @@ def spec() -> TargetSpec:
     return target_spec(threads=2)
 
 
+@pytest.fixture(scope="session")
+def wide() -> TargetSpec:
+    """AVX-512, on any machine: for what is compiled or looked at, and not run."""
+    return TargetSpec("x86-64-v4", 16, 32, 2)
+
+
 def run(function: tirx.PrimFunc, inputs: list[np.ndarray], shape: tuple[int, ...], spec: TargetSpec) -> np.ndarray:
     """Compile and call ``function``; the output starts as NaN, so that nothing unwritten passes."""
     out = tvm.runtime.tensor(np.full(shape, np.nan, np.float32))

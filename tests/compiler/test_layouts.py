@@ -161,16 +161,16 @@ def test_an_encoder_stores_strips_unless_told_otherwise(
         assert {(linear.rows, linear.strip) for linear in linears} == rows
 
 
-def test_a_layer_in_strips_has_neighbours_in_whole_blocks(spec: TargetSpec) -> None:
-    linear = Linear(64, 64, 8 * spec.lanes, 32, 1, 40, 2, "bias", slab=4 * spec.lanes, strip=4)
+def test_a_layer_in_strips_has_neighbours_in_whole_blocks(wide: TargetSpec) -> None:
+    linear = Linear(64, 64, 8 * wide.lanes, 32, 1, 40, 2, "bias", slab=4 * wide.lanes, strip=4)
     family = find_family("token_tile")
-    chosen = next(each for each in family.points(linear, spec) if (each["rows"], each["vectors"]) == (4, 2))
-    found = neighbours(linear, spec, "token_tile", chosen)
+    chosen = next(each for each in family.points(linear, wide) if (each["rows"], each["vectors"]) == (4, 2))
+    found = neighbours(linear, wide, "token_tile", chosen)
     assert {each.operator.strip for each in found if each.decisions["rows"] <= 4} == {4, 32}
     assert [each.decisions for each in found if each.changed == STORAGE] == [chosen]
     tall = [each for each in found if each.decisions["rows"] > 4]
     assert {(each.changed, each.operator.strip) for each in tall} == {("rows", 32)}
     assert {each.refused for each in tall} == {False, True}
     whole = replace(linear, strip=32)
-    stored = {each.operator for each in neighbours(whole, spec, "token_tile", chosen)}
+    stored = {each.operator for each in neighbours(whole, wide, "token_tile", chosen)}
     assert stored == {whole}

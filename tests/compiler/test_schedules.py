@@ -233,10 +233,10 @@ def test_an_operator_survives_the_ir(spec: TargetSpec) -> None:
     assert operator_of(family.generate(linear, spec, family.points(linear, spec)[0])) == linear
 
 
-def test_the_inner_loop_keeps_its_tile_in_registers_and_walks_the_stored_blocks(spec: TargetSpec) -> None:
+def test_the_inner_loop_keeps_its_tile_in_registers_and_walks_the_stored_blocks(wide: TargetSpec) -> None:
     linear = Linear(64, 64, 64, 4, 1, 200, 2, "bias")
-    _, family = applicable(linear, spec)[0]
-    script = family.generate(linear, spec, family.points(linear, spec)[0]).script()
+    _, family = applicable(linear, wide)[0]
+    script = family.generate(linear, wide, family.points(linear, wide)[0]).script()
     assert "T.parallel(2)" in script
     assert script.count("T.alloc_buffer((16,))") == 16  # on the stack, one a register
     assert "T.vectorized(16)" in script

@@ -97,7 +97,7 @@ def test_picks_follow_the_scores_but_for_a_few() -> None:
 def test_metaschedule_asks_the_model_about_our_candidates(spec: TargetSpec) -> None:
     """Through TVM's own interface: update with results, then predict."""
     register_rule(spec)
-    task = task_of(linear(spec))
+    task = task_of(linear(spec, rows=4))  # too few for block-rows of whole vectors, which have no decision on rows
     context = ms.TuneContext(
         mod=task.module, target=spec.target, task_name="t", space_generator=space_generator(True),
         search_strategy="evolutionary", num_threads=1,
@@ -126,8 +126,8 @@ def test_a_small_budget_is_kept_and_what_was_found_replays(spec: TargetSpec, tmp
     for record, schedule in zip(records, schedules, strict=True):
         record.trace.apply_to_schedule(schedule, False)
     decisions = [picked(schedule)[1] for schedule in schedules]
-    (_, family), *_ = applicable(task.operator, spec)
-    assert family.points(task.operator, spec)[0] in decisions  # the default is always tried
+    defaults = [family.points(task.operator, spec)[0] for _, family in applicable(task.operator, spec)]
+    assert any(default in decisions for default in defaults), "the default of a family is always tried"
     assert len({tuple(each.items()) for each in decisions}) == budget
     chosen = best_decisions(opened, task)
     assert chosen is not None

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from tests.synthetic import Memory, layouts, machine, session
 
+from codesign.compiler import TargetSpec
 from codesign.errors import MissingRecord
 from codesign.records import validate
 from codesign.study import figures
@@ -94,7 +95,8 @@ def test_nothing_is_said_without_a_session_that_can_be_trusted() -> None:
         picked_right(low)
 
 
-def test_each_shape_runs_in_the_ways_that_differ() -> None:
+def test_each_shape_runs_in_the_ways_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codesign.study.layouts.target_spec", lambda threads: TargetSpec("x86-64-v4", 16, 32, threads))
     points = sweep("bert-tiny", 0, ["all"], "magnitude", ["4x1", "8x1", "32x1", "7x5"], 0.8, 1, 16, 2)
     assert [ways_of(point) for point in points] == [[STRIPS], [STRIPS], [WHOLE, STRIPS, TOKEN_MAJOR], [STRIPS]]
     planned = cases(points)

@@ -60,7 +60,7 @@ def choose(left: int, measured: int, scores: Callable[[], np.ndarray], rng: np.r
     Parameters
     ----------
     left
-        Points that are not measured yet; before the first batch the default is the first of them.
+        Points that are not measured yet; before the first batch a family's default is the first of them.
     measured
         Points measured before.
     scores
@@ -84,9 +84,9 @@ def choose(left: int, measured: int, scores: Callable[[], np.ndarray], rng: np.r
 class FiniteSearch(PySearchStrategy):
     """Measure each point of a finite space once at most, ``budget`` points in all; none that is in the database.
 
-    The default comes first, then what the cost model thinks best of what is left, which is chance until it has seen
-    some points of this task or of others. With a budget as large as the space every point is measured, and the model
-    only decides the order.
+    The default of a family comes first (of several, MetaSchedule says whose), then what the cost model thinks best of
+    what is left, which is chance until it has seen some points of this task or of others. With a budget as large as the
+    space every point is measured, and the model only decides the order.
     """
 
     def __init__(self, spec: TargetSpec, budget: int, seed: int) -> None:

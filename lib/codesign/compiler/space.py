@@ -69,7 +69,7 @@ def _traces(space: Schedule) -> list[Trace]:
 
 
 def candidates(context: ms.TuneContext, spaces: Sequence[Schedule], spec: TargetSpec) -> list[Schedule]:
-    """All valid points of finite design spaces, the default first, each distinct program once."""
+    """All valid points of finite design spaces, each distinct program once; first the default of a family."""
     operator = family_operator_of(context.mod["main"])
     found: dict[int, Schedule] = {}
     for trace in (trace for space in spaces for trace in _traces(space)):

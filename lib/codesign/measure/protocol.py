@@ -106,7 +106,7 @@ class Protocol:
 
 
 PROTOCOLS = {
-    "smoke": Protocol(rounds=8, calls=20, turn_s=0.1, engine_s=1.5, wait_s=3),
+    "smoke": Protocol(rounds=4, calls=10, turn_s=0.05, engine_s=0.75, attempts=1, wait_s=1),
     "verify": Protocol(rounds=8, calls=6, turn_s=0.5, engine_s=12, alone_s=0.5, alone_passes=3, attempts=3, wait_s=60),
     "report": Protocol(rounds=12, calls=6, turn_s=0.5, engine_s=12, alone_s=0.5, alone_passes=3, attempts=2, wait_s=60),
     "paper": Protocol(
