@@ -14,8 +14,13 @@ import pytest
 
 from codesign import pipeline
 from codesign.engines import SPARSE
+from codesign.measure import PROTOCOLS
 from codesign.records import Record, Results
 from codesign.study import places
+from codesign.study.chain import open_study
+from codesign.study.points import HEADLINE, sweep
+from codesign.study.tried import measure
+from codesign.study.words import TRY
 
 #: Notebooks that need each other, and end in a latency.
 CHAIN = ("01_prune", "02_compile", "03_tune", "04_latency", "05_scheduler", "06_sweeps")
@@ -97,7 +102,12 @@ def test_a_second_run_finds_everything_done(workspace: Path) -> None:
     assert counts() == before
 
 
-def test_a_shape_that_nobody_planned(workspace: Path) -> None:
+def test_a_shape_that_nobody_planned(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = open_study("local", TRY)
+    monkeypatch.setitem(PROTOCOLS, study.protocol, PROTOCOLS["smoke"])  # here only: the notebook finds all of it measured
+    where = (TINY["batch"], TINY["seq"], TINY["threads"])
+    points = sweep(TINY["model"], 0, ["all"], "magnitude", [HEADLINE, "7x5"], 0.9, *where)
+    measure(study, points, 1)
     shape = {"block": "7x5", "sparsity": 0.9, "trials_per_task": 1, "results": "local"}
     page = printed(pipeline.run_notebook(pipeline.TRY, TINY | shape))
     assert "7x5 (all)" in page
