@@ -104,9 +104,8 @@ def test_a_second_run_finds_everything_done(workspace: Path) -> None:
 
 def test_a_shape_that_nobody_planned(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = open_study("local", TRY)
-    monkeypatch.setitem(
-        PROTOCOLS, study.protocol, PROTOCOLS["smoke"]
-    )  # here only: the notebook finds all of it measured
+    # only in this process: the notebook, in one of its own, finds everything measured
+    monkeypatch.setitem(PROTOCOLS, study.protocol, PROTOCOLS["smoke"])
     where = (TINY["batch"], TINY["seq"], TINY["threads"])
     points = sweep(TINY["model"], 0, ["all"], "magnitude", [HEADLINE, "7x5"], 0.9, *where)
     measure(study, points, 1)

@@ -18,7 +18,7 @@ HOLD = "from codesign import machine\nwith machine.exclusive('a test'): print('h
 
 @pytest.fixture(autouse=True)
 def private_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests' own lock: they must neither wait for a measurement nor be one."""
+    """A lock for each test: none finds what another has left in it."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.delenv("CODESIGN_MACHINE_TOKEN", raising=False)

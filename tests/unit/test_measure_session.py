@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +26,6 @@ POINT = {
     **{"batch": 2, "seq": 16, "threads": 1, "dtype": "float32", "block_sparsity": 0.0, "element_sparsity": 0.0},
     "isa": "native",
 }
-
-
-@pytest.fixture(autouse=True)
-def private_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests' own lock: they must not wait for a measurement."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)
 
 
 class Quiet:

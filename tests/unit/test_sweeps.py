@@ -213,7 +213,7 @@ print(len(ensure_swept(open_study("local", "smoke"), sweep, 1)))
 
 def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
     """Real engines in a real process, killed with SIGKILL after its first session: nothing is lost or repeated."""
-    environment = {**os.environ, "CODESIGN_WORKSPACE": str(tmp_path), "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, "CODESIGN_WORKSPACE": str(tmp_path)}
     environment["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY / "lib"), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-c", PROGRAM]
     results = Results("local", tmp_path / "results")
