@@ -11,6 +11,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Collection, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -196,11 +197,15 @@ def build_book(results: str, profile: str, *, done: Collection[str] = ()) -> Pat
     NotebookFailed, BookFailed
     """
     path = profile_path(profile)  # refuses an unknown name
-    for name, values in load_profile(places.COMMITTED if results == "reference" else path).items():
-        say(f"== {name}, {results} results, profile {profile}")
-        run_notebook(name, {**values, "results": results, "profile": profile})
+    sections = load_profile(places.COMMITTED if results == "reference" else path)
+    notebooks = {name: {**values, "results": results, "profile": profile} for name, values in sections.items()}
     if TRY not in done:
-        run_notebook(TRY, {"results": "reference"})
+        notebooks[TRY] = {"results": "reference"}
+    if results == "local":
+        for name, values in notebooks.items():
+            _announced(name, values)
+    else:
+        _side_by_side(notebooks)
     start = time.monotonic()
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(places.BOOK), *STRICT]
     environment = {**os.environ, "CODESIGN_RESULTS": results}  # which records the pages read
@@ -208,6 +213,23 @@ def build_book(results: str, profile: str, *, done: Collection[str] = ()) -> Pat
         raise BookFailed(f"jupyter-book failed with exit code {code}")
     ledger.record(profile, results, "book", time.monotonic() - start)
     return places.BOOK / "_build" / "html" / "index.html"
+
+
+def _announced(name: str, parameters: Mapping[str, Any]) -> None:
+    say(f"== {name}, " + ", ".join(f"{key} {parameters[key]}" for key in MODE if key in parameters))
+    run_notebook(name, parameters)
+
+
+def _side_by_side(notebooks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Execute notebooks that measure nothing, one on every core; the first that fails ends those not begun."""
+    with ProcessPoolExecutor(machine.describe().cores) as pool:
+        running = [pool.submit(_announced, name, values) for name, values in notebooks.items()]
+        try:
+            for notebook in running:
+                notebook.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _execute(source: Path, executed: Path, parameters: Mapping[str, Any]) -> None:

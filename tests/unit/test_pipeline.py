@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import nbformat
 import pytest
 
 from codesign import pipeline
-from codesign.errors import InputError
+from codesign.errors import InputError, NotebookFailed
 from codesign.study import places
 from codesign.study.parameters import NOTEBOOKS, RULES, check, check_all, parse
 from codesign.study.points import sweep
@@ -235,14 +236,14 @@ def test_a_failed_cell_is_named_and_the_older_page_stays(workspace: Path) -> Non
     page.parent.mkdir()
     page.write_text("older")
     write_notebook("seq / 0  # goes wrong")
-    with pytest.raises(pipeline.NotebookFailed, match=r"03_tune, cell 2 .*goes wrong.*ZeroDivisionError"):
+    with pytest.raises(NotebookFailed, match=r"03_tune, cell 2 .*goes wrong.*ZeroDivisionError"):
         pipeline.run_notebook("03_tune", {})
     assert page.read_text() == "older"
 
 
 def test_a_kernel_that_dies_is_a_failed_notebook(workspace: Path) -> None:
     write_notebook("import os\nos._exit(1)")
-    with pytest.raises(pipeline.NotebookFailed, match=r"03_tune: .*died"):
+    with pytest.raises(NotebookFailed, match=r"03_tune: .*died"):
         pipeline.run_notebook("03_tune", {})
 
 
@@ -272,3 +273,20 @@ def test_two_kernels_share_no_file() -> None:
     one, other = pipeline.LocalKernel(), pipeline.LocalKernel()
     assert one.ip != other.ip
     assert len(one.ip) < 90  # a socket's name has a limit of about a hundred
+
+
+def test_notebooks_that_measure_nothing_run_in_processes_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(name: str, values: dict[str, str]) -> None:
+        (tmp_path / name).write_text(str(os.getpid()))
+        if name == "bad":
+            raise NotebookFailed(f"{name}, cell 1, {values['results']}")
+
+    monkeypatch.setattr(pipeline, "run_notebook", run)
+    read = {"results": "reference"}
+    pipeline._side_by_side({"one": read, "two": read})
+    assert str(os.getpid()) not in {(tmp_path / name).read_text() for name in ("one", "two")}
+    with pytest.raises(NotebookFailed, match="bad, cell 1, reference"):
+        pipeline._side_by_side({"first": read, "bad": read, "last": read})
+    assert (tmp_path / "first").exists()
