@@ -33,6 +33,9 @@ from codesign.compiler.workers import builders, runner
 #: Copies of the weights that cold calls go through together: as much as an inference of an encoder reads, which is what
 #: a kernel waits for there. Where a last-level cache holds more than that, cold weights come from it, not from memory.
 COLD_BYTES = 64 << 20
+#: A layer that was pruned to a few blocks would have half a million copies, minutes of work. Between two uses of a copy
+#: each of so many calls moves its activations, too: no second-level cache holds that.
+MOST_COPIES = 1 << 14
 #: Samples of the peak, the best of which counts, and passes in each: about a millisecond.
 _PEAK_SAMPLES, _PEAK_PASSES = 20, 400_000
 #: Which arguments of a `Linear` are its weights: data and indices.
@@ -167,7 +170,8 @@ def _sets(attributes: str, seed: int) -> list[list[Any]]:
     arrays = _case(attributes, seed).inputs
     shared = [tvm.runtime.tensor(array) for array in arrays]
     size = sum(array.nbytes for array in arrays[_WEIGHTS])
-    copies = [[tvm.runtime.tensor(array) for array in arrays[_WEIGHTS]] for _ in range(-(-COLD_BYTES // size))]
+    count = min(-(-COLD_BYTES // size), MOST_COPIES)
+    copies = [[tvm.runtime.tensor(array) for array in arrays[_WEIGHTS]] for _ in range(count)]
     return [[*shared[: _WEIGHTS.start], *weights, *shared[_WEIGHTS.stop :]] for weights in copies]
 
 
