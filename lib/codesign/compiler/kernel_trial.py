@@ -33,8 +33,8 @@ from codesign.compiler.workers import builders, runner
 #: Copies of the weights that cold calls go through together: as much as an inference of an encoder reads, which is what
 #: a kernel waits for there. Where a last-level cache holds more than that, cold weights come from it, not from memory.
 COLD_BYTES = 64 << 20
-#: A layer that was pruned to a few blocks would have half a million copies, minutes of work. Between two uses of a copy
-#: each of so many calls moves its activations, too: no second-level cache holds that.
+#: A layer that was pruned to a few blocks would have half a million copies, minutes of work. So many fill two megabytes
+#: and more even with one block each, next to the activations: more than most second-level caches hold.
 MOST_COPIES = 1 << 14
 #: Samples of the peak, the best of which counts, and passes in each: about a millisecond.
 _PEAK_SAMPLES, _PEAK_PASSES = 20, 400_000
