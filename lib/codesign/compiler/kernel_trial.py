@@ -33,9 +33,10 @@ from codesign.compiler.workers import builders, runner
 #: Copies of the weights that cold calls go through together: as much as an inference of an encoder reads, which is what
 #: a kernel waits for there. Where a last-level cache holds more than that, cold weights come from it, not from memory.
 COLD_BYTES = 64 << 20
-#: A layer that was pruned to a few blocks would have half a million copies, minutes of work. So many fill two megabytes
-#: and more even with one block each, next to the activations: more than most second-level caches hold.
-MOST_COPIES = 1 << 14
+#: A layer that was pruned to a few blocks would have half a million copies, minutes of calls, and hours where another
+#: program takes turns with them. Weights under 64 KB are a fraction of the activations that every call reads and writes,
+#: so that how cold they are does not show in its time (decision 0012).
+MOST_COPIES = 1 << 10
 #: Samples of the peak, the best of which counts, and passes in each: about a millisecond.
 _PEAK_SAMPLES, _PEAK_PASSES = 20, 400_000
 #: Which arguments of a `Linear` are its weights: data and indices.
