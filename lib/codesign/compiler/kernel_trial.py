@@ -34,8 +34,8 @@ from codesign.compiler.workers import builders, runner
 #: a kernel waits for there. Where a last-level cache holds more than that, cold weights come from it, not from memory.
 COLD_BYTES = 64 << 20
 #: A layer that was pruned to a few blocks would have half a million copies, minutes of calls, and hours where another
-#: program takes turns with them. Weights under 64 KB are a fraction of the activations that every call reads and writes,
-#: so that how cold they are does not show in its time (decision 0012).
+#: program takes turns with them. Weights under 64 KB are a fraction of the activations that a call reads and writes, so
+#: that how cold they are does not show in its time (decision 0012).
 MOST_COPIES = 1 << 10
 #: Samples of the peak, the best of which counts, and passes in each: about a millisecond.
 _PEAK_SAMPLES, _PEAK_PASSES = 20, 400_000
