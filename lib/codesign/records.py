@@ -23,6 +23,7 @@ from typing import Any, Literal, NoReturn
 
 from codesign.errors import InputError, MissingRecord, RecordError
 from codesign.schema import KINDS, SCHEMA_VERSION, STAMP, Record, validate
+from codesign.schema.withdrawn import why_withdrawn
 from codesign.sources import code_digest
 
 __all__ = ["KINDS", "Record", "Results", "code_digest", "commit", "new_run_id", "stamp", "validate"]
@@ -112,6 +113,9 @@ class Results:
     def read(self, kind: str, **filters: object) -> list[Record]:
         """Records of ``kind`` whose fields equal ``filters``, in the order they were written.
 
+        A record that was withdrawn (`codesign.schema.withdrawn`) reads as skipped, with the reason, where results are
+        committed. In local results it reads as missing, so that it is measured again.
+
         Raises
         ------
         InputError
@@ -125,8 +129,14 @@ class Results:
         for name in filters.keys() - fields.keys():
             raise InputError("filter", name, f"a field of {kind!r} records: {', '.join(fields)}")
         wanted = filters.items()
-        lines = _read_lines(path, kind, torn=self.mode == "local")
-        return [record for record in lines if all(record[name] == value for name, value in wanted)]
+        records = (self._counting(record) for record in _read_lines(path, kind, torn=self.mode == "local"))
+        return [each for each in records if each and all(each[name] == value for name, value in wanted)]
+
+    def _counting(self, record: Record) -> Record | None:
+        """Return a record as it counts here, None where it does not."""
+        if (reason := why_withdrawn(record)) is None:
+            return record
+        return None if self.mode == "local" else record | {"status": "skipped", "reason": reason}
 
     def one(self, kind: str, **filters: object) -> Record:
         """Return the newest record that `read` finds.

@@ -79,6 +79,32 @@ def test_engine_computes_what_pytorch_computes(squares, engine: str) -> None:
     assert min(*samples, *discarded, call_ns) > 0
 
 
+class OneLayer(torch.nn.Module):
+    """A linear layer under the name that engines call an encoder by: PyTorch compiles it in seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(32, 32).requires_grad_(False)
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return self.linear(ids.float()) * mask.float()
+
+
+# PyTorch's own compiler comes across both in its own code.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated:UserWarning:torch._inductor")
+@pytest.mark.parametrize(("engine", "frozen"), [("torch-compile", True), ("torch-eager", False)])
+def test_what_is_compiled_holds_weights_of_its_own(engine: str, frozen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "1")  # the engine sets it, for good
+    model, inputs = OneLayer().eval(), [torch.arange(512).reshape(16, 32), torch.ones(16, 32, dtype=torch.int64)]
+    with torch.inference_mode():
+        call = engines.find(engine).adapt(model, inputs, Job(engine, "", None, "", 1))
+        before = call(*inputs).clone()
+        np.testing.assert_allclose(before, model(*inputs), rtol=1e-5, atol=1e-3)
+        model.linear.weight.mul_(2)
+        assert torch.equal(call(*inputs), before) == frozen
+
+
 def test_a_shape_that_pytorch_has_no_kernel_for_is_refused_with_its_reason(squares) -> None:
     with Worker(job(squares, "torch-bsr", block="32x1")) as worker, pytest.raises(EngineRefused) as refusal:
         worker.prepare()

@@ -67,6 +67,23 @@ def test_a_record_from_before_a_field_reads_as_what_it_was(results: Results) -> 
         results.append(latency(isa="avx3"))
 
 
+@pytest.mark.parametrize("mode", ["reference", "local"])
+def test_a_time_of_a_compiler_that_did_not_freeze_counts_no_more(tmp_path: Path, mode: str) -> None:
+    results = Results(mode, tmp_path)  # type: ignore[arg-type]
+    results.append(latency(engine="torch-compile", settings={"freezing": True}))
+    results.append(latency(engine="torch-compile", settings={"frozen": True}, run_id="r2"))
+    results.append(latency(engine="torch-compile", status="failed", reason="out of memory", run_id="r3"))
+    results.append(latency(settings={}, run_id="r4"))
+    assert [record["run_id"] for record in results.read("latency", status="ok")] == ["r2", "r4"]
+    withdrawn = results.read("latency", run_id="r1")
+    if mode == "local":
+        assert not withdrawn, "it is measured again"
+    else:
+        assert [(record["status"], record["samples_ns"] != []) for record in withdrawn] == [("skipped", True)]
+        assert "not frozen" in withdrawn[0]["reason"]
+    assert results.read("latency", run_id="r3")[0]["reason"] == "out of memory"
+
+
 def test_what_is_written_is_read_back(results: Results) -> None:
     written = latency(engine="openvino")
     results.append(written)

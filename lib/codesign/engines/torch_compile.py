@@ -1,4 +1,4 @@
-"""torch.compile: Inductor with the weights frozen into the compiled code."""
+"""torch.compile: Inductor with the weights of the linears frozen into the compiled code."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any
 from codesign.engines.base import Job
 from codesign.engines.torch_eager import TorchEager
 
-_OPTIONS: dict[str, Any] = {"freezing": True, "max_autotune": True}
-
 
 class TorchCompile(TorchEager):
     name = "torch-compile"
@@ -17,10 +15,16 @@ class TorchCompile(TorchEager):
     def adapt(self, model: Any, inputs: list[Any], job: Job) -> Any:
         os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no pool of processes that lives on beside the timing
         import torch
+        from torch._inductor import config
 
-        compiled: Any = torch.compile(model, fullgraph=True, dynamic=False, options=_OPTIONS)
-        compiled(*inputs)  # compiles
+        # Dynamo decides from the configuration whether weights are constants, before it has seen any ``options`` of
+        # torch.compile: given there, "freezing" does nothing.
+        with config.patch(freezing=True, max_autotune=True):
+            compiled: Any = torch.compile(model, fullgraph=True, dynamic=False)
+            compiled(*inputs)  # compiles
         return compiled
 
     def settings(self, job: Job) -> dict[str, object]:
-        return {"backend": "inductor", "fullgraph": True, "dynamic": False, **_OPTIONS, **super().settings(job)}
+        how = {"backend": "inductor", "fullgraph": True, "dynamic": False, "max_autotune": True}
+        # by "frozen" records are told from older ones, whose "freezing" was asked for and did not happen
+        return how | {"frozen": True, **super().settings(job)}
