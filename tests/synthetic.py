@@ -182,7 +182,7 @@ def everything() -> list[Record]:
     ways = [("4x1", "strips"), *product(("dense", "32x1"), ("whole blocks", "strips", "token-major"))]
     plain = ("tvm-dense", "tvm-bsr")  # whose tasks are there
     both = [r for r in layouts(dict.fromkeys(ways, 20.0)) if r["kind"] == "layouts" or r["engine"] not in plain]
-    return [*found, *profiles, *vectors(sides), *both, *kinds, *counted, *budgets()]
+    return [*found, *profiles, *vectors(sides), *both, *kinds, *counted]
 
 
 def profile(engine: str, scope: str, block: str, kinds: Mapping[str, float], **changes: Any) -> list[Record]:
@@ -387,31 +387,6 @@ def identity(model: str, block: str, allocation: str, stored: Iterable[int], **c
     ]
     about = {"target": "cpu-2t", "allocation": allocation, "weights": "random", "tasks": tasks}
     return stamp("identity") | point("all", block) | {"model": model} | about | changes
-
-
-def budgets(uniform: float = 1.0, other: float = 1.05, block: str = "32x1") -> list[Record]:
-    """Return a study of budgets: in arm ``total`` searches end at these multiples of the best, in ``each`` at 1."""
-    common = point("attention", block) | {"model": "minilm", "target": "cpu-2t", "settings": {}}
-    rows: list[Record] = []
-
-    def add(allocation: str, arm: str, strategy: str, tasks: list[Any], trace: list[Any], seed: int = 0) -> None:
-        about = {"arm": arm, "strategy": strategy, "search_seed": seed, "seconds": 0.0, "failed": 0}
-        rows.append(stamp("budget") | common | about | {"allocation": allocation, "tasks": tasks, "trace": trace})
-
-    for allocation, counts, end in (("uniform", [900], uniform), ("global", [880, 920], other)):
-        tasks = [{"linear": linear(nnz, block=block), "weight": 12 // len(counts)} for nnz in counts]
-        points = [{"family": "tile", "decisions": {"rows": row}, "ns": 1000.0 + 100 * row} for row in range(4)]
-        add(allocation, "table", "exhaustive", [task | {"points": points} for task in tasks], [])
-        for arm, final in (("total", end), ("each", 1.0)):
-            for seed in range(6):
-                worth = 12_000.0 * (1 + (final - 1) * (1 + 0.1 * (-1) ** seed))  # some end a little nearer
-                trace = [[0, None], [len(tasks) - 1, 1.2 * worth], [0, worth]]
-                add(allocation, arm, "replay", tasks, trace, seed)
-            picked = [task | {"trials": 3, "chosen_ns": 1000.0} for task in tasks]
-            add(allocation, arm, "scheduler", picked, [[0, None], [len(tasks) - 1, 14_000.0], [0, 12_000.0]])
-    stock = {"linear": {"outputs": 384, "inputs": 384}, "weight": 1, "flop": 7_000_000, "name": "384"}
-    add("row-balanced", "stock", "stock rules", [stock], [[0, 90_000.0], [0, 80_000.0]])
-    return rows
 
 
 def soak(campaign: str, seed: int, subject: str = "prune", **counts: Any) -> Record:

@@ -59,7 +59,6 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "profile": (*_TIMED, "study/profiled.py"),
     "search": (*_COMPILED, "study/search.py", "study/replay.py"),
     "identity": (*_COMPILED, "study/identity.py"),
-    "budget": (*_COMPILED, *(f"study/{name}.py" for name in ("identity", "budget", "spending", "search", "replay"))),
     "kernel": (*_COMPILED, *(f"study/{name}.py" for name in ("ceilings", "kernels", "problems", "screening"))),
     "listing": _LISTED,
     "neighbour": (*_LISTED, "study/neighbours.py", "study/screening.py"),

@@ -33,7 +33,7 @@ def changed(copy: Path, name: str) -> set[str]:
 
 MODELS = {
     *("pattern", "accuracy", "compile", "task", "tuning", "latency", "protocol", "profile", "search", "kernel"),
-    *("variant", "vectors", "layouts", "listing", "neighbour", "identity", "budget", "soak"),
+    *("variant", "vectors", "layouts", "listing", "neighbour", "identity", "soak"),
 }
 BUILT = {*MODELS, "ceiling"} - {"pattern", "accuracy"}
 

@@ -1,4 +1,7 @@
-"""Roles for numbers: ``{num}`` prints one from records, ``{paper}`` one that the paper or a peer published."""
+"""Roles for numbers: ``{num}`` prints one from records, ``{paper}`` one that the paper or a peer published.
+
+``{retired}`` prints one of an experiment whose code is gone.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from sphinx.util.docutils import SphinxRole
 from codesign.errors import InputError
 from codesign.study.claims import VERDICTS
 from codesign.study.numbers import lookup
-from codesign_book.shown import shown
+from codesign_book.shown import filed, shown
 from codesign_book.tables import verdict_classes
 
 Result = tuple[list[nodes.Node], list[nodes.system_message]]
@@ -31,15 +34,19 @@ class Num(SphinxRole):
         return [nodes.inline(self.rawtext, text, classes=verdict_classes(text) if text in VERDICTS else number)], []
 
 
-class Paper(SphinxRole):
-    """A published number, from ``paper.yml``, with its source on hover."""
+class Filed(SphinxRole):
+    """A number from a file of numbers, with its source on hover."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        self.file = file
 
     def run(self) -> Result:
         """Return the number, or an error that fails the build."""
-        known = shown().paper
+        known = filed(self.file)
         if self.text not in known:
             near = difflib.get_close_matches(self.text, known, n=1)
-            return hole(self, f"paper.yml has no {self.text!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            return hole(self, f"{self.file} has no {self.text!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
         entry = known[self.text]
         node = nodes.abbreviation(self.rawtext, entry["value"], explanation=entry["source"], classes=["published"])
         return [node], []
@@ -54,4 +61,5 @@ def hole(role: SphinxRole, message: str) -> Result:
 def setup(app: Sphinx) -> None:
     """Register the roles."""
     app.add_role("num", Num())
-    app.add_role("paper", Paper())
+    app.add_role("paper", Filed("paper.yml"))
+    app.add_role("retired", Filed("retired.yml"))

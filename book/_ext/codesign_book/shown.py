@@ -33,8 +33,6 @@ class Shown:
         Key -> text for the role ``num``.
     verdicts
         Claim id -> verdict.
-    paper
-        Key -> {"value", "source"} for the role ``paper``.
     machines
         The machine that is shown, then the others: prose and verdicts are about the first alone.
     """
@@ -42,13 +40,19 @@ class Shown:
     evidence: Evidence
     numbers: dict[str, str]
     verdicts: dict[str, Verdict]
-    paper: dict[str, dict[str, str]]
     machines: list[Machine]
 
     @property
     def strict(self) -> bool:
         """Whether something missing fails the build: it does unless the book shows this machine's own records."""
         return self.evidence.results.mode == "reference"
+
+
+@functools.cache
+def filed(name: str) -> dict[str, dict[str, str]]:
+    """Read a file of numbers that no record here gives: key -> {"value", "source"}."""
+    found: dict[str, dict[str, str]] = yaml.safe_load((BOOK / name).read_text(encoding="utf-8"))
+    return found
 
 
 @functools.cache
@@ -59,6 +63,5 @@ def shown() -> Shown:
     results = Results(mode, Path(root)) if root else places.results(mode)  # type: ignore[arg-type]  # it checks modes
     found = machines(results, Path(root) if root else RESULTS_ROOT)
     verdicts = {verdict.id: verdict for verdict in found[0].verdicts}
-    paper = yaml.safe_load((BOOK / "paper.yml").read_text(encoding="utf-8"))
     values = {**numbers(results), **dict(travel_numbers(found)), **dict(machine_numbers(found))}
-    return Shown(found[0].evidence, values, verdicts, paper, found)
+    return Shown(found[0].evidence, values, verdicts, found)

@@ -1,4 +1,4 @@
-"""Fields of records that one experiment makes: a trained model's answers, a model's tasks, a search's trials."""
+"""Fields of records that one experiment makes: a trained model's answers, a model's tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from codesign.schema.parts import (
     Schema,
     list_of,
     one_of,
-    or_null,
 )
 
 ACCURACY: dict[str, Schema] = POINT | {
@@ -39,24 +38,10 @@ ACCURACY: dict[str, Schema] = POINT | {
     "block_sparsity": SHARE,
 }
 
-_ALLOCATED: dict[str, Schema] = POINT | {"target": TEXT, "allocation": ALLOCATION}
-
-IDENTITY: dict[str, Schema] = _ALLOCATED | {
+IDENTITY: dict[str, Schema] = POINT | {
+    "target": TEXT,
+    "allocation": ALLOCATION,
     "weights": one_of("random", "pretrained"),
     # every task after fusion: digest, weight, family_kind, and the sizes of its operator where it is a linear
     "tasks": list_of(OBJECT, minItems=1),
-}
-
-BUDGET: dict[str, Schema] = _ALLOCATED | {
-    "settings": OBJECT,
-    # total: tasks share as many trials as those of the allocation with most tasks; each: all tasks get as many
-    "arm": one_of("table", "total", "each", "stock"),
-    "strategy": one_of("exhaustive", "replay", "scheduler", "stock rules"),
-    "search_seed": COUNT,
-    "seconds": AMOUNT,
-    "failed": COUNT,
-    # sizes and uses; of a table every point with its time, of a real search its trials, and its pick's time
-    "tasks": list_of(OBJECT, minItems=1),
-    # for each trial in order: its task, and the weighted latency in ns once every task has a time
-    "trace": list_of(list_of(or_null(AMOUNT), minItems=2, maxItems=2)),
 }

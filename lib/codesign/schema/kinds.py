@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from codesign.schema.experiments import ACCURACY, BUDGET, IDENTITY
+from codesign.schema.experiments import ACCURACY, IDENTITY
 from codesign.schema.layers import LISTING, NEIGHBOUR
 from codesign.schema.parts import (
     ALLOCATION,
@@ -151,7 +151,6 @@ KINDS: dict[str, Kind] = {
         later={"points": list_of(OBJECT, minItems=1)},
     ),
     "identity": Kind("notebook 12_identity", IDENTITY),
-    "budget": Kind("notebook 13_budget", BUDGET),
     "latency": Kind("notebook 04_latency", TIMED, later=TIMED_LATER, absent=TIMED_ABSENT),
     # one session in which the same encoders run compiled for several instruction sets
     "vectors": Kind("notebook 15_ledger", TIMED, later=TIMED_LATER, absent=TIMED_ABSENT),

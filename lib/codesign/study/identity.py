@@ -70,7 +70,7 @@ def lower_allocated(point: Point, allocation: str) -> Lowered:
     with tempfile.TemporaryDirectory(prefix="codesign-identity-") as scratch:
         directory = Path(scratch) / "model"
         save_checkpoint(model, directory, point.fields() | {"allocation": allocation})
-        # strips change no task's identity; whole blocks leave more schedules to choose from, which 13_budget is about
+        # strips change no task's identity
         return compiler.lower_encoder(
             directory, block=point.shape, batch=point.batch, seq=point.seq, spec=spec, strips=False
         )

@@ -158,10 +158,6 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "12_identity": (
         *_MODE, "model", "models", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "allocations", "bucket",
     ),
-    "13_budget": (
-        *_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "search_trials", "search_seeds",
-        "passes", "stock_trials",
-    ),
     "14_patterns": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD),
     "15_ledger": (*_SWEEP, "isas", "trials_per_task"),
     "16_layer": (*_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD),

@@ -5,7 +5,6 @@ Last line of a notebook cell: ``latency_bars(records)`` (or ``show(...)`` in the
 
 from IPython.display import HTML, display
 
-from codesign.study.figures.budget_curves import budget_curves, spending
 from codesign.study.figures.crossover import crossover
 from codesign.study.figures.drawing import Drawing
 from codesign.study.figures.family_map import family_map
@@ -36,7 +35,6 @@ from codesign.study.figures.your_shape import your_shape
 
 __all__ = [
     "Drawing",
-    "budget_curves",
     "crossover",
     "family_map",
     "inner_loops",
@@ -58,7 +56,6 @@ __all__ = [
     "retained_norm",
     "search_curves",
     "show",
-    "spending",
     "task_counts",
     "task_map",
     "transfer",
