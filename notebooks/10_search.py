@@ -14,13 +14,11 @@
 # # Is the search any good?
 #
 # A tuner is asked for the best schedule it can find in a few trials. To say how good its pick is, one must know what
-# there was to find. **How close does a search with a cost model come to the best point of a space, and does it get
-# there sooner than chance?**
+# there was to find. **How close does the task scheduler come to the best point of a space, and how long does a whole
+# encoder take?**
 #
-# So every point of the space is measured first, for each matrix size of the encoder, several times and in mixed order.
-# Searches are then *replayed* on that table: a trial looks up a time instead of measuring one. That makes many seeds
-# affordable, and shows all searches the same times. One search is real: TVM's task scheduler tunes the same tasks from
-# nothing.
+# So every point of the space is measured, for each matrix size of the encoder, several times and in mixed order. TVM's
+# task scheduler then tunes the same tasks from nothing.
 #
 # The same layer is also given to TVM's *stock* rules. They cannot schedule loops whose length is data, so all its
 # block-rows keep equally many blocks: then every loop is static.
@@ -38,7 +36,6 @@ batch = 1  # sequences
 seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
 search_trials = 12  # of a search
-search_seeds = 20  # searches replayed with each strategy
 passes = 3  # times each point of a space is timed
 stock_trials = 64  # of TVM's stock rules
 repeats = 3  # times a whole encoder is tuned from nothing
@@ -46,7 +43,6 @@ trials_per_task = 64  # schedules tried for a task at most, when a whole encoder
 
 # %% tags=["hide-input"]
 from codesign.study.chain import open_study
-from codesign.study.figures import search_curves
 from codesign.study.points import Case, Point
 from codesign.study.pruned import ensure_pruned
 from codesign.study.search import ensure_searched
@@ -57,20 +53,9 @@ from codesign.study.tuned import ensure_tuned_from_nothing
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 point = Point(model, seed, scope, pruner, block, sparsity, batch, seq, threads)
-searches = ensure_searched(study, point, trials=search_trials, seeds=search_seeds, passes=passes, stock=stock_trials)
+searches = ensure_searched(study, point, trials=search_trials, passes=passes, stock=stock_trials)
 ensure_pruned(study, [point])
 nothing = ensure_tuned_from_nothing(study, Case("tvm-bsr", point), trials_per_task, repeats)
-
-# %% [markdown]
-# ## Searches on a measured space
-#
-# All searches begin with the default, which a family names as its best guess. A *random* search goes on at random. The
-# cost model is asked for the most promising points once it has seen some; it sees the family, the decisions, their
-# products, and what a register tile costs. *Taught by others* is a model that has seen the other matrix sizes before,
-# as in a real run, where all tasks of an encoder are tuned together.
-
-# %%
-search_curves(searches)
 
 # %% [markdown]
 # ## The real search, and stock rules
@@ -114,11 +99,8 @@ table(
 # %% [markdown]
 # ## What this shows
 #
-# Does the cost model beat chance at equal trials? By the records: {num}`claim.search-model.verdict`; random searches
-# stay {num}`claim.search-model.effect` as far from the best. Taught by the encoder's other matrices, the model is
-# {num}`claim.search-taught.effect` as close as chance: that this is a factor of two is
-# {num}`claim.search-taught.verdict`. On average a pick from nothing is at least as fast as
-# {num}`claim.search-pick.effect` of its space. Tuning an encoder comes close to its end in {num}`nothing.close`, the
-# median of {num}`nothing.runs` runs: three minutes are {num}`claim.tuning-time.verdict`.
+# How far a pick from nothing is from the best, the first table says: one search each, whose trials were timed once and
+# not [looked at again](../decisions/0023-second-look.md). Tuning an encoder comes close to its end in
+# {num}`nothing.close`, the median of {num}`nothing.runs` runs: three minutes are {num}`claim.tuning-time.verdict`.
 #
 # The difference between stock rules and the best of our space is what schedule families add for the same zeros.

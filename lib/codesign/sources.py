@@ -57,7 +57,7 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "latency": _TIMED,
     "protocol": (*_TIMED, "study/protocol.py"),
     "profile": (*_TIMED, "study/profiled.py"),
-    "search": (*_COMPILED, "study/search.py", "study/replay.py"),
+    "search": (*_COMPILED, "study/search.py"),
     "identity": (*_COMPILED, "study/identity.py"),
     "kernel": (*_COMPILED, *(f"study/{name}.py" for name in ("ceilings", "kernels", "problems", "screening"))),
     "listing": _LISTED,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +10,7 @@ import numpy as np
 from codesign import machine
 from codesign.compiler.expand import annotate
 from codesign.compiler.operators import Operator
-from codesign.compiler.schedules import Decisions, applicable, find_family
-from codesign.compiler.schedules.features import Features
+from codesign.compiler.schedules import Decisions, applicable
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.trial import build_candidate, run_candidate
 from codesign.compiler.tvm_compat import Schedule, tvm
@@ -33,14 +31,8 @@ class MeasuredPoint:
         """Seconds a call, the median of the passes."""
         return float(np.median(self.seconds))
 
-    def features(self, operator: Operator, spec: TargetSpec) -> Features:
-        """What the cost model sees of it."""
-        return find_family(self.family).features(operator, spec, self.decisions)
 
-
-def measure_space(
-    operator: Operator, spec: TargetSpec, passes: int, *, progress: Callable[[int, int], None] | None = None
-) -> list[MeasuredPoint]:
+def measure_space(operator: Operator, spec: TargetSpec, passes: int) -> list[MeasuredPoint]:
     """Build, check and time every point that schedule families offer for an operator, the default first.
 
     Passes go over the whole space in an order of their own, so that a slow minute of the machine hits many points a
@@ -54,8 +46,6 @@ def measure_space(
         The target, which is this machine.
     passes
         Times that each point is timed.
-    progress
-        Called with the timings done and planned.
 
     Raises
     ------
@@ -88,8 +78,6 @@ def measure_space(
                 at = order[turn % len(points)]
                 samples = running.submit(run_candidate, libraries[at], []).result()
                 seconds[at].append(float(np.median(samples)))
-                if progress is not None:
-                    progress(turn + 1, passes * len(points))
         finally:
             building.shutdown()
             running.shutdown()

@@ -20,7 +20,7 @@ from codesign.study.layout_views import LAYOUT_CLAIMS
 from codesign.study.ledger_claims import LEDGER_CLAIMS
 from codesign.study.pattern_views import PATTERN_CLAIMS
 from codesign.study.peer_claims import PEER_CLAIMS
-from codesign.study.search_claims import SEARCH_CLAIMS
+from codesign.study.searched import SEARCH_CLAIMS
 from codesign.study.shape_claims import SHAPE_CLAIMS
 from codesign.study.task_claims import SHARES, TASK_CLAIMS
 

@@ -104,7 +104,6 @@ RULES: Mapping[str, Rule] = {
     "allocations": Rule(str, choices=ALLOCATIONS, many=True),
     "bucket": Rule(float, low=0.001, high=1.0),
     "search_trials": Rule(int, low=1, high=100_000),
-    "search_seeds": Rule(int, low=1, high=10_000),
     "passes": Rule(int, low=1, high=1000),
     "stock_trials": Rule(int, low=1, high=100_000),
     "repeats": Rule(int, low=1, high=100),
@@ -146,7 +145,7 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "08_kernels": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD),
     "09_families": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD, "load_blocks", "seqs", "isas"),
     "10_search": (
-        *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "search_trials", "search_seeds",
+        *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "search_trials",
         "passes", "stock_trials", "repeats", "trials_per_task",
     ),
     "11_accuracy": (

@@ -1,7 +1,7 @@
 """How good the tuner's search is, and what TVM's own rules make of the same sparsity.
 
-For each size of a model's pruned linears: every point of our design space measured, searches replayed on that table,
-one real search by the task scheduler, and one by TVM's stock rules on the row-balanced form of the same layer.
+For each size of a model's pruned linears: every point of our design space measured, the yardstick; one real search by
+the task scheduler; and one by TVM's stock rules on the row-balanced form of the same layer.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,12 @@ from codesign.prune.allocation import kept_blocks
 from codesign.records import Record
 from codesign.study.chain import Study, track
 from codesign.study.points import Point
-from codesign.study.replay import Table, best_so_far, guided_search, random_search
 
-#: How a record's trials were chosen. The first is the yardstick; the next three are replayed on it; the last two ran.
-STRATEGIES = ("exhaustive", "random", "model", "taught", "scheduler", "stock rules")
-REPLAYED = STRATEGIES[1:4]
+#: How a record's trials were chosen: all points, the yardstick; and two searches. Committed records have replays, too.
+STRATEGIES = ("exhaustive", "scheduler", "stock rules")
 
 
-def ensure_searched(study: Study, point: Point, *, trials: int, seeds: int, passes: int, stock: int) -> list[Record]:
+def ensure_searched(study: Study, point: Point, *, trials: int, passes: int, stock: int) -> list[Record]:
     """Measure and search the space of every linear of a point that was not done yet; return the `search` records.
 
     Parameters
@@ -42,8 +40,6 @@ def ensure_searched(study: Study, point: Point, *, trials: int, seeds: int, pass
         A pruned point: its block, its sparsity and its load make the kernels; weights do not matter.
     trials
         Of a search.
-    seeds
-        Searches replayed with each strategy.
     passes
         Times that each point of a space is timed.
     stock
@@ -56,17 +52,12 @@ def ensure_searched(study: Study, point: Point, *, trials: int, seeds: int, pass
     MissingRecord
         Reading committed results, if there is none.
     """
-    settings = {"trials": trials, "seeds": seeds, "passes": passes, "stock_trials": stock}
-    fields = point.fields() | {"settings": settings}
-    if study.local and not study.found("search", fields | {"strategy": STRATEGIES[-1]}):
-        _Search(study, fields, target_spec(point.threads)).run(pairs(point, target_spec(point.threads)))
-    study.newest("search", fields | {"strategy": STRATEGIES[-1]})
-    found = study.found("search", fields)
-    return list({tuple(record[name] for name in _KEY): record for record in found}.values())
-
-
-#: What tells the records of one study apart.
-_KEY = ("n", "k", "strategy", "search_seed")
+    run = _Search(study, point, {"trials": trials, "passes": passes, "stock_trials": stock})
+    if study.local and not run.found(STRATEGIES[-1]):
+        run.measure(pairs(point, run.spec))
+    if not run.found(STRATEGIES[-1]):
+        study.newest("search", point.fields() | {"settings": run.settings})
+    return [record for strategy in STRATEGIES for record in run.found(strategy)]
 
 
 @dataclass(frozen=True)
@@ -74,30 +65,36 @@ class _Search:
     """What is left to do of one study."""
 
     study: Study
-    fields: dict[str, Any]
-    spec: TargetSpec
+    point: Point
+    settings: dict[str, Any]
 
-    def run(self, layers: Sequence[tuple[Linear, RowBalanced]]) -> None:
+    @property
+    def spec(self) -> TargetSpec:
+        return target_spec(self.point.threads)
+
+    def measure(self, layers: Sequence[tuple[Linear, RowBalanced]]) -> None:
         """Do what no record says was done; the stock rules come last, and all of them together."""
-        settings, spec = self.fields["settings"], self.spec
-        todo = [linear for linear, _ in layers if not self._found(linear)]
+        todo = [linear for linear, _ in layers if not self.found("exhaustive", linear)]
         for linear in track(todo, "measuring every point of"):
-            self._append([_yardstick(linear, measure_space(linear, spec, settings["passes"]))])
-        spaces = {linear: [_point(each) for each in self._found(linear)[-1]["points"]] for linear, _ in layers}
-        last = layers[-1][0]
-        if not self._found(last, REPLAYED[-1]):
-            self._append(replays(spaces, spec, settings["trials"], settings["seeds"]))
-        if not self._found(last, "scheduler"):
-            self._append(scheduled(spaces, spec, settings["trials"]))
-        self._append(by_stock_rules([balanced for _, balanced in layers], spec, settings["stock_trials"]))
+            self._append([_yardstick(linear, measure_space(linear, self.spec, self.settings["passes"]))])
+        spaces = {
+            linear: [_point(each) for each in self.found("exhaustive", linear)[-1]["points"]] for linear, _ in layers
+        }
+        if not self.found("scheduler"):
+            self._append(scheduled(spaces, self.spec, self.settings["trials"]))
+        self._append(by_stock_rules([balanced for _, balanced in layers], self.spec, self.settings["stock_trials"]))
 
-    def _found(self, linear: Linear, strategy: str = "exhaustive") -> list[Record]:
-        which = {"n": linear.outputs, "k": linear.inputs, "strategy": strategy}
-        return self.study.found("search", self.fields | which)
+    def found(self, strategy: str, linear: Linear | None = None) -> list[Record]:
+        """Records with these settings, of one layer or the newest of each; records of before had more settings."""
+        which = {"strategy": strategy} | ({"n": linear.outputs, "k": linear.inputs} if linear else {})
+        records = self.study.found("search", self.point.fields() | which)
+        same = [record for record in records if self.settings.items() <= record["settings"].items()]
+        return list({(record["n"], record["k"]): record for record in same}.values())
 
     def _append(self, rows: Iterable[dict[str, Any]]) -> None:
         for row in list(rows):  # all are computed before one is written
-            self.study.append("search", self.fields, {"target": self.spec.key}, row)
+            fields = self.point.fields() | {"settings": self.settings, "target": self.spec.key}
+            self.study.append("search", fields, row)
 
 
 def pairs(point: Point, spec: TargetSpec) -> list[tuple[Linear, RowBalanced]]:
@@ -120,7 +117,7 @@ def pairs(point: Point, spec: TargetSpec) -> list[tuple[Linear, RowBalanced]]:
 def _about(operator: Linear | RowBalanced, strategy: str, seconds: Sequence[float], **more: Any) -> dict[str, Any]:
     """Fields of a record: ``best_ns`` is the best time so far after each trial."""
     sizes = {"m": operator.tokens, "n": operator.outputs, "k": operator.inputs, "flop": operator.flops}
-    best = [time * 1e9 for time in best_so_far(seconds)]
+    best = [time * 1e9 for time in accumulate(seconds, min)]
     common = {"strategy": strategy, "search_seed": 0, "space": None, "rank": None, "failed": 0, "best_ns": best}
     return {**sizes, **common, **more}
 
@@ -136,28 +133,6 @@ def _yardstick(linear: Linear, points: Sequence[MeasuredPoint]) -> dict[str, Any
 
 def _point(fields: dict[str, Any]) -> MeasuredPoint:
     return MeasuredPoint(fields["family"], fields["decisions"], tuple(ns * 1e-9 for ns in fields["ns"]))
-
-
-def replays(
-    spaces: dict[Linear, list[MeasuredPoint]], spec: TargetSpec, trials: int, seeds: int
-) -> Iterator[dict[str, Any]]:
-    """Yield a record's fields for every task, strategy and seed; ``taught`` has seen the whole of all other tasks."""
-    tables = {
-        linear: Table(linear.attributes(), [p.features(linear, spec) for p in points], [p.median for p in points])
-        for linear, points in spaces.items()
-    }
-    for (linear, table), strategy, seed in product(tables.items(), REPLAYED, range(seeds)):
-        others = [other for other in tables.values() if other is not table]
-        match strategy:
-            case "random":
-                order = random_search(table, trials, seed)
-            case "model":
-                order = guided_search(table, trials, seed)
-            case _:
-                order = guided_search(table, trials, seed, others)
-        seconds = [table.seconds[at] for at in order]
-        found = {"space": len(table.seconds), "rank": table.rank(min(seconds)), "search_seed": seed}
-        yield _about(linear, strategy, seconds, **found)
 
 
 def scheduled(spaces: dict[Linear, list[MeasuredPoint]], spec: TargetSpec, trials: int) -> Iterator[dict[str, Any]]:

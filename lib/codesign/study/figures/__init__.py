@@ -24,7 +24,6 @@ from codesign.study.figures.patterns import patterns
 from codesign.study.figures.predictions import predictions
 from codesign.study.figures.protocol import protocol
 from codesign.study.figures.retained_norm import retained_norm
-from codesign.study.figures.search_curves import search_curves
 from codesign.study.figures.task_counts import task_counts
 from codesign.study.figures.task_map import task_map
 from codesign.study.figures.transfer import transfer
@@ -54,7 +53,6 @@ __all__ = [
     "predictions",
     "protocol",
     "retained_norm",
-    "search_curves",
     "show",
     "task_counts",
     "task_map",
