@@ -40,7 +40,7 @@ from codesign.study.figures import kernel_shares, predictions
 from codesign.study.kernel_views import share_rows
 from codesign.study.kernels import ensure_kernels, limits_of
 from codesign.study.problems import problems
-from codesign.study.roofline import pick_rows, prediction_rows
+from codesign.study.roofline import prediction_rows
 from codesign.study.tables import table
 
 # %% tags=["remove-stdout"]
@@ -95,22 +95,6 @@ table(
         "predicted": "{predicted:.0%}",
         "measured": "{measured:.0%}",
         "off": "{off:+.0%}",
-    },
-)
-
-# %% [markdown]
-# Could the model have chosen instead of the measurements? It ranks all schedules of a shape before any has run; where
-# it cannot tell some apart, the slowest of them counts as its choice.
-
-# %% tags=["hide-input"]
-table(
-    pick_rows(records, ceilings, machine, "cold"),
-    {
-        "matrix": "{matrix.size}",
-        "block": "{block}",
-        "schedules": "{points}",
-        "equally good to the model": "{tied}",
-        "its choice over the fastest": "{slower:.2f}",
     },
 )
 

@@ -14,8 +14,7 @@
 # # Which schedule family makes a block shape fast?
 #
 # A block shape is fast when some schedule can use it. Our compiler has families of schedules, and each turns blocks
-# into vector instructions in another way. **Which family wins where, what is lost without it, can shapes share a
-# schedule, and does the best shape change with the width of the vectors?**
+# into vector instructions in another way. **Which family wins where?**
 
 # %% tags=["parameters"]
 results = "reference"  # or "local": measure here what is missing
@@ -30,79 +29,25 @@ seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
 load_blocks = ["1x1", "4x1", "32x1"]  # shapes measured with other numbers of tokens
 seqs = [16]  # other lengths, in tokens
-isas = ["native", "avx2"]  # instruction sets to compile for
 
 # %% tags=["hide-input"]
 from codesign.study.chain import open_study
-from codesign.study.figures import family_map, kernel_shares, transfer
-from codesign.study.kernel_views import best_shapes, family_rows, matrix_of, share_rows, taken_away_rows
-from codesign.study.kernel_views import transfer as losses
+from codesign.study.figures import family_map
+from codesign.study.kernel_views import family_rows
 from codesign.study.kernels import ensure_kernels
 from codesign.study.problems import problems
-from codesign.study.tables import table
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 centre = ensure_kernels(study, problems(model, linears, seed, blocks, sparsity, [batch * seq], threads))
 tokens = [batch * length for length in seqs]
 loads = ensure_kernels(study, problems(model, linears, seed, load_blocks, sparsity, tokens, threads))
-targets = ensure_kernels(study, problems(model, linears, seed, blocks, sparsity, [batch * seq], threads, isas))
 
 # %% [markdown]
 # ## The best of each family
 
 # %%
 family_map(family_rows([*centre, *loads], "hot"))
-
-# %% [markdown]
-# ## A compiler without one of its families
-#
-# What each shape loses when the family is taken away. A dash means that no other family can compute the shape.
-
-# %% tags=["hide-input"]
-table(
-    taken_away_rows([*centre, *loads], "hot"),
-    {
-        "matrix": "{matrix.size}",
-        "tokens": "{matrix.tokens}",
-        "block": "{block}",
-        "without": "{family}",
-        "time over that with all": "{slower}",
-    },
-)
-
-# %% [markdown]
-# ## Schedules on loan
-#
-# The best schedule of one shape, applied to every other shape that can take it. A cell compares two measurements of
-# the same shape, none of which chose the schedules.
-
-# %%
-matrix = matrix_of(centre[0])
-transfer(losses(centre, matrix, "hot"), f"{matrix.size}, {matrix.tokens} tokens, hot")
-
-# %% [markdown]
-# ## Narrower vectors
-#
-# The same layers compiled for other instruction sets, every schedule measured again for each: best against best. Shares
-# are of the ceiling of the same instruction set.
-
-# %%
-kernel_shares(share_rows(targets))
-
-# %% tags=["hide-input"]
-table(
-    best_shapes(share_rows(targets)),
-    {
-        "matrix": "{matrix.size}",
-        "compiled for": "{matrix.isa}",
-        "fastest shape, hot": "{block}",
-        "family": "{family}",
-        "decisions": "{decisions}",
-        "GFLOP/s": "{gflops:.0f}",
-        "share of the ceiling": "{hot:.0%}",
-    },
-)
 
 # %% [markdown]
 # ## What this shows

@@ -34,19 +34,16 @@ threads = 2  # at most the cores of this machine
 from IPython.display import display
 
 from codesign.study.chain import open_study
-from codesign.study.figures import inner_loops, layer_arrays, layer_matrix, neighbours
-from codesign.study.listed import loop_rows, neighbour_rows
+from codesign.study.figures import inner_loops, layer_arrays, layer_matrix
+from codesign.study.listed import loop_rows
 from codesign.study.listing import ensure_listed
 from codesign.study.marked import assembly
-from codesign.study.neighbours import ensure_neighbours, neighbours_of
 from codesign.study.points import sweep
-from codesign.study.shortened import shorten
 from codesign.study.tables import listing, table
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 listings = ensure_listed(study, sweep(model, seed, [scope], pruner, blocks, sparsity, batch, seq, threads))
-ensure_neighbours(study, listings)
 layer = listings[0]
 
 # %% [markdown]
@@ -76,7 +73,7 @@ layer_arrays(layer)
 # other, every stored block of its row times the activations that it meets, and the bias at the end.
 
 # %% tags=["hide-input"]
-listing(shorten(layer["before"]))
+listing(layer["before"])
 
 # %% [markdown]
 # ## How it is computed
@@ -92,17 +89,9 @@ table([layer], {"block": "{block}", "family": "{family}"} | decisions)
 # `rows` and `vectors` are the tile: so many outputs, each for so many vectors of tokens, are added up in registers
 # while the blocks of a row go by. In TensorIR every register of the tile is a buffer of its own.
 #
-# That makes the listing long, and it says the same many times. Below, of neighbouring statements that use the same
-# names, the first is kept and the others are counted; an index inside an index is left out where it is long, and so are
-# the ends of long lines.
+# That makes the listing long, and it says the same many times, register by register.
 
-# %% tags=["hide-input"]
-listing(shorten(layer["after"]))
-
-# %% [markdown]
-# The whole of it, as it was compiled:
-
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "scroll-output"]
 listing(layer["after"])
 
 # %% [markdown]
@@ -160,44 +149,6 @@ table(
 # %% tags=["hide-input", "hide-output"]
 for other in listings[1:]:
     display(listing(f"# {other['block']}"), assembly(other["loop"], other["family"]))
-
-# %% [markdown]
-# ## What each decision changed
-#
-# The chosen schedule, and beside it those that differ in a single decision, timed in turns, longer than the tuner does;
-# so a neighbour may turn out to be as fast. Tiles that the family refuses, because they need more registers than there
-# are, were built all the same. A tile taller than a strip needs blocks that are stored whole.
-#
-# The pattern is random here, with as many blocks, and every result was compared with one in double precision.
-
-# %% tags=["hide-input"]
-neighbours(neighbours_of(study, layer))
-
-# %% [markdown]
-# The reason is in the loops. A larger tile does more multiply-adds for each load, until its sums no longer fit the
-# registers. Then some live on the stack, and each of them is fetched and put back for every block: a *spill*. What a
-# kernel stays below its bound, it loses in caches and in the loops around this one ([](08_kernels)).
-
-# %% tags=["hide-input"]
-columns = {
-    "change": "{change}",
-    "multiply-adds": "{fma}",
-    "for each load": "{per_load:.2f}",
-    "spills": "{spill}",
-    "bound by": "{bound}",
-    "of the peak, at most": "{most:.0%}",
-    "measured, hot": "{reached}",
-    "time, hot": "{hot}",
-    "time, cold": "{cold}",
-}
-table(neighbour_rows(neighbours_of(study, layer)), columns)
-
-# %% [markdown]
-# The same for the other block shapes:
-
-# %% tags=["hide-input", "hide-output"]
-others = [row for other in listings[1:] for row in neighbour_rows(neighbours_of(study, other))]
-table(others, {"block": "{block}"} | columns)
 
 # %% [markdown]
 # ## What this shows

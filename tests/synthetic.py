@@ -303,25 +303,6 @@ def listing(block: str = "32x1", **changes: Any) -> Record:
     return stamp("listing") | point("attention", block) | where | matrix | pattern | how | _INNER | text | changes
 
 
-def neighbour(changed: str, hot: float, cold: float | None = None, **changes: Any) -> Record:
-    """Return a neighbour of the schedule `TILE`, in units of its time."""
-    noise = np.random.default_rng(1).normal(1.0, 0.01, 20)
-    samples = {f"{state}_ns": [float(1e5 * t * n) for n in noise] for state, t in (("hot", hot), ("cold", cold or hot))}
-    where = {"target": "cpu-2t", "isa": "native", "operator": _OPERATOR}
-    session = {"session_id": "turns", "flagged": False}
-    decisions = TILE | ({changed: TILE[changed] * 2 + 2} if changed in TILE else {})
-    how = {"family": "token_tile", "decisions": decisions, "changed": changed, "refused": False}
-    checks = {"status": "ok", "reason": None, "peak_gflops": [256.0] * 20, "rotated_bytes": 64 << 20}
-    record = stamp("neighbour") | point("attention", "32x1") | where | how | session | _INNER | samples | checks
-    return record | {"max_abs_err": 1e-5} | changes
-
-
-def neighbourhood(control: float = 1.0) -> list[Record]:
-    """Return one session: the chosen schedule, its twin, one twice as slow, and one that is faster cold alone."""
-    pair = [neighbour("nothing", 1.0), neighbour("control", control)]
-    return [*pair, neighbour("rows", 2.0, refused=True), neighbour("prefetch", 1.05, 0.9)]
-
-
 def variants(ratios: Mapping[str, float], *, noise: float = 0.001, **changes: Any) -> list[Record]:
     """Return one session of a kernel: full blocks at random columns take 100 us, each other variant so many times."""
     about = {"outputs": 768, "inputs": 768, "tokens": 128, "block": "4x1", "sparsity": 0.8, "threads": 2, "seed": 0}

@@ -61,7 +61,6 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "identity": (*_COMPILED, "study/identity.py"),
     "kernel": (*_COMPILED, *(f"study/{name}.py" for name in ("ceilings", "kernels", "problems", "screening"))),
     "listing": _LISTED,
-    "neighbour": (*_LISTED, "study/neighbours.py", "study/screening.py"),
     "variant": (*_COMPILED, *(f"study/{name}.py" for name in ("patterns", "pattern_trial", "problems"))),
     "vectors": (*_TIMED, "study/aside.py", "study/vectors.py"),
     "layouts": (*_TIMED, "study/aside.py", "study/layouts.py"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from codesign.engines import Job
 from codesign.engines.client import Worker
 from codesign.errors import InputError
 from codesign.prune import prune_model
-from codesign.study.neighbours import STORAGE, neighbours
 
 OPERATORS: list[Operator] = [
     LayerNorm(features=48, tokens=10, epsilon=1e-12, slab=1),
@@ -159,18 +157,3 @@ def test_an_encoder_stores_strips_unless_told_otherwise(
         lowered = lower_encoder(tmp_path, block=BlockShape(32, 1), batch=1, seq=seq, spec=spec, strips=strips)
         linears = [task.operator for task in extract_tasks([lowered]) if isinstance(task.operator, Linear)]
         assert {(linear.rows, linear.strip) for linear in linears} == rows
-
-
-def test_a_layer_in_strips_has_neighbours_in_whole_blocks(wide: TargetSpec) -> None:
-    linear = Linear(64, 64, 8 * wide.lanes, 32, 1, 40, 2, "bias", slab=4 * wide.lanes, strip=4)
-    family = find_family("token_tile")
-    chosen = next(each for each in family.points(linear, wide) if (each["rows"], each["vectors"]) == (4, 2))
-    found = neighbours(linear, wide, "token_tile", chosen)
-    assert {each.operator.strip for each in found if each.decisions["rows"] <= 4} == {4, 32}
-    assert [each.decisions for each in found if each.changed == STORAGE] == [chosen]
-    tall = [each for each in found if each.decisions["rows"] > 4]
-    assert {(each.changed, each.operator.strip) for each in tall} == {("rows", 32)}
-    assert {each.refused for each in tall} == {False, True}
-    whole = replace(linear, strip=32)
-    stored = {each.operator for each in neighbours(whole, wide, "token_tile", chosen)}
-    assert stored == {whole}

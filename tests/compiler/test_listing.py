@@ -1,4 +1,4 @@
-"""Real kernels: their inner loops hold the tile that was asked for, and neighbours differ in one decision."""
+"""Real kernels: their inner loops hold the tile that was asked for."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from codesign.blocks import BlockShape
 from codesign.bsr import BSRMatrix
 from codesign.compiler import MissingTask, TargetSpec
 from codesign.compiler.operators import Linear, pack
-from codesign.compiler.schedules import find_family
 from codesign.encoder import load_encoder, prunable_linears
 from codesign.records import Results
 from codesign.study import listing
 from codesign.study.chain import Study
 from codesign.study.listing import FIRST, HEAD, arrays, compiled, loop_of, operator_for, scheduled, tried
-from codesign.study.neighbours import FAMILY, neighbours
 from codesign.study.points import Point
 
 AVX2, AVX512 = TargetSpec("x86-64-v3", 8, 16, 2), TargetSpec("x86-64-v4", 16, 32, 2)
@@ -52,19 +50,6 @@ def test_a_tile_that_does_not_fit_spills() -> None:
     counts = loop_of(compiled(scheduled(linear(16), AVX512, "token_tile", tile(16, 4)), AVX512))["counts"]
     assert counts["spill"] > 16
     assert counts["accumulators"] < 64
-
-
-def test_neighbours_differ_in_one_decision_and_are_refused_for_their_registers_alone() -> None:
-    operator, chosen = linear(16), tile(8, 2)
-    found = neighbours(operator, AVX512, "token_tile", chosen)
-    fitting = find_family("token_tile").points(operator, AVX512)
-    assert chosen in fitting
-    for each in found:
-        assert [name for name in chosen if each.decisions[name] != chosen[name]] == [each.changed]
-        assert each.refused == (each.decisions not in fitting)
-    assert {each.changed for each in found} >= {"rows", "vectors", "rows_inner", "prefetch"}
-    assert [each.decisions["rows"] for each in found if each.refused and each.changed == "rows"] == [16]
-    assert FAMILY not in chosen
 
 
 def test_the_layer_that_is_listed_is_the_first_one_of_its_scope() -> None:

@@ -25,7 +25,7 @@ def test_kernels_were_searched_whole_and_timed_in_turns() -> None:
     records = smoke("kernel")
     assert {record["status"] for record in records} == {"ok"}
     assert {(r["isa"], r["tokens"], r["block"]) for r in records if r["stage"] == "timed"} == {
-        *product(("native", "avx2"), (32,), ("dense", "4x1", "32x1")),
+        *product(("native",), (32,), ("dense", "4x1", "32x1")),
         *product(("native",), (16,), ("dense", "32x1")),
     }
     screened = [(r["isa"], r["tokens"], r["block"], point_key(r)) for r in records if r["stage"] == "screened"]
@@ -33,12 +33,9 @@ def test_kernels_were_searched_whole_and_timed_in_turns() -> None:
 
 
 def test_a_layer_was_listed_with_the_schedule_that_tuning_chose() -> None:
-    listings, neighbours, tasks = smoke("listing"), smoke("neighbour"), smoke("task")
+    listings, tasks = smoke("listing"), smoke("task")
     assert [record["block"] for record in listings] == SMOKE["16_layer"]["blocks"]
     for record in listings:
         found = [task for task in tasks if task["nnz_blocks"] == record["operator"]["nnz"]]
         assert {"family": record["family"], **record["decisions"]} in [task["decisions"] for task in found]
         assert record["max_abs_err"] <= 1e-4
-        beside = [other for other in neighbours if other["block"] == record["block"]]
-        assert [other["changed"] for other in beside][-2:] == ["control", "nothing"]  # what makes it whole is last
-        assert {other["status"] for other in beside} == {"ok"}

@@ -11,18 +11,12 @@ from codesign.study import figures
 from codesign.study.evidence import Evidence
 from codesign.study.kernel_claims import KERNEL_CLAIMS, against, lead, reached
 from codesign.study.kernel_views import (
-    best_shapes,
     family_rows,
     gflops,
     in_turns,
-    matrix_of,
     share,
     share_rows,
-    taken_away,
-    taken_away_rows,
-    transfer,
     winner,
-    winners,
 )
 from codesign.study.screening import finalists
 
@@ -83,40 +77,6 @@ def test_only_what_was_timed_in_turns_is_compared() -> None:
     assert found == again
 
 
-def test_a_family_is_missed_by_what_it_was_best_for() -> None:
-    timed = [
-        kernel("4x1", family="tokens", hot=0.8),
-        kernel("32x1", family="tokens", hot=0.8),
-        kernel("32x1", family="rows", hot=0.4),
-    ]
-    rows = {(row["block"], row["family"]): row["slower"] for row in taken_away(timed, "hot")}
-    assert rows[("4x1", "tokens")] is None
-    assert rows[("32x1", "tokens")] == pytest.approx(2)
-    assert rows[("32x1", "rows")] == pytest.approx(1)
-    assert [row["slower"] for row in taken_away_rows(timed, "hot")] == ["-", "2.00", "1.00"]
-
-
-def test_a_schedule_on_loan_is_judged_by_samples_that_chose_nothing() -> None:
-    one, two = {"rows": 4}, {"rows": 8}
-    screened = [
-        kernel("4x1", stage="screened", decisions=one, hot=0.8),
-        kernel("8x1", stage="screened", decisions=one, hot=0.4),
-        kernel("8x1", stage="screened", decisions=two, hot=0.8),
-    ]
-    timed = [kernel("4x1", decisions=one, hot=0.7), kernel("8x1", decisions=two, hot=0.7), kernel("dense")]
-    losses = transfer([*screened, *timed], matrix_of(timed[0]), "hot")
-    assert losses == {("4x1", "4x1"): 1, ("4x1", "8x1"): pytest.approx(2), ("8x1", "8x1"): 1}  # 4x1 has no 8 rows
-
-
-def test_the_best_shape_leaves_dense_out_and_is_found_for_each_instruction_set() -> None:
-    records = [kernel("dense", hot=0.99), kernel("4x1", hot=0.8), kernel("32x1", hot=0.9)]
-    records += [kernel("4x1", hot=0.9, isa="avx2", peak=128), kernel("32x1", hot=0.6, isa="avx2", peak=128)]
-    best = best_shapes(share_rows(records))
-    assert [(row["matrix"].isa, row["block"]) for row in best] == [("native", "32x1"), ("avx2", "4x1")]
-    assert best[1]["hot"] == pytest.approx(0.9)
-    assert list(winners(records[:3], "hot")) == ["dense", "4x1", "32x1"]
-
-
 def effect_of(claim: str, records: list) -> float:
     effects = {id: effect for id, _, effect, _ in KERNEL_CLAIMS}
     return effects[claim](Evidence(Memory(records))).value
@@ -154,9 +114,9 @@ def test_an_interval_is_as_wide_as_the_rounds_that_tell() -> None:
     assert found.high > 1.0
 
 
-@pytest.mark.parametrize("name", ["kernel_shares", "family_map", "transfer"])
+@pytest.mark.parametrize("name", ["kernel_shares", "family_map"])
 def test_figures_without_records_draw_nothing_and_say_so(name: str) -> None:
-    drawing = figures.transfer({}, "nothing") if name == "transfer" else getattr(figures, name)([])
+    drawing = getattr(figures, name)([])
     assert drawing.panels == []
     assert drawing.alt.startswith("No ")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.synthetic import TILE, ceilings, kernel, machine
 
 from codesign.errors import MissingRecord
-from codesign.study.roofline import Prediction, Rates, Step, pick_rows, predict, predicted, prediction_rows, rates
+from codesign.study.roofline import Prediction, Rates, Step, predict, predicted, prediction_rows, rates
 from codesign.study.roofline import row_tile as row_step
 from codesign.study.roofline import token_tile as token_step
 
@@ -124,7 +124,6 @@ def test_an_unknown_family_gets_no_prediction() -> None:
     newer = kernel("4x1", decisions={"rows": 4, "vectors": 4, "something": 1})
     assert predicted(newer, "hot", limits, machine()) is None
     assert prediction_rows([strange], limits, machine()) == []
-    assert pick_rows([strange | {"stage": "screened"}], limits, machine(), "hot") == []
 
 
 def test_a_prediction_stands_beside_what_was_measured() -> None:
@@ -134,20 +133,6 @@ def test_a_prediction_stands_beside_what_was_measured() -> None:
     assert hot["predicted"] == 1
     assert (hot["measured"], hot["off"]) == (pytest.approx(0.75), pytest.approx(-0.25))
     assert (cold["state"], cold["measured"]) == ("cold", pytest.approx(0.5))
-
-
-def test_trusting_the_model_costs_what_its_worst_tied_choice_costs() -> None:
-    good = TILE | {"prefetch": 1}
-    points = [
-        kernel("4x1", stage="screened", decisions=decisions, hot=share, peak=256)
-        for decisions, share in (
-            (good, 0.8),
-            (good | {"prefetch": 0}, 0.4),  # the same to the model
-            (good | {"vectors": 1}, 1.0),  # latency-bound to the model, and the fastest here
-        )
-    ]
-    (row,) = pick_rows(points, ceilings(registers=256, L2=192), machine(), "hot")
-    assert (row["points"], row["tied"], row["slower"]) == (3, 2, pytest.approx(2.5))
 
 
 def test_the_bound_is_what_takes_longest() -> None:

@@ -33,7 +33,7 @@ def changed(copy: Path, name: str) -> set[str]:
 
 MODELS = {
     *("pattern", "accuracy", "compile", "task", "tuning", "latency", "protocol", "profile", "search", "kernel"),
-    *("variant", "vectors", "layouts", "listing", "neighbour", "identity", "soak"),
+    *("variant", "vectors", "layouts", "listing", "identity", "soak"),
 }
 BUILT = {*MODELS, "ceiling"} - {"pattern", "accuracy"}
 
@@ -48,7 +48,7 @@ BUILT = {*MODELS, "ceiling"} - {"pattern", "accuracy"}
         ("train/loop.py", {"accuracy"}),
         ("corpus/task.py", {"accuracy"}),
         ("study/ceilings.py", {"ceiling", "kernel"}),
-        ("study/loops.py", {"listing", "neighbour"}),
+        ("study/loops.py", {"listing"}),
         ("study/figures/drawing.py", set()),
         ("study/sweeps.py", set()),
         ("records.py", {"soak"}),

@@ -52,7 +52,7 @@ def validate(record: Mapping[str, Any]) -> None:
         raise RecordError("ceiling record: field 'reason': either a rate or the reason why there is none")
     if kind in ("latency", "vectors", "layouts"):
         _check_timed(record)
-    if kind in ("kernel", "neighbour"):
+    if kind == "kernel":
         _check_kernel(record)
     if kind == "accuracy":
         _check_hits(record)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codesign.schema.experiments import ACCURACY, IDENTITY
-from codesign.schema.layers import LISTING, NEIGHBOUR
+from codesign.schema.layers import LISTING
 from codesign.schema.parts import (
     ALLOCATION,
     AMOUNT,
@@ -224,7 +224,6 @@ KINDS: dict[str, Kind] = {
         later=STRIP,
     ),
     "listing": Kind("notebook 16_layer", LISTING),
-    "neighbour": Kind("notebook 16_layer", NEIGHBOUR, later=STRIP),
     "variant": Kind(
         "notebook 14_patterns",
         {

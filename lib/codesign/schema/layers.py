@@ -1,11 +1,10 @@
-"""Fields of the kinds of records that are about one layer: what was compiled, and what its neighbours take."""
+"""Fields of records about one layer: what was compiled."""
 
 from __future__ import annotations
 
 from codesign.schema.parts import (
     AMOUNT,
     COUNT,
-    FLAG,
     ISA,
     OBJECT,
     POINT,
@@ -13,8 +12,6 @@ from codesign.schema.parts import (
     TEXT,
     Schema,
     list_of,
-    one_of,
-    or_null,
 )
 
 #: A compiled kernel: how it was scheduled, the lines of its inner loop, what they are, and their bytes.
@@ -42,25 +39,5 @@ LISTING: dict[str, Schema] = (
         "before": TEXT,
         "after": TEXT,
         "max_abs_err": AMOUNT,
-    }
-)
-
-NEIGHBOUR: dict[str, Schema] = (
-    POINT
-    | ISA
-    | _KERNEL
-    | {
-        # the decision in which it differs from what tuning chose; "nothing" is that itself, "control" its twin
-        "changed": TEXT,
-        "refused": FLAG,  # by the family, for want of registers
-        "session_id": TEXT,
-        "flagged": FLAG,
-        "status": one_of("ok", "failed"),
-        "reason": or_null(TEXT),
-        "hot_ns": list_of(AMOUNT),
-        "cold_ns": list_of(AMOUNT),
-        "peak_gflops": list_of(AMOUNT),  # multiply-adds in registers, right before each round
-        "rotated_bytes": COUNT,
-        "max_abs_err": or_null(AMOUNT),
     }
 )

@@ -1,20 +1,18 @@
-"""What `kernel` records say: the best schedule of each block shape and family, and what another one would cost.
+"""What `kernel` records say: the best schedule of each block shape and family.
 
 The rule against the winner's curse lives here: even rounds choose, odd rounds tell (`codesign.study.kernels`).
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from codesign.blocks import DENSE
 from codesign.measure.ratios import Interval
 from codesign.schema import Record
-from codesign.study.screening import STATES, State, point_key
+from codesign.study.screening import STATES, State
 from codesign.study.words import shape_order
 
 _RESAMPLES = 2000
@@ -124,60 +122,6 @@ def family_winners(timed: Iterable[Record], state: State) -> dict[str, dict[str,
     }
 
 
-def taken_away(timed: Iterable[Record], state: State) -> list[dict[str, Any]]:
-    """Say what happens to each block shape of one matrix when the compiler lacks a family.
-
-    Returns
-    -------
-    list[dict]
-        ``block``, ``family`` and ``slower``: time without the family over time with all; None where nothing is left.
-    """
-    rows: list[dict[str, Any]] = []
-    for block, families in family_winners(timed, state).items():
-        best = winner(families.values(), state)
-        for family in families:
-            rest = [record for name, record in families.items() if name != family]
-            slower = share(best, state) / share(winner(rest, state), state) if rest else None
-            rows.append({"block": block, "family": family, "slower": slower})
-    return rows
-
-
-def taken_away_rows(records: Iterable[Record], state: State) -> list[dict[str, Any]]:
-    """Lay out `taken_away` of every matrix as text: ``slower`` is a factor, or a dash."""
-    return [
-        row | {"matrix": matrix, "slower": "-" if row["slower"] is None else f"{row['slower']:.2f}"}
-        for matrix, timed in in_turns(records).items()
-        for row in taken_away(timed, state)
-    ]
-
-
-def transfer(records: Iterable[Record], matrix: Matrix, state: State) -> dict[tuple[str, str], float]:
-    """Say what the best schedule of one block shape costs another.
-
-    The rounds choose the best schedule of each shape; both times of a loss come from the screening, which had no part
-    in that choice.
-
-    Returns
-    -------
-    dict
-        (shape that the schedule is best for, shape it is applied to) -> time over that of the latter's own best. A pair
-        is left out where the schedule is not valid for the second shape.
-    """
-    records = [record for record in records if matrix_of(record) == matrix and record["block"] != DENSE]
-    best = {block: point_key(record) for block, record in winners(in_turns(records)[matrix], state).items()}
-    screened = {
-        (record["block"], point_key(record)): statistics.median(record[f"{state}_ns"])
-        for record in records
-        if record["stage"] == "screened" and record["status"] == "ok"
-    }
-    return {
-        (source, target): screened[target, point] / screened[target, best[target]]
-        for source, point in best.items()
-        for target in best
-        if (target, point) in screened
-    }
-
-
 def family_rows(records: Iterable[Record], state: State) -> list[dict[str, Any]]:
     """Lay out the best kernel of each family: a row a matrix, block shape and family, with its share."""
     return [
@@ -207,12 +151,3 @@ def share_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-def best_shapes(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the row of the fastest block shape of each matrix, hot, out of `share_rows`; dense is no shape."""
-    best: dict[Matrix, dict[str, Any]] = {}
-    for row in rows:
-        if row["block"] != DENSE and row["hot"] > best.get(row["matrix"], {"hot": 0.0})["hot"]:
-            best[row["matrix"]] = dict(row)
-    return list(best.values())

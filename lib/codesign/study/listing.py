@@ -76,11 +76,6 @@ def ensure_listed(study: Study, points: Sequence[Point]) -> list[Record]:
     return [study.newest("listing", point.fields()) for point in points]
 
 
-def operator_in(listing: Record) -> Linear:
-    """Return the operator that a listing is about."""
-    return Linear(**{name: value for name, value in listing["operator"].items() if name != "kind"})
-
-
 def operator_for(matrix: BSRMatrix, point: Point, spec: TargetSpec) -> Linear:
     """Return the linear layer as an encoder of a point has it."""
     slabs, sizes = slabs_for(point.batch, point.seq, spec), (matrix.shape, matrix.block, matrix.nnz_blocks)

@@ -143,7 +143,7 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
         *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "trials_per_task",
     ),
     "08_kernels": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD),
-    "09_families": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD, "load_blocks", "seqs", "isas"),
+    "09_families": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD, "load_blocks", "seqs"),
     "10_search": (
         *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "search_trials",
         "passes", "stock_trials", "repeats", "trials_per_task",

@@ -1,4 +1,4 @@
-"""Which kernels are studied: matrices of a model's sizes in each block shape, under each load, for each target."""
+"""Which kernels are studied: matrices of a model's sizes in each block shape, under each load."""
 
 from __future__ import annotations
 
@@ -97,9 +97,8 @@ def problems(
     sparsity: float,
     tokens: Sequence[int],
     threads: int,
-    isas: Sequence[str] = (NATIVE,),
 ) -> list[Problem]:
-    """List problems: linears of a model by loads and targets, each dense and in each block shape.
+    """List problems: linears of a model by loads, each dense and in each block shape.
 
     Parameters
     ----------
@@ -111,8 +110,8 @@ def problems(
         Block shapes, and the share of blocks removed.
     tokens
         Columns of the activations.
-    threads, isas
-        Targets, as in `target_spec`.
+    threads
+        Of the target, as in `target_spec`.
 
     Raises
     ------
@@ -125,7 +124,7 @@ def problems(
     sizes = layer_sizes(model)
     shapes = [(DENSE, 0.0), *((block, float(sparsity)) for block in blocks)]
     return [
-        Problem(*sizes[linear], count, isa, threads, seed, block, share)
-        for linear, count, isa in itertools.product(linears, tokens, isas)
+        Problem(*sizes[linear], count, NATIVE, threads, seed, block, share)
+        for linear, count in itertools.product(linears, tokens)
         for block, share in shapes
     ]

@@ -18,14 +18,13 @@ and the clock, which follows from the measured peak, are the `ceiling` records o
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from codesign.errors import MissingRecord
 from codesign.schema import KINDS, Record
-from codesign.study.kernel_views import by_block, in_turns, matrix_of, share, winners
+from codesign.study.kernel_views import in_turns, share, winners
 from codesign.study.screening import STATES, State
 
 FMA_PORTS, LOAD_PORTS, FMA_LATENCY = 2, 2, 4
@@ -255,33 +254,5 @@ def prediction_rows(
                         "measured": measured,
                         "off": measured - expected.share,
                     }
-                )
-    return rows
-
-
-def pick_rows(
-    records: Sequence[Record], ceilings: Sequence[Record], machine: Record, state: State
-) -> list[dict[str, Any]]:
-    """Say what it would cost to trust the model instead of measuring: a row a matrix and block shape.
-
-    The model picks among all screened points; of those that it cannot tell apart, it is given the slowest.
-
-    Returns
-    -------
-    list[dict]
-        ``matrix``, ``block``, ``points``, the ``tied`` ones, and ``slower``: time of the pick over that of the fastest.
-    """
-    rows: list[dict[str, Any]] = []
-    good = [record for record in records if record["stage"] == "screened" and record["status"] == "ok"]
-    for matrix in dict.fromkeys(map(matrix_of, good)):
-        for block, points in by_block(r for r in good if matrix_of(r) == matrix).items():
-            scored = [(predicted(record, state, ceilings, machine), record) for record in points]
-            known = [(each.share, statistics.median(record[f"{state}_ns"])) for each, record in scored if each]
-            if known:
-                highest = max(share for share, _ in known)
-                tied = [ns for share, ns in known if share >= highest - 1e-9]
-                slower = max(tied) / min(ns for _, ns in known)
-                rows.append(
-                    {"matrix": matrix, "block": block, "points": len(known), "tied": len(tied), "slower": slower}
                 )
     return rows

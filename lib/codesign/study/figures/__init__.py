@@ -17,7 +17,6 @@ from codesign.study.figures.layouts import layouts
 from codesign.study.figures.loads import loads
 from codesign.study.figures.machines import machines
 from codesign.study.figures.masks import masks
-from codesign.study.figures.neighbours import neighbours
 from codesign.study.figures.operator_profile import operator_profile
 from codesign.study.figures.pareto import pareto
 from codesign.study.figures.patterns import patterns
@@ -26,7 +25,6 @@ from codesign.study.figures.protocol import protocol
 from codesign.study.figures.retained_norm import retained_norm
 from codesign.study.figures.task_counts import task_counts
 from codesign.study.figures.task_map import task_map
-from codesign.study.figures.transfer import transfer
 from codesign.study.figures.tuning_curves import tuning_curves
 from codesign.study.figures.vectors import vectors
 from codesign.study.figures.ways import ways
@@ -46,7 +44,6 @@ __all__ = [
     "loads",
     "machines",
     "masks",
-    "neighbours",
     "operator_profile",
     "pareto",
     "patterns",
@@ -56,7 +53,6 @@ __all__ = [
     "show",
     "task_counts",
     "task_map",
-    "transfer",
     "tuning_curves",
     "vectors",
     "ways",
