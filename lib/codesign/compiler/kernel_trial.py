@@ -67,12 +67,6 @@ class Candidate:
     decisions: Decisions
 
 
-def candidates(operator: Linear, spec: TargetSpec) -> list[Candidate]:
-    """Every valid point of every family."""
-    families = families_for(operator)
-    return [Candidate(operator, family.name, point) for family in families for point in family.points(operator, spec)]
-
-
 class Bench:
     """Worker processes that build and time candidates for one target; a candidate that crashes takes only its worker.
 
