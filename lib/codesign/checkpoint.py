@@ -3,7 +3,8 @@
 Weights are read from safetensors only: such a file holds numbers and their names, and no code. The config must describe
 exactly the encoder whose weights lie beside it. What we would compute differently from the model's author (integers
 that stand for scaled values, other position embeddings, layers that the config leaves out) is refused, because it would
-give wrong numbers without a word.
+give wrong numbers without a word. So is a head, unless it is left out on purpose: what comes out is then the encoder's
+last hidden state. A pooler is no head where it stands alone: a plain encoder has one beside its hidden states.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ _SIZES = (
     *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
     *("vocab_size", "max_position_embeddings", "type_vocab_size"),
 )
+#: The class of a checkpoint without a head.
+PLAIN = "BertModel"
+#: Field of a config that says what was left out of the checkpoint that it came with.
+LEFT_OUT = "codesign_left_out"
+#: Most tensors of a head that a message names.
+_NAMED = 12
 #: Name and shape of a stored tensor, and its storage type.
 Stored = dict[str, tuple[tuple[int, ...], str]]
 
@@ -45,7 +52,7 @@ def folder_of(location: str) -> Path | None:
     return Path(config).parent if config else None
 
 
-def inspect(name: str, folder: Path) -> transformers.BertConfig:
+def inspect(name: str, folder: Path, encoder_only: bool = False) -> transformers.BertConfig:
     """Refuse a directory whose encoder we would not compute as it was meant.
 
     Parameters
@@ -54,11 +61,13 @@ def inspect(name: str, folder: Path) -> transformers.BertConfig:
         The model as the user named it, for the message.
     folder
         Has the config and the weights.
+    encoder_only
+        Leave out a head rather than refuse it.
 
     Returns
     -------
     BertConfig
-        As the directory says.
+        As the directory says, with what is left out (`left_out`).
 
     Raises
     ------
@@ -82,7 +91,37 @@ def inspect(name: str, folder: Path) -> transformers.BertConfig:
     except Exception as error:  # whatever a config makes transformers say is about that config
         raise InputError("model", name, f"a usable {CONFIG} ({_brief(error)})") from error
     _compare(name, {key: tuple(parameter.shape) for key, parameter in wanted.items()}, stored)
+    if head := _head(name, fields, stored):
+        if not encoder_only:
+            tensors = ", ".join(head[1 : 1 + _NAMED]) + (", ..." if head[1 + _NAMED :] else "")
+            expected = (
+                f"an encoder without the head of {head[0]} ({tensors or 'its tensors are missing'}); --encoder-only of "
+                "codesign compile and bench leaves it out, and what comes out is the last hidden state"
+            )
+            raise InputError("model", name, expected)
+        setattr(config, LEFT_OUT, head)
     return config
+
+
+def left_out(config: transformers.BertConfig) -> list[str]:
+    """Name the head that was left out of a model, its class and then its tensors; nothing if it had none.
+
+    The config carries it, so that it goes wherever the weights go.
+    """
+    found = getattr(config, LEFT_OUT, [])
+    return [str(each) for each in found] if isinstance(found, list) else [str(found)]
+
+
+def _head(name: str, fields: Mapping[str, Any], stored: Stored) -> list[str]:
+    """Name the class and the tensors of what computes something from the encoder's hidden states."""
+    classes = fields.get("architectures") or []
+    if not isinstance(classes, list) or not all(isinstance(each, str) for each in classes):
+        raise InputError("model", name, f"a {CONFIG} whose architectures is a list of names, not {classes!r}")
+    others = sorted(key for key in stored if not key.startswith(("encoder.", "embeddings.")))
+    heads = [each for each in classes if each != PLAIN]
+    if not heads and all(key.startswith("pooler.") for key in others):
+        return []
+    return [" or ".join(heads) or "a class that its config does not name", *others]
 
 
 def refuse_not_finite(name: str, model: transformers.BertModel) -> None:

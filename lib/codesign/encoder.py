@@ -1,4 +1,4 @@
-"""BERT-family encoders: loading them, naming their prunable linears, and the one forward that every engine runs."""
+"""BERT-family encoders: loading and saving them, naming their prunable linears, and making inputs for them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import transformers  # loads a model's code when its name is first used: seconds that a reader of records is spared
-from torch import Tensor, nn
+from torch import nn
 from transformers.utils import logging as hf_logging
 
 from codesign import checkpoint
 from codesign.errors import InputError
 from codesign.folders import appearing
+from codesign.forward import input_names
 
 #: Architectures that get seeded random weights. ``bert-tiny`` is for tests and the smoke profile.
 RANDOM_MODELS: dict[str, Callable[[], transformers.BertConfig]] = {
@@ -41,7 +42,9 @@ LINEARS = ("attention", "ffn-up", "ffn-down")
 Attention = Literal["eager", "sdpa"]
 
 
-def load_encoder(name: str, *, seed: int = 0, attention: Attention = "eager") -> transformers.BertModel:
+def load_encoder(
+    name: str, *, seed: int = 0, attention: Attention = "eager", encoder_only: bool = False
+) -> transformers.BertModel:
     """Load an encoder for inference: float32, eval mode, frozen, without pooler.
 
     Parameters
@@ -53,18 +56,21 @@ def load_encoder(name: str, *, seed: int = 0, attention: Attention = "eager") ->
         Seed of the random weights; without effect on a pretrained model.
     attention
         ``"eager"`` is written in plain operators, which a compiler can take apart; ``"sdpa"`` is PyTorch's fused one.
+    encoder_only
+        Leave out the head of a checkpoint that has one; `codesign.checkpoint.left_out` then names it.
 
     Raises
     ------
     InputError
-        If there is no such model, or it is not a BERT encoder with all of its weights; see `codesign.checkpoint`.
+        If there is no such model, it is not a BERT encoder with all of its weights, or it has a head that may not be
+        left out; see `codesign.checkpoint`.
     """
     if name in RANDOM_MODELS:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = transformers.BertModel(RANDOM_MODELS[name](), add_pooling_layer=False)
     else:
-        model = _load_pretrained(name, directory_of(name))
+        model = _load_pretrained(name, directory_of(name), encoder_only)
     model.set_attn_implementation(attention)
     model.requires_grad_(False)
     model.train(False)
@@ -82,13 +88,13 @@ def directory_of(name: str) -> str:
     return str(Path(spec.origin).parent / folder)
 
 
-def _load_pretrained(name: str, location: str) -> transformers.BertModel:
+def _load_pretrained(name: str, location: str, encoder_only: bool) -> transformers.BertModel:
     folder = checkpoint.folder_of(location)
     if folder is None:
         nearest = next(iter(difflib.get_close_matches(name, MODELS, n=1)), None)
         expected = f"one of {', '.join(MODELS)}, a local directory or a hub id with safetensors weights"
         raise InputError("model", name, expected, nearest)
-    config = checkpoint.inspect(name, folder)
+    config = checkpoint.inspect(name, folder, encoder_only)
     config.chunk_size_feed_forward = 0  # cutting the tokens into parts changes no result, and refuses some lengths
     try:
         with _quiet():
@@ -145,52 +151,15 @@ def prunable_linears(model: transformers.BertModel, scope: str) -> dict[str, nn.
     }
 
 
-class EncoderForward(nn.Module):
-    """Token ids to hidden states: the function that every engine runs.
-
-    It builds the additive mask itself, so that eager PyTorch, an exported graph and a compiled one are one and the
-    same computation. A masked key gets the lowest float32, which softmax turns into exactly zero; the rows of padded
-    tokens are computed like any other and mean nothing.
-    """
-
-    def __init__(self, bert: transformers.BertModel) -> None:
-        super().__init__()
-        self.bert = bert
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Encode.
-
-        Parameters
-        ----------
-        input_ids
-            int64 [batch, seq]; all tokens are of type 0.
-        attention_mask
-            int64 [batch, seq]; 1 is a real token, 0 padding.
-
-        Returns
-        -------
-        Tensor
-            float32 [batch, seq, hidden]: the last hidden state.
-        """
-        embeddings = self.bert.embeddings
-        words = embeddings.word_embeddings(input_ids)
-        positions = embeddings.position_embeddings.weight[: input_ids.shape[1]]
-        hidden = embeddings.LayerNorm(words + embeddings.token_type_embeddings.weight[0] + positions)
-        # arithmetic, not torch.where: TVM's importer knows no where with scalars
-        additive = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * torch.finfo(torch.float32).min
-        output: Tensor = self.bert.encoder(hidden, additive).last_hidden_state
-        return output
-
-
 def example_inputs(
     model: transformers.BertModel, batch: int, seq: int, seed: int, padded: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw seeded token ids for ``model``.
+) -> dict[str, np.ndarray]:
+    """Draw seeded inputs for ``model``; where it has segments, tokens of every type.
 
     Parameters
     ----------
     model
-        Gives the vocabulary size and the longest sequence.
+        Gives the numbers of tokens and types, and the longest sequence.
     batch, seq
         At least 1; ``seq`` at most what the position embeddings cover.
     seed
@@ -201,18 +170,25 @@ def example_inputs(
 
     Returns
     -------
-    tuple[np.ndarray, np.ndarray]
-        ``input_ids`` and ``attention_mask``, both int64 [batch, seq].
+    dict[str, np.ndarray]
+        int64 [batch, seq] for each of `input_names`, in that order.
     """
-    _check_size(model.config, batch, seq)
+    config = model.config
+    _check_size(config, batch, seq)
     rng = np.random.default_rng(seed)
-    ids = rng.integers(1, model.config.vocab_size, size=(batch, seq))
-    if not padded:
-        return ids, np.ones_like(ids)
-    lengths = rng.integers(1, seq, size=batch, endpoint=True)
-    lengths[-1] = min(lengths[-1], max(1, seq - 1))
-    mask = (np.arange(seq) < lengths[:, None]).astype(np.int64)
-    return ids * mask, mask
+    ids = rng.integers(1, config.vocab_size, size=(batch, seq))
+    mask = np.ones_like(ids)
+    if padded:
+        lengths = rng.integers(1, seq, size=batch, endpoint=True)
+        lengths[-1] = min(lengths[-1], max(1, seq - 1))
+        mask = (np.arange(seq) < lengths[:, None]).astype(np.int64)
+    types = rng.integers(0, config.type_vocab_size, size=(batch, seq))  # last: the others do not depend on it
+    return _named(config, ids * mask, mask, types * mask)
+
+
+def _named(config: transformers.BertConfig, *arrays: np.ndarray) -> dict[str, np.ndarray]:
+    """Give arrays in the order of `INPUTS` their names, and drop what the model does not take."""
+    return dict(zip(input_names(config), arrays, strict=False))
 
 
 def has_tokenizer(name: str) -> bool:
@@ -223,13 +199,14 @@ def has_tokenizer(name: str) -> bool:
     return not location.is_dir() or any((location / file).is_file() for file in ("tokenizer.json", "vocab.txt"))
 
 
-def sentence_inputs(name: str, sentences: list[str], seq: int) -> tuple[np.ndarray, np.ndarray]:
-    """Tokenize sentences with the tokenizer of the model ``name``, padded or cut to ``seq`` tokens.
+def sentence_inputs(name: str, sentences: list[str] | list[tuple[str, str]], seq: int) -> dict[str, np.ndarray]:
+    """Tokenize sentences, or pairs, with the tokenizer of the model ``name``, padded or cut to ``seq`` tokens.
 
     Returns
     -------
-    tuple[np.ndarray, np.ndarray]
-        ``input_ids`` and ``attention_mask``, both int64 [len(sentences), seq].
+    dict[str, np.ndarray]
+        int64 [len(sentences), seq] for each of `input_names`, in that order. All tokens are of type 0 where the
+        tokenizer knows no types.
 
     Raises
     ------
@@ -245,11 +222,14 @@ def sentence_inputs(name: str, sentences: list[str], seq: int) -> tuple[np.ndarr
         tokenizer = transformers.AutoTokenizer.from_pretrained(location, trust_remote_code=False)
         tokens = tokenizer(sentences, padding="max_length", truncation=True, max_length=seq, return_tensors="np")
         ids, mask = (tokens[key].astype(np.int64) for key in ("input_ids", "attention_mask"))
+        types = tokens.get("token_type_ids", np.zeros_like(ids)).astype(np.int64)
     except Exception as error:  # whatever the files of a stranger make the library raise is about those files
         raise InputError("model", name, f"a tokenizer that can be read, or none ({error})") from error
     if ids.max() >= config.vocab_size:
         raise InputError("model", name, f"a tokenizer of at most {config.vocab_size} tokens, the model's vocabulary")
-    return ids, mask
+    if types.max() >= config.type_vocab_size:
+        raise InputError("model", name, f"a tokenizer of at most {config.type_vocab_size} types, as the model has")
+    return _named(config, ids, mask, types)
 
 
 def _check_size(config: transformers.BertConfig, batch: int, seq: int) -> None:

@@ -5,7 +5,7 @@ Example
 ::
 
     encoder = load("build/artifacts/my-model")
-    hidden = encoder(input_ids, attention_mask)
+    hidden = encoder(input_ids, attention_mask, token_type_ids)
 
 Loading an artefact runs the machine code in it: load only what you or somebody you trust has built. Digests find
 damage and mix-ups; they are no signature. The directory is described in `codesign.compiler.artifact`.
@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 #: Version of the directory layout.
-FORMAT = 2
+FORMAT = 3
 #: Files of an artefact.
 MANIFEST, LIBRARY, PARAMS = "manifest.json", "lib.so", "params.safetensors"
 
@@ -34,6 +34,8 @@ _NEEDED: dict[str, type[Any]] = {
     "batch": int,
     "seq": int,
     "vocabulary": int,
+    "types": int,
+    "inputs": list,
     "target": dict,
     "requires": list,
     "params": list,
@@ -75,20 +77,25 @@ def without_torch() -> Any:
 
 
 class Encoder:
-    """A loaded artefact: token ids and mask in, last hidden state out."""
+    """A loaded artefact: token ids, mask and segments in, last hidden state out."""
 
     def __init__(self, manifest: dict[str, Any], machine: Any, params: list[Any], tensor: Any) -> None:
         self.manifest = manifest
         self._machine, self._params, self._tensor = machine, params, tensor
         self._function = machine["main"]
 
-    def __call__(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+    def __call__(
+        self, input_ids: np.ndarray, attention_mask: np.ndarray, token_type_ids: np.ndarray | None = None
+    ) -> np.ndarray:
         """Encode one batch.
 
         Parameters
         ----------
         input_ids, attention_mask
             int64 [batch, seq] of the compiled shape; ids below the vocabulary size, mask 1 for real tokens.
+        token_type_ids
+            Segment of each token, of the same shape. None is segment 0 for all of them, as in transformers: right for
+            single texts, wrong for pairs.
 
         Returns
         -------
@@ -98,19 +105,23 @@ class Encoder:
         Raises
         ------
         ArtifactError
-            If the shape differs from the compiled one, or an id lies outside the vocabulary.
+            If an input has another shape or type than the compiled one, or a value outside of what the model knows: a
+            model without segments knows segment 0 alone.
         """
-        shape = (self.manifest["batch"], self.manifest["seq"])
-        for name, array in (("input_ids", input_ids), ("attention_mask", attention_mask)):
+        manifest = self.manifest
+        shape = (manifest["batch"], manifest["seq"])
+        segments = np.zeros(shape, np.int64) if token_type_ids is None else token_type_ids
+        given = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": segments}
+        limits = {"input_ids": manifest["vocabulary"], "attention_mask": 2, "token_type_ids": manifest["types"]}
+        for name, array in given.items():
             if array.shape != shape or array.dtype != np.int64:
                 raise ArtifactError(f"{name} is {array.dtype}{list(array.shape)}: compiled for int64{list(shape)}")
-        # the compiled gather does not check
-        if input_ids.min() < 0 or input_ids.max() >= self.manifest["vocabulary"]:
-            raise ArtifactError(f"input_ids must lie in 0..{self.manifest['vocabulary'] - 1}")
-        inputs = (self._tensor(np.ascontiguousarray(a)) for a in (input_ids, attention_mask))
+            if array.min() < 0 or array.max() >= limits[name]:  # the compiled gather does not check
+                raise ArtifactError(f"{name} must lie in 0..{limits[name] - 1}")
+        inputs = (self._tensor(np.ascontiguousarray(given[name])) for name in manifest["inputs"])
         return self._function(*inputs, *self._params).numpy()
 
-    def profile(self, input_ids: np.ndarray, attention_mask: np.ndarray, runs: int) -> list[dict[str, list[int]]]:
+    def profile(self, inputs: dict[str, np.ndarray], runs: int) -> list[dict[str, list[int]]]:
         """Time every function that an inference calls.
 
         The clock is read right before and right after each call. A time includes a few microseconds of the
@@ -118,8 +129,8 @@ class Encoder:
 
         Parameters
         ----------
-        input_ids, attention_mask
-            As for a call.
+        inputs
+            By name, as for a call.
         runs
             Inferences.
 
@@ -142,7 +153,7 @@ class Encoder:
         self._machine.set_instrument(instrument)
         try:
             for _ in range(runs):
-                self(input_ids, attention_mask)
+                self(**inputs)
                 found.append(dict(times))
                 times.clear()
         finally:

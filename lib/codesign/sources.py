@@ -28,6 +28,7 @@ _PRUNED = (
         "bsr.py",
         "machine.py",
         "checkpoint.py",
+        "forward.py",
         "encoder.py",
         "prune/",
         "corpus/sentences.py",
@@ -35,7 +36,10 @@ _PRUNED = (
     ),
     *(f"study/{name}.py" for name in ("chain", "points", "pruned")),
 )
-_COMPILER = ("blocks.py", "bsr.py", "machine.py", "checkpoint.py", "encoder.py", "compiler/", "runtime.py")
+_COMPILER = (
+    *("blocks.py", "bsr.py", "machine.py", "checkpoint.py", "forward.py", "encoder.py"),
+    *("compiler/", "runtime.py"),
+)
 _COMPILED = (*_PRUNED, *_COMPILER, "engines/", "study/compiled.py", "study/tuned.py")
 _LISTED = (*_COMPILED, *(f"study/{name}.py" for name in ("listing", "assembly", "loops")))
 _TIMED = (*_COMPILED, "measure/", "study/timed.py", "study/memory.py")

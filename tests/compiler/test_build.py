@@ -13,10 +13,12 @@ import torch
 from codesign import runtime
 from codesign.blocks import BlockShape
 from codesign.compiler import MissingTask, TargetSpec, build, lower_encoder, open_database
-from codesign.encoder import EncoderForward, example_inputs, load_encoder, save_checkpoint, sentence_inputs
+from codesign.encoder import example_inputs, load_encoder, save_checkpoint, sentence_inputs
+from codesign.forward import EncoderForward
 from codesign.prune import prune_model
 
 TOLERANCE = 1e-4
+Inputs = dict[str, np.ndarray]
 
 #: Runs an artefact where nothing but numpy and TVM can be imported; prints what it imported of the rest.
 ALONE = """
@@ -27,18 +29,18 @@ import numpy as np
 from codesign.runtime import load
 encoder = load(sys.argv[1])
 inputs = np.load(sys.argv[2])
-np.save(sys.argv[3], encoder(inputs["ids"], inputs["mask"]))
+np.save(sys.argv[3], encoder(**inputs))
 print(sorted(name for name in sys.modules if name.startswith("codesign")))
 """
 
 
-def reference(checkpoint: Path | str, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def reference(checkpoint: Path | str, inputs: Inputs) -> np.ndarray:
     with torch.no_grad():
-        return EncoderForward(load_encoder(str(checkpoint)))(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+        return EncoderForward(load_encoder(str(checkpoint)))(*map(torch.from_numpy, inputs.values())).numpy()
 
 
-def run_alone(artifact: Path, ids: np.ndarray, mask: np.ndarray, tmp_path: Path) -> tuple[np.ndarray, str]:
-    np.savez(tmp_path / "inputs.npz", ids=ids, mask=mask)
+def run_alone(artifact: Path, inputs: Inputs, tmp_path: Path) -> tuple[np.ndarray, str]:
+    np.savez(tmp_path / "inputs.npz", **inputs)
     arguments = [str(artifact), str(tmp_path / "inputs.npz"), str(tmp_path / "out.npy")]
     done = subprocess.run([sys.executable, "-c", ALONE, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -55,10 +57,11 @@ def artifact(pruned_tiny: Path, spec: TargetSpec, tmp_path_factory: pytest.TempP
 def test_it_equals_pytorch_with_a_padded_batch_where_torch_is_blocked(
     artifact: Path, pruned_tiny: Path, tmp_path: Path
 ) -> None:
-    ids, mask = example_inputs(load_encoder("bert-tiny"), 2, 19, seed=3, padded=True)
-    assert 0 in mask
-    got, imported = run_alone(artifact, ids, mask, tmp_path)
-    assert np.abs(got - reference(pruned_tiny, ids, mask)).max() <= TOLERANCE
+    inputs = example_inputs(load_encoder("bert-tiny"), 2, 19, seed=3, padded=True)
+    assert 0 in inputs["attention_mask"]
+    assert 1 in inputs["token_type_ids"]
+    got, imported = run_alone(artifact, inputs, tmp_path)
+    assert np.abs(got - reference(pruned_tiny, inputs)).max() <= TOLERANCE
     assert imported.strip() == "['codesign', 'codesign.runtime']"
 
 
@@ -71,18 +74,18 @@ def test_every_block_shape_equals_pytorch(block: str, spec: TargetSpec, tmp_path
     lowered = lower_encoder(tmp_path / "model", block=shape, batch=1, seq=16, spec=spec)
     assert lowered.bsr_linears == 12
     build(lowered, None, tmp_path / "artifact")
-    ids, mask = example_inputs(model, 1, 16, seed=0)
-    got, _ = run_alone(tmp_path / "artifact", ids, mask, tmp_path)
-    assert np.abs(got - reference(tmp_path / "model", ids, mask)).max() <= TOLERANCE
+    inputs = example_inputs(model, 1, 16, seed=0)
+    got, _ = run_alone(tmp_path / "artifact", inputs, tmp_path)
+    assert np.abs(got - reference(tmp_path / "model", inputs)).max() <= TOLERANCE
 
 
 def test_stock_tvm_equals_pytorch(pruned_tiny: Path, spec: TargetSpec, tmp_path: Path) -> None:
     build(
         lower_encoder(pruned_tiny, block=None, batch=1, seq=16, spec=spec, pipeline="stock"), None, tmp_path / "stock"
     )
-    ids, mask = example_inputs(load_encoder("bert-tiny"), 1, 16, seed=0, padded=True)
-    got, _ = run_alone(tmp_path / "stock", ids, mask, tmp_path)
-    assert np.abs(got - reference(pruned_tiny, ids, mask)).max() <= TOLERANCE
+    inputs = example_inputs(load_encoder("bert-tiny"), 1, 16, seed=0, padded=True)
+    got, _ = run_alone(tmp_path / "stock", inputs, tmp_path)
+    assert np.abs(got - reference(pruned_tiny, inputs)).max() <= TOLERANCE
 
 
 def test_real_sentences_through_a_pruned_pretrained_encoder(spec: TargetSpec, tmp_path: Path) -> None:
@@ -93,12 +96,13 @@ def test_real_sentences_through_a_pruned_pretrained_encoder(spec: TargetSpec, tm
         "The compiler chooses a schedule.",
         "Prune the weights of an encoder, block by block, then fine-tune it.",
     ]
-    ids, mask = sentence_inputs("minilm", sentences, 24)
+    inputs = sentence_inputs("minilm", sentences, 24)
     build(
         lower_encoder(tmp_path / "minilm", block=BlockShape(4, 1), batch=2, seq=24, spec=spec), None, tmp_path / "art"
     )
-    got, _ = run_alone(tmp_path / "art", ids, mask, tmp_path)
-    want = reference(tmp_path / "minilm", ids, mask)
+    got, _ = run_alone(tmp_path / "art", inputs, tmp_path)
+    want = reference(tmp_path / "minilm", inputs)
+    mask = inputs["attention_mask"]
     pooled_got, pooled_want = ((h * mask[..., None]).sum(1) / mask.sum(1)[:, None] for h in (got, want))
     assert np.abs(pooled_got - pooled_want).max() <= TOLERANCE
 

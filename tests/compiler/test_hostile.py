@@ -20,7 +20,8 @@ from codesign.compiler import TargetSpec, build, lower_encoder, target_spec
 from codesign.compiler.operators import Attention, Linear, pack
 from codesign.compiler.operators.base import as_matrix, as_slabs
 from codesign.compiler.schedules import applicable
-from codesign.encoder import EncoderForward, load_encoder, prunable_linears, save_checkpoint
+from codesign.encoder import load_encoder, prunable_linears, save_checkpoint
+from codesign.forward import EncoderForward
 
 #: float32 sums of up to 384 terms against float64, relative to the largest output.
 TOLERANCE = 2e-5
@@ -193,7 +194,7 @@ def test_a_hostile_encoder_equals_pytorch_under_masks_that_differ(
     assert lowered.dense_linears, "and the full ones whole"
     build(lowered, None, tmp_path / "artifact")
     rng = np.random.default_rng(0)
-    ids = rng.integers(0, lowered.vocabulary, (batch, seq))
+    ids = rng.integers(0, lowered.about["vocabulary"], (batch, seq))
     lengths = [max(1, seq - 9 * number) for number in range(batch)]
     mask = (np.arange(seq) < np.array(lengths)[:, None]).astype(np.int64)
     np.savez(tmp_path / "inputs.npz", ids=ids, mask=mask)

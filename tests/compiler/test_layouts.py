@@ -19,10 +19,11 @@ from codesign.compiler.operators.linear import panel_rows, strip_of, strip_rows
 from codesign.compiler.schedules import applicable, find_family
 from codesign.compiler.schedules.token_major_linear import balanced
 from codesign.compiler.slabs import TOKEN_MAJOR, slabs_for
-from codesign.encoder import EncoderForward, example_inputs, load_encoder, save_checkpoint
+from codesign.encoder import example_inputs, load_encoder, save_checkpoint
 from codesign.engines import Job
 from codesign.engines.client import Worker
 from codesign.errors import InputError
+from codesign.forward import EncoderForward
 from codesign.prune import prune_model
 
 OPERATORS: list[Operator] = [
@@ -111,16 +112,16 @@ def test_an_encoder_equals_pytorch(
     changes = set() if layout == TOKEN_MAJOR else {"to_feature_major", "to_token_major"}
     assert kinds == {"linear", "attention", "layer_norm"} | changes
     build(lowered, None, tmp_path / "artifact")
-    ids, mask = example_inputs(model, batch, seq, 0)
-    mask[-1, seq - 2 :] = 0
-    np.savez(tmp_path / "inputs.npz", input_ids=ids, attention_mask=mask)
+    inputs = example_inputs(model, batch, seq, 0)
+    inputs["attention_mask"][-1, seq - 2 :] = 0
+    np.savez(tmp_path / "inputs.npz", **inputs)
     paths = (str(tmp_path / name) for name in ("model", "artifact", "inputs.npz"))
     with Worker(Job("tvm-bsr", *paths, threads=spec.threads)) as worker:  # loading pins the process
         worker.prepare()
         got, _ = worker.output()
     with torch.inference_mode():
-        want = EncoderForward(model)(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
-    real = mask.astype(bool)
+        want = EncoderForward(model)(*map(torch.from_numpy, inputs.values())).numpy()
+    real = inputs["attention_mask"].astype(bool)
     np.testing.assert_allclose(got[real], want[real], atol=5e-3 if layout == "float16" else 2e-5)
 
 

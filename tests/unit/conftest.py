@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from codesign.encoder import EncoderForward, example_inputs, load_encoder, save_checkpoint
+from codesign.encoder import example_inputs, load_encoder, save_checkpoint
+from codesign.forward import EncoderForward
 
 
 @dataclass(frozen=True)
 class Tiny:
-    """A saved encoder, inputs for it with padding, and what PyTorch computes."""
+    """A saved encoder, inputs for it with padding and segments, and what PyTorch computes."""
 
     checkpoint: Path
     inputs: Path
@@ -26,7 +27,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     case = Tiny(folder / "checkpoint", folder / "inputs.npz", folder / "expected.npy")
     model = load_encoder("bert-tiny", seed=1)
     save_checkpoint(model, case.checkpoint, {})
-    ids, mask = example_inputs(model, batch=2, seq=16, seed=1, padded=True)
-    np.savez(case.inputs, input_ids=ids, attention_mask=mask)
-    np.save(case.expected, EncoderForward(model)(torch.from_numpy(ids), torch.from_numpy(mask)).numpy())
+    inputs = example_inputs(model, batch=2, seq=16, seed=1, padded=True)
+    np.savez(case.inputs, **inputs)
+    np.save(case.expected, EncoderForward(model)(*map(torch.from_numpy, inputs.values())).numpy())
     return case

@@ -13,10 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import BertConfig, BertForMaskedLM, BertModel
+from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, BertModel
 
-from codesign.encoder import EncoderForward, load_checkpoint, load_encoder, save_checkpoint, sentence_inputs
+from codesign.checkpoint import left_out
+from codesign.encoder import load_checkpoint, load_encoder, save_checkpoint, sentence_inputs
 from codesign.errors import InputError
+from codesign.forward import EncoderForward
 
 QUERY = "encoder.layer.0.attention.self.query.weight"
 
@@ -154,11 +156,51 @@ def test_other_storage_is_read_as_the_same_values(theirs: Path, dtype: torch.dty
     assert torch.equal(after, before.to(dtype).to(torch.float32))
 
 
+SMALL = BertConfig(vocab_size=50, hidden_size=24, num_attention_heads=3, num_hidden_layers=1, intermediate_size=40)
+CLASSIFIER = ["BertForSequenceClassification", "classifier.bias", "classifier.weight", "pooler.dense.bias"]
+
+
+def test_a_head_is_refused_by_its_class_and_tensors(tmp_path: Path) -> None:
+    BertForSequenceClassification(SMALL).save_pretrained(tmp_path)
+    head = r"the head of BertForSequenceClassification \(classifier\.bias, classifier\.weight, pooler\.dense\.bias, "
+    with pytest.raises(InputError, match=head + r".*--encoder-only .* last hidden state"):
+        load_encoder(str(tmp_path))
+
+
+@pytest.mark.parametrize("architectures", [None, [], ["BertModel"], ["BertForQuestionAnswering"]])
+def test_a_head_is_found_by_its_tensors_or_by_its_class(theirs: Path, architectures: list[str] | None) -> None:
+    configure(theirs, architectures=architectures)
+    plain = architectures in (None, [], ["BertModel"])
+    if plain:
+        restore(theirs, lambda weights: weights | {"pooler.dense.bias": torch.ones(128)})
+        assert left_out(load_encoder(str(theirs)).config) == []  # a pooler beside an encoder is no head
+        restore(theirs, lambda weights: weights | {"qa_outputs.bias": torch.ones(2)})
+    found = r"a class that its config does not name \(.*qa_outputs\.bias\)" if plain else "BertForQuestionAnswering"
+    with pytest.raises(InputError, match=f"the head of {found}"):
+        load_encoder(str(theirs))
+
+
+@pytest.mark.parametrize("architectures", ["BertForMaskedLM", [7]])
+def test_architectures_that_are_no_names_are_refused(theirs: Path, architectures: object) -> None:
+    configure(theirs, architectures=architectures)
+    with pytest.raises(InputError, match="architectures"):
+        load_encoder(str(theirs), encoder_only=True)
+
+
+def test_what_was_left_out_is_known_wherever_the_encoder_goes(tmp_path: Path) -> None:
+    BertForSequenceClassification(SMALL).save_pretrained(tmp_path / "whole")
+    loaded = load_encoder(str(tmp_path / "whole"), encoder_only=True)
+    save_checkpoint(loaded, tmp_path / "encoder", {})
+    again, _ = load_checkpoint(tmp_path / "encoder")  # which has no head to refuse
+    assert left_out(loaded.config) == left_out(again.config) == [*CLASSIFIER, "pooler.dense.weight"]
+
+
 def test_an_encoder_under_a_head_with_tied_weights_is_the_encoder(tmp_path: Path) -> None:
-    config = BertConfig(vocab_size=50, hidden_size=24, num_attention_heads=3, num_hidden_layers=1, intermediate_size=40)
-    whole = BertForMaskedLM(config).eval()
+    whole = BertForMaskedLM(SMALL).eval()
     whole.save_pretrained(tmp_path / "tied")
-    loaded = load_encoder(str(tmp_path / "tied"))
+    with pytest.raises(InputError, match=r"the head of BertForMaskedLM \(cls\.predictions\.bias, "):
+        load_encoder(str(tmp_path / "tied"))
+    loaded = load_encoder(str(tmp_path / "tied"), encoder_only=True)
     assert torch.equal(loaded.get_parameter(QUERY), whole.bert.get_parameter(QUERY))
 
 

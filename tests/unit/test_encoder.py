@@ -8,12 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import BertModel, DistilBertConfig, DistilBertModel
+from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
 
 from codesign.corpus import sentences
 from codesign.encoder import (
     RANDOM_MODELS,
-    EncoderForward,
     example_inputs,
     load_checkpoint,
     load_encoder,
@@ -22,6 +21,7 @@ from codesign.encoder import (
     sentence_inputs,
 )
 from codesign.errors import InputError
+from codesign.forward import EncoderForward, input_names
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +34,18 @@ def minilm() -> BertModel:
     return load_encoder("minilm")
 
 
-def run(model: BertModel, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+Inputs = dict[str, np.ndarray]
+SMALL = {"vocab_size": 50, "hidden_size": 24, "num_attention_heads": 3, "num_hidden_layers": 1, "intermediate_size": 40}
+
+
+def run(model: BertModel, inputs: Inputs) -> np.ndarray:
     with torch.inference_mode():
-        output: np.ndarray = EncoderForward(model)(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+        output: np.ndarray = EncoderForward(model)(*tensors(inputs)).numpy()
     return output
+
+
+def tensors(inputs: Inputs) -> tuple[torch.Tensor, ...]:
+    return tuple(map(torch.from_numpy, inputs.values()))
 
 
 def test_random_weights_follow_the_seed_and_leave_the_global_one_alone() -> None:
@@ -86,7 +94,7 @@ def test_execution_order_is_the_order_of_calls(tiny: BertModel) -> None:
         linear.register_forward_hook(lambda *_, name=name: called.append(name))
         for name, linear in prunable_linears(tiny, "all").items()
     ]
-    run(tiny, *example_inputs(tiny, 1, 4, 0))
+    run(tiny, example_inputs(tiny, 1, 4, 0))
     for hook in hooks:
         hook.remove()
     assert called == list(prunable_linears(tiny, "all"))
@@ -101,38 +109,41 @@ def test_unknown_scope_names_the_nearest(tiny: BertModel) -> None:
 @pytest.mark.parametrize("padded", [False, True])
 def test_forward_equals_transformers(attention: str, padded: bool) -> None:
     model = load_encoder("bert-tiny", attention=attention)  # type: ignore[arg-type]
-    ids, mask = example_inputs(model, 3, 11, seed=0, padded=padded)
+    inputs = example_inputs(model, 3, 11, seed=0, padded=padded)
     with torch.inference_mode():
-        theirs = model(torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)).last_hidden_state.numpy()
-    assert np.array_equal(run(model, ids, mask), theirs)
+        theirs = model(**{name: torch.from_numpy(array) for name, array in inputs.items()}).last_hidden_state.numpy()
+    assert np.array_equal(run(model, inputs), theirs)
 
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(1, 4), st.integers(2, 24), st.integers(0, 99))
 def test_a_padded_batch_equals_its_sequences_alone(batch: int, seq: int, seed: int) -> None:
     model = load_encoder("bert-tiny")
-    ids, mask = example_inputs(model, batch, seq, seed, padded=True)
-    together = run(model, ids, mask)
+    inputs = example_inputs(model, batch, seq, seed, padded=True)
+    together = run(model, inputs)
     assert np.isfinite(together).all()
-    for row, length in enumerate(mask.sum(axis=1)):
-        alone = run(model, ids[row : row + 1, :length], mask[row : row + 1, :length])
+    for row, length in enumerate(inputs["attention_mask"].sum(axis=1)):
+        alone = run(model, {name: array[row : row + 1, :length] for name, array in inputs.items()})
         np.testing.assert_allclose(together[row, :length], alone[0], atol=2e-6)
 
 
 def test_padding_has_no_influence(tiny: BertModel) -> None:
-    ids, mask = example_inputs(tiny, 2, 12, seed=0, padded=True)
-    other = np.where(mask == 1, ids, 999)
-    assert np.array_equal(run(tiny, ids, mask)[mask == 1], run(tiny, other, mask)[mask == 1])
+    inputs = example_inputs(tiny, 2, 12, seed=0, padded=True)
+    real = inputs["attention_mask"] == 1
+    others = {"input_ids": np.where(real, inputs["input_ids"], 999)}
+    others["token_type_ids"] = np.where(real, inputs["token_type_ids"], 1)
+    assert np.array_equal(run(tiny, inputs)[real], run(tiny, inputs | others)[real])
 
 
 def test_a_fully_masked_sequence_stays_finite(tiny: BertModel) -> None:
-    ids, mask = example_inputs(tiny, 1, 4, seed=0)
-    assert np.isfinite(run(tiny, ids, np.zeros_like(mask))).all()
+    inputs = example_inputs(tiny, 1, 4, seed=0)
+    inputs["attention_mask"][:] = 0
+    assert np.isfinite(run(tiny, inputs)).all()
 
 
 def test_export_is_a_plain_static_graph(tiny: BertModel) -> None:
-    ids, mask = (torch.from_numpy(array) for array in example_inputs(tiny, 2, 9, seed=0, padded=True))
-    program = torch.export.export(EncoderForward(tiny), (ids, mask))
+    inputs = tensors(example_inputs(tiny, 2, 9, seed=0, padded=True))
+    program = torch.export.export(EncoderForward(tiny), inputs)
     operators = {str(node.target).split(".")[1] for node in program.graph.nodes if node.op == "call_function"}
     assert operators <= {
         *("embedding", "slice", "select", "add", "mul", "rsub", "layer_norm", "linear", "matmul", "softmax", "gelu"),
@@ -141,25 +152,45 @@ def test_export_is_a_plain_static_graph(tiny: BertModel) -> None:
     }
     assert program.range_constraints == {}, "no shape is symbolic"
     with torch.inference_mode():
-        assert torch.equal(program.module()(ids, mask), EncoderForward(tiny)(ids, mask))
+        assert torch.equal(program.module()(*inputs), EncoderForward(tiny)(*inputs))
 
 
 def test_decomposed_export_has_no_dropout(tiny: BertModel) -> None:
-    ids, mask = (torch.from_numpy(array) for array in example_inputs(tiny, 1, 8, seed=0))
-    graph = torch.export.export(EncoderForward(tiny), (ids, mask)).run_decompositions().graph
+    graph = (
+        torch.export.export(EncoderForward(tiny), tensors(example_inputs(tiny, 1, 8, seed=0)))
+        .run_decompositions()
+        .graph
+    )
     names = {str(node.target) for node in graph.nodes}
     assert not any("dropout" in name for name in names)
 
 
 def test_example_inputs_are_seeded_int64(tiny: BertModel) -> None:
-    ids, mask = example_inputs(tiny, 2, 16, seed=5, padded=True)
-    again, _ = example_inputs(tiny, 2, 16, seed=5, padded=True)
-    assert np.array_equal(ids, again)
-    assert (ids.dtype, mask.dtype, ids.shape) == (np.int64, np.int64, (2, 16))
+    inputs = example_inputs(tiny, 2, 16, seed=5, padded=True)
+    again = example_inputs(tiny, 2, 16, seed=5, padded=True)
+    assert list(inputs) == ["input_ids", "attention_mask", "token_type_ids"]
+    assert all(np.array_equal(array, again[name]) for name, array in inputs.items())
+    assert {(array.dtype, array.shape) for array in inputs.values()} == {(np.dtype(np.int64), (2, 16))}
+    ids, mask, types = inputs.values()
     assert 0 < mask.sum() < mask.size
     assert (np.diff(mask, axis=1) <= 0).all(), "padding is at the end"
     assert (ids[mask == 0] == 0).all()
     assert ids.max() < tiny.config.vocab_size
+    assert set(types[mask == 1]) == {0, 1}
+    assert (types[mask == 0] == 0).all()
+
+
+def test_segments_are_an_input_where_the_model_tells_them_apart() -> None:
+    """And drawing them leaves the tokens of a seed as they are: recorded errors stay comparable."""
+    config = BertConfig(**SMALL, type_vocab_size=1)
+    assert input_names(config) == ("input_ids", "attention_mask")
+    single, double = (BertModel(each).eval() for each in (config, BertConfig(**SMALL)))
+    one, two = (example_inputs(model, 2, 9, seed=3, padded=True) for model in (single, double))
+    assert list(two) == [*one, "token_type_ids"]
+    assert all(np.array_equal(array, two[name]) for name, array in one.items())
+    with torch.inference_mode():
+        theirs = single(**{name: torch.from_numpy(array) for name, array in one.items()}).last_hidden_state
+    assert np.array_equal(run(single, one), theirs.numpy())
 
 
 @pytest.mark.parametrize(
@@ -174,14 +205,27 @@ def test_sizes_out_of_range_are_refused(tiny: BertModel, batch: int, seq: int, m
 def test_minilm_embeds_real_sentences(minilm: BertModel) -> None:
     near = ["The matrix is sparse.", "Most entries of the matrix are zero."]
     far = ["My grandmother bakes bread on Sundays."]
-    ids, mask = sentence_inputs("minilm", near + far, 16)
-    assert (ids.shape, ids.dtype, mask.dtype) == ((3, 16), np.int64, np.int64)
+    inputs = sentence_inputs("minilm", near + far, 16)
+    assert {(array.dtype, array.shape) for array in inputs.values()} == {(np.dtype(np.int64), (3, 16))}
+    ids, mask, types = inputs.values()
     assert (ids[mask == 0] == 0).all()
-    hidden = run(minilm, ids, mask)
+    assert not types.any()
+    hidden = run(minilm, inputs)
     pooled = (hidden * mask[..., None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
     unit = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
     similarity = unit @ unit.T
     assert similarity[0, 1] > 0.5 > similarity[0, 2]
+
+
+def test_the_second_sentence_of_a_pair_is_another_segment(minilm: BertModel) -> None:
+    inputs = sentence_inputs("minilm", [("Is the matrix sparse?", "Most of its entries are zero.")], 24)
+    ids, mask, types = (array[0] for array in inputs.values())
+    first = list(ids).index(102) + 1  # its separator ends the first sentence
+    assert (types == (np.arange(24) >= first) * mask).all()
+    with torch.inference_mode():
+        theirs = minilm(**{name: torch.from_numpy(array) for name, array in inputs.items()}).last_hidden_state.numpy()
+    assert np.abs(run(minilm, inputs) - theirs).max() <= 1e-4
+    assert np.abs(run(minilm, inputs | {"token_type_ids": np.zeros_like(ids[None])}) - theirs).max() > 0.1
 
 
 def test_loading_the_packaged_model_does_not_run_its_package() -> None:
@@ -191,8 +235,7 @@ def test_loading_the_packaged_model_does_not_run_its_package() -> None:
 
 
 def test_long_sentences_are_cut() -> None:
-    _, mask = sentence_inputs("minilm", sentences(3), 8)
-    assert mask.all()
+    assert sentence_inputs("minilm", sentences(3), 8)["attention_mask"].all()
 
 
 def test_random_weights_have_no_tokenizer() -> None:

@@ -15,10 +15,11 @@ import torch
 
 from codesign import engines, machine
 from codesign.blocks import BlockShape
-from codesign.encoder import EncoderForward, load_encoder, save_checkpoint
+from codesign.encoder import load_encoder, save_checkpoint
 from codesign.engines import Job
 from codesign.engines.client import EngineError, EngineRefused, Worker, WorkerDied
 from codesign.errors import InputError
+from codesign.forward import EncoderForward
 from codesign.prune import prune_model
 
 THREADS = min(2, len(machine.cpus()))
@@ -47,7 +48,8 @@ def squares(tiny, tmp_path_factory: pytest.TempPathFactory):
     prune_model(model, scope="all", pruner="magnitude", block=BlockShape(32, 32), sparsity=0.8, seed=0)
     save_checkpoint(model, case.checkpoint, {})
     with np.load(case.inputs) as arrays:
-        inputs = [torch.from_numpy(arrays[name]) for name in ("input_ids", "attention_mask")]
+        assert arrays["token_type_ids"].any()  # or no engine is asked about segments
+        inputs = [torch.from_numpy(array) for array in arrays.values()]
     np.save(case.expected, EncoderForward(model)(*inputs).numpy())
     return case
 

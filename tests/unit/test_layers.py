@@ -10,7 +10,7 @@ import codesign
 PACKAGE = Path(codesign.__file__).parent
 ROOMS = [
     *("errors", "blocks", "folders", "schema", "sources", "records"),
-    *("checkpoint", "encoder", "corpus", "prune", "bsr", "machine", "train"),
+    *("checkpoint", "forward", "encoder", "corpus", "prune", "bsr", "machine", "train"),
     *("compiler", "engines", "measure", "study", "doctor", "pipeline", "options", "cli"),
 ]
 #: The only module that engines and users of a saved model need; nothing of the package may come with it.

@@ -84,7 +84,7 @@ def test_a_study_profiles_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert {len(record["samples_ns"]) for record in records} == {3}
     assert max(record["max_abs_err"] for record in records) < 1e-4
     assert 0 < outside_linears(records) < 1
-    where = study.build / "expected"
+    where = study.build / "examples"
     job = Job("torch-eager", str(next((study.build / "models").iterdir())), None, str(*where.glob("*/inputs.npz")), 2)
     with Worker(job) as worker:
         worker.prepare()

@@ -12,7 +12,9 @@ Keys of the manifest:
 
 =================  ====================================================================================================
 ``format``         version of this layout, `codesign.runtime.FORMAT`
-``batch, seq``     the input shape, int64 [batch, seq]; ``vocabulary`` bounds the token ids
+``inputs``         names of the inputs in the order of ``main``; ``token_type_ids`` where the model has segments
+``batch, seq``     their shape, int64 [batch, seq]; ``vocabulary`` bounds the token ids, ``types`` the segments
+``left_out``       the head that ``--encoder-only`` left out, its class and its tensors; empty if there was none
 ``pipeline``       ``codesign`` (our operators) or ``stock`` (TVM as it comes)
 ``block``          block shape in which sparse weights are stored, or ``dense``
 ``bsr_linears``    how many linears are stored so; ``dense_linears``, how many whole

@@ -72,7 +72,7 @@ def build(lowered: Lowered, database: Path | None, out: Path) -> Manifest:
             "pipeline": lowered.pipeline,
             "batch": lowered.batch,
             "seq": lowered.seq,
-            "vocabulary": lowered.vocabulary,
+            **lowered.about,
             "block": DENSE if lowered.block is None else str(lowered.block),
             "bsr_linears": lowered.bsr_linears,
             "dense_linears": lowered.dense_linears,

@@ -11,7 +11,8 @@ import transformers
 from tvm.relax.frontend.torch import from_exported_program  # imports PyTorch: not in tvm_compat, which workers import
 
 from codesign.compiler.tvm_compat import relax, tvm
-from codesign.encoder import EncoderForward, example_inputs
+from codesign.encoder import example_inputs
+from codesign.forward import EncoderForward
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,22 +43,22 @@ def import_encoder(model: transformers.BertModel, batch: int, seq: int, *, decom
         True takes PyTorch's decompositions, as TVM's importer does by default; False keeps attention one operator.
     """
     forward = EncoderForward(model)
-    ids, mask = (torch.from_numpy(array) for array in example_inputs(model, batch, seq, seed=0))
+    inputs = tuple(torch.from_numpy(array) for array in example_inputs(model, batch, seq, seed=0).values())
     with torch.no_grad(), warnings.catch_warnings():
         # torch.export pickles its own deprecated tree specs
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-        program = torch.export.export(forward, (ids, mask), strict=False)
+        program = torch.export.export(forward, inputs, strict=False)
         module = from_exported_program(
             program, keep_params_as_input=True, unwrap_unit_return_tuple=True, run_ep_decomposition=decompose
         )
     function = module["main"]
-    inputs = int(function.attrs["num_input"])
+    count = int(function.attrs["num_input"])
     paths = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs}
-    weights = {param.name: paths[param.name] for param in function.params[inputs:]}
+    weights = {param.name: paths[param.name] for param in function.params[count:]}
     state = forward.state_dict(keep_vars=False)
     return Imported(
         function=function.without_attr("params"),
-        inputs=inputs,
+        inputs=count,
         weights=weights,
         arrays={path: np.ascontiguousarray(state[path].numpy()) for path in weights.values()},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,8 +27,9 @@ PIPELINES = ("codesign", "stock")
 class Lowered:
     """A model ready to be tuned or built.
 
-    ``params`` holds the weight arguments of ``main``, in order. ``vocabulary`` bounds the token ids. ``block`` is the
-    shape that sparse weights are stored in; ``weights`` a digest of all weights before that.
+    ``params`` holds the weight arguments of ``main``, in order. ``about`` is what an artefact's manifest says of the
+    model: ``inputs``, ``vocabulary``, ``types`` and ``left_out``. ``block`` is the shape that sparse weights are stored
+    in; ``weights`` a digest of all weights before that.
     """
 
     module: tvm.IRModule
@@ -37,7 +38,7 @@ class Lowered:
     spec: TargetSpec
     batch: int
     seq: int
-    vocabulary: int
+    about: dict[str, Any]
     bsr_linears: int
     dense_linears: int
     block: BlockShape | None
@@ -110,8 +111,10 @@ def _lower(
     strips: bool,
     dtype: str,
 ) -> Lowered:
+    from codesign.checkpoint import left_out
     from codesign.compiler.frontend import as_module, import_encoder
     from codesign.encoder import prunable_linears
+    from codesign.forward import input_names
 
     imported = import_encoder(model, batch, seq, decompose=pipeline == "stock")
     if pipeline == "codesign":
@@ -137,10 +140,12 @@ def _lower(
         )(module)
         if pipeline == "stock":
             module = _free_weight_layouts(module)
-    vocabulary = int(model.config.vocab_size)
+    config = model.config
+    sizes = {"vocabulary": config.vocab_size, "types": config.type_vocab_size}
+    about = {"inputs": list(input_names(config)), **sizes, "left_out": left_out(config)}
     stored_in = block if stored[0] else None
     weights = digest_of_weights(imported.arrays)
-    return Lowered(module, params, pipeline, spec, batch, seq, vocabulary, *stored, stored_in, weights)
+    return Lowered(module, params, pipeline, spec, batch, seq, about, *stored, stored_in, weights)
 
 
 def _free_weight_layouts(module: tvm.IRModule) -> tvm.IRModule:

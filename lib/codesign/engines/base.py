@@ -44,7 +44,7 @@ class Job:
     artifact
         Directory of the compiled or converted encoder, for engines that load one.
     inputs
-        File (.npz) with ``input_ids`` and ``attention_mask``, int64[batch, seq].
+        File (.npz) with the encoder's inputs by name (`codesign.encoder.input_names`), int64[batch, seq].
     threads
         Number of threads, the same for every engine of a session.
     block
@@ -58,10 +58,10 @@ class Job:
     threads: int
     block: str = "dense"
 
-    def load_inputs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return ``input_ids`` and ``attention_mask``, int64[batch, seq]."""
+    def load_inputs(self) -> dict[str, np.ndarray]:
+        """Return the inputs by name, int64[batch, seq], in the order of the file, which is the model's."""
         with np.load(self.inputs) as arrays:
-            return arrays["input_ids"], arrays["attention_mask"]
+            return dict(arrays)
 
     def require_artifact(self) -> str:
         """Directory of the compiled encoder; InputError when the job has none."""

@@ -28,34 +28,37 @@ def main(form: str, checkpoint: str, inputs: str, directory: str) -> None:
     checkpoint
         Directory of the encoder.
     inputs
-        File (.npz) with ``input_ids`` and ``attention_mask``; their shapes become static.
+        File (.npz) with the encoder's inputs by name; their shapes become static.
     directory
         Where to write; it exists.
     """
     import torch
 
-    from codesign.encoder import EncoderForward, load_encoder
+    from codesign.encoder import load_encoder
+    from codesign.forward import EncoderForward, input_names
 
-    model = EncoderForward(load_encoder(checkpoint, attention=ATTENTION[form]))  # type: ignore[arg-type]
+    bert = load_encoder(checkpoint, attention=ATTENTION[form])  # type: ignore[arg-type]
     with np.load(inputs) as arrays:
-        example = tuple(torch.from_numpy(arrays[name]) for name in ("input_ids", "attention_mask"))
-    {"onnx": _onnx, "openvino": _openvino}[form](model, example, Path(directory) / FILES[form])
+        example = {name: torch.from_numpy(arrays[name]) for name in input_names(bert.config)}
+    {"onnx": _onnx, "openvino": _openvino}[form](EncoderForward(bert), example, Path(directory) / FILES[form])
 
 
 def _onnx(model, example, path: Path) -> None:  # type: ignore[no-untyped-def]  # torch is imported by main alone
     import torch
 
-    names = ["input_ids", "attention_mask"]
+    names, tensors = list(example), tuple(example.values())
     # the older exporter: the newer one writes only operators that DeepSparse does not read
-    torch.onnx.export(model, example, path, dynamo=False, opset_version=OPSET, input_names=names)
+    torch.onnx.export(model, tensors, path, dynamo=False, opset_version=OPSET, input_names=names)
 
 
 def _openvino(model, example, path: Path) -> None:  # type: ignore[no-untyped-def]
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # the import then fails: nothing is sent
     import openvino
 
-    shapes = [openvino.PartialShape(tensor.shape) for tensor in example]  # static shapes are planned ahead
-    converted = openvino.convert_model(model, example_input=example, input=shapes)
+    shapes = [openvino.PartialShape(tensor.shape) for tensor in example.values()]  # static shapes are planned ahead
+    converted = openvino.convert_model(model, example_input=tuple(example.values()), input=shapes)
+    for place, name in zip(converted.inputs, example, strict=True):
+        place.get_tensor().set_names({name})
     openvino.save_model(converted, path, compress_to_fp16=False)  # the default would round the weights
 
 

@@ -32,7 +32,7 @@ class DeepSparse(Engine):
         os.environ["NM_DISABLE_ANALYTICS"] = "1"  # nothing is sent
         import deepsparse
 
-        arrays = list(job.load_inputs())
+        arrays = list(job.load_inputs().values())  # it knows no names: the order is that of the ONNX file
         engine = deepsparse.Engine(
             str(Path(job.require_artifact()) / FILES["onnx"]),
             batch_size=len(arrays[0]),

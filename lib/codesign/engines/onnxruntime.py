@@ -32,8 +32,7 @@ class ONNXRuntime(Engine):
             options.add_session_config_entry(name, value)
         path = Path(job.require_artifact()) / FILES["onnx"]
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        names = [each.name for each in session.get_inputs()]
-        feed = dict(zip(names, job.load_inputs(), strict=True))
+        feed = job.load_inputs()
 
         def call() -> np.ndarray:
             return session.run(None, feed)[0]

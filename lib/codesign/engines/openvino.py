@@ -33,8 +33,8 @@ class OpenVINO(Engine):
             raise Refused("this CPU has no bfloat16 arithmetic: OpenVINO would compute in float32 without a word")
         path = Path(job.require_artifact()) / FILES["openvino"]
         request = core.compile_model(path, "CPU", self._config(job)).create_infer_request()
-        for index, array in enumerate(job.load_inputs()):
-            request.set_input_tensor(index, openvino.Tensor(array))  # a copy: a shared array would be freed with us
+        for name, array in job.load_inputs().items():
+            request.set_tensor(name, openvino.Tensor(array))  # a copy: a shared array would be freed with us
 
         def call() -> np.ndarray:
             request.infer()

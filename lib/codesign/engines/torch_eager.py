@@ -24,13 +24,15 @@ class TorchEager(Engine):
         os.environ.update(_BINDING)  # read once, when torch loads OpenMP
         import torch
 
-        from codesign.encoder import EncoderForward, load_encoder
+        from codesign.encoder import load_encoder
+        from codesign.forward import EncoderForward, input_names
 
         torch.set_num_threads(job.threads)
         torch.set_num_interop_threads(1)  # one encoder at a time has nothing to run beside itself
-        inputs = [torch.from_numpy(array) for array in job.load_inputs()]
+        bert, given = load_encoder(job.checkpoint, attention="sdpa"), job.load_inputs()
+        inputs = [torch.from_numpy(given[name]) for name in input_names(bert.config)]
         with torch.inference_mode():
-            model = self.adapt(EncoderForward(load_encoder(job.checkpoint, attention="sdpa")), inputs, job)
+            model = self.adapt(EncoderForward(bert), inputs, job)
 
         @torch.inference_mode()
         def call() -> np.ndarray:

@@ -16,14 +16,13 @@ class _Loaded:
     """An encoder with its inputs; see `codesign.engines.base.Profiled`."""
 
     encoder: Encoder
-    input_ids: np.ndarray
-    attention_mask: np.ndarray
+    inputs: dict[str, np.ndarray]
 
     def __call__(self) -> np.ndarray:
-        return self.encoder(self.input_ids, self.attention_mask)
+        return self.encoder(**self.inputs)
 
     def profile(self, runs: int) -> list[dict[str, list[int]]]:
-        return self.encoder.profile(self.input_ids, self.attention_mask, runs)
+        return self.encoder.profile(self.inputs, runs)
 
 
 @dataclass
@@ -34,7 +33,7 @@ class TVM(Engine):
         return missing("tvm")
 
     def prepare(self, job: Job) -> Call:
-        return _Loaded(load(job.require_artifact(), threads=job.threads), *job.load_inputs())
+        return _Loaded(load(job.require_artifact(), threads=job.threads), job.load_inputs())
 
     def settings(self, job: Job) -> dict[str, object]:
         return {"num_threads": job.threads, "spin_count": os.environ.get("TVM_THREAD_POOL_SPIN_COUNT")}

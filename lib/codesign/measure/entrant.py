@@ -37,7 +37,7 @@ class Contender:
     expected
         File (.npy): what PyTorch computes in float32 for the same weights and inputs, float32[batch, seq, hidden].
     inputs
-        File (.npz) with ``input_ids`` and ``attention_mask``, int64[batch, seq].
+        File (.npz) with the encoder's inputs by name, int64[batch, seq].
     control
         ``"A/A"`` for a second run of an engine that the session has already; the session adds one by itself.
     """

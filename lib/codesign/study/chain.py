@@ -46,6 +46,8 @@ class Study:
         Local records of another machine do not count.
     build
         Folder of work products.
+    encoder_only
+        Whether the head of a model that has one is left out, as the user asked; else it is refused.
     """
 
     results: Results
@@ -53,6 +55,7 @@ class Study:
     run_id: str
     machine_id: str
     build: Path
+    encoder_only: bool = False
 
     @property
     def local(self) -> bool:

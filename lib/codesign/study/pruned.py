@@ -14,7 +14,6 @@ import transformers
 from codesign.blocks import BlockShape
 from codesign.corpus.sentences import sentences
 from codesign.encoder import (
-    EncoderForward,
     example_inputs,
     has_tokenizer,
     load_encoder,
@@ -24,6 +23,7 @@ from codesign.encoder import (
 )
 from codesign.errors import MissingRecord
 from codesign.folders import appearing
+from codesign.forward import EncoderForward
 from codesign.prune import PruneReport, prune_model
 from codesign.records import Record
 from codesign.study.chain import Study, track
@@ -36,7 +36,7 @@ class Pruned(NamedTuple):
     checkpoint: Path
     """Hugging Face directory of the pruned encoder."""
     inputs: Path
-    """``input_ids`` and ``attention_mask``, int64[batch, seq] (npz)."""
+    """The encoder's inputs by name, int64[batch, seq] (npz)."""
     expected: Path
     """What fp32 PyTorch computes from them, float32[batch, seq, hidden] (npy)."""
 
@@ -48,7 +48,7 @@ class Pruned(NamedTuple):
 
 def files(study: Study, point: Point) -> Pruned:
     """Name the files of a point, whether they exist or not."""
-    load = study.build / "expected" / f"{point.weights_key()}-b{point.batch}-s{point.seq}"
+    load = study.build / "examples" / f"{point.weights_key()}-b{point.batch}-s{point.seq}"
     return Pruned(study.build / "models" / point.weights_key(), load / "inputs.npz", load / "output.npy")
 
 
@@ -101,7 +101,7 @@ def example_weights(points: Sequence[Point]) -> dict[str, np.ndarray]:
 
 
 def _prune(study: Study, point: Point) -> None:
-    model = load_encoder(point.model, seed=point.seed)
+    model = load_encoder(point.model, seed=point.seed, encoder_only=study.encoder_only)
     report = _apply(model, point)
     where = files(study, point)
     save_checkpoint(model, where.checkpoint, point.fields())
@@ -126,11 +126,11 @@ def _apply(model: transformers.BertModel, point: Point) -> PruneReport:
 def save_expected(where: Pruned, model: transformers.BertModel, point: Point) -> None:
     """Write inputs and outputs; the folder appears complete or not at all."""
     if has_tokenizer(point.model):
-        ids, mask = sentence_inputs(point.model, sentences(point.batch), point.seq)
+        inputs = sentence_inputs(point.model, sentences(point.batch), point.seq)
     else:
-        ids, mask = example_inputs(model, point.batch, point.seq, point.seed)
+        inputs = example_inputs(model, point.batch, point.seq, point.seed)
     with torch.inference_mode():
-        output = EncoderForward(model)(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+        output = EncoderForward(model)(*map(torch.from_numpy, inputs.values())).numpy()
     with appearing(where.expected.parent) as work:
-        np.savez(work / where.inputs.name, input_ids=ids, attention_mask=mask)
+        np.savez(work / where.inputs.name, **inputs)  # type: ignore[arg-type]  # a name of ours is no option of savez
         np.save(work / where.expected.name, output)

@@ -53,19 +53,20 @@ def tokenize(model: str, vocabulary: int, examples: Sequence[Example], seq: int)
         Longer texts are cut to this many tokens.
     """
     texts = [example.text for example in examples]
-    ids, mask = sentence_inputs(model, texts, seq) if has_tokenizer(model) else _hashed(texts, vocabulary, seq)
+    inputs = sentence_inputs(model, texts, seq) if has_tokenizer(model) else _hashed(texts, vocabulary, seq)
     labels = torch.tensor([example.label for example in examples])
-    return Data(torch.from_numpy(ids), torch.from_numpy(mask), labels)
+    # single sentences: every token is of type 0, which the encoder takes for granted
+    return Data(*(torch.from_numpy(inputs[name]) for name in ("input_ids", "attention_mask")), labels)
 
 
-def _hashed(texts: Sequence[str], vocabulary: int, seq: int) -> tuple[np.ndarray, np.ndarray]:
+def _hashed(texts: Sequence[str], vocabulary: int, seq: int) -> dict[str, np.ndarray]:
     ids = np.zeros((len(texts), seq), np.int64)
     mask = np.zeros_like(ids)
     for row, text in enumerate(texts):
         words = re.findall(r"\w+", text.lower())[:seq] or [""]
         ids[row, : len(words)] = [1 + zlib.crc32(word.encode()) % (vocabulary - 1) for word in words]
         mask[row, : len(words)] = 1
-    return ids, mask
+    return {"input_ids": ids, "attention_mask": mask}
 
 
 #: Batches among which examples are sorted by length, so that a batch has little padding.

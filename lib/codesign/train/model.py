@@ -7,7 +7,8 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from codesign.encoder import EncoderForward, load_encoder, prunable_linears
+from codesign.encoder import load_encoder, prunable_linears
+from codesign.forward import EncoderForward
 
 
 class Classifier(nn.Module):
@@ -60,13 +61,13 @@ def classifier(model: str, labels: int, seed: int) -> Classifier:
     Parameters
     ----------
     model
-        As in `codesign.encoder.load_encoder`.
+        As in `codesign.encoder.load_encoder`; a head that it has is left out for the new one.
     labels
         Number of labels.
     seed
         Of the head, and of the encoder where its weights are random.
     """
-    bert = load_encoder(model, seed=seed, attention="sdpa")
+    bert = load_encoder(model, seed=seed, attention="sdpa", encoder_only=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(np.random.SeedSequence([seed, 1]).generate_state(1)[0]))
         return Classifier(bert, labels)

@@ -149,6 +149,7 @@ def judge_profile(path: Path, content: bytes) -> bool:
 def manifest(rng: random.Random, folder: Path) -> bool:
     """Manifests of artefacts whose other files do not fit: none may be loaded."""
     fields = {"format": runtime.FORMAT, "batch": 1, "seq": 16, "vocabulary": 10, "params": ["w"], "requires": ["avx2"]}
+    fields |= {"inputs": ["input_ids", "attention_mask"], "types": 1}
     fields |= {"target": {"mcpu": "x86-64-v3", "threads": 1}, "sha256": {runtime.LIBRARY: "0" * 64}}
     content = json.dumps(changed(rng, fields) if rng.random() < 0.7 else anything(rng)).encode()
     return judge_manifest(folder, damaged(rng, content) if rng.random() < 0.3 else content)

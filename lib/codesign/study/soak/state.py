@@ -53,7 +53,7 @@ def damage(workspace: Path) -> list[str]:
         except RecordError as error:
             found.append(str(error))
     build = workspace / "build"
-    for folder, whole in (("models", _model), ("expected", _expected), ("artifacts", _artifact)):
+    for folder, whole in (("models", _model), ("examples", _examples), ("artifacts", _artifact)):
         for path in sorted((build / folder).glob("[!.]*")):
             try:
                 whole(path)
@@ -74,7 +74,7 @@ def _model(path: Path) -> None:
             raise ValueError("no weights")
 
 
-def _expected(path: Path) -> None:
+def _examples(path: Path) -> None:
     for file in ("inputs.npz", "output.npy"):
         loaded = np.load(path / file)
         _ = [loaded[name].sum() for name in loaded.files] if file.endswith("npz") else loaded.sum()
@@ -96,7 +96,7 @@ def end_state(study: Study) -> dict[str, Any]:
     workspace = study.build.parent
     files = {
         path.relative_to(workspace).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        for pattern in (f"build/models/*/{WEIGHTS}", "build/expected/*/output.npy", f"build/artifacts/*/{PARAMS}")
+        for pattern in (f"build/models/*/{WEIGHTS}", "build/examples/*/output.npy", f"build/artifacts/*/{PARAMS}")
         for path in sorted(workspace.glob(pattern))
     }
     return {**facts(study), **said, "files": files, "times done": _times_done(study)}
