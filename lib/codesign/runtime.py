@@ -7,6 +7,10 @@ Example
     encoder = load("build/artifacts/my-model")
     hidden = encoder(input_ids, attention_mask, token_type_ids)
 
+An artefact may be called from any thread: one thread of its own runs it, with TVM's workers on cores beside it, and
+calls wait for their turn. So several callers get the same answers as one, no faster; who wants more at once starts more
+processes, and each takes cores that no other has taken, as long as there are any.
+
 Loading an artefact runs the machine code in it: load only what you or somebody you trust has built. Digests find
 damage and mix-ups; they are no signature. The directory is described in `codesign.compiler.artifact`.
 """
@@ -23,6 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from codesign.cores import SPINS, Crew
 
 #: Version of the directory layout.
 FORMAT = 3
@@ -77,11 +83,11 @@ def without_torch() -> Any:
 
 
 class Encoder:
-    """A loaded artefact: token ids, mask and segments in, last hidden state out."""
+    """A loaded artefact: token ids and mask in, last hidden state out. Safe to call from several threads."""
 
-    def __init__(self, manifest: dict[str, Any], machine: Any, params: list[Any], tensor: Any) -> None:
+    def __init__(self, manifest: dict[str, Any], crew: Crew, machine: Any, params: list[Any], tensor: Any) -> None:
         self.manifest = manifest
-        self._machine, self._params, self._tensor = machine, params, tensor
+        self._crew, self._machine, self._params, self._tensor = crew, machine, params, tensor
         self._function = machine["main"]
 
     def __call__(
@@ -118,7 +124,10 @@ class Encoder:
                 raise ArtifactError(f"{name} is {array.dtype}{list(array.shape)}: compiled for int64{list(shape)}")
             if array.min() < 0 or array.max() >= limits[name]:  # the compiled gather does not check
                 raise ArtifactError(f"{name} must lie in 0..{limits[name] - 1}")
-        inputs = (self._tensor(np.ascontiguousarray(given[name])) for name in manifest["inputs"])
+        return self._crew.run(self._run, *(given[name] for name in manifest["inputs"]))
+
+    def _run(self, *arrays: np.ndarray) -> np.ndarray:
+        inputs = (self._tensor(np.ascontiguousarray(array)) for array in arrays)
         return self._function(*inputs, *self._params).numpy()
 
     def profile(self, inputs: dict[str, np.ndarray], runs: int) -> list[dict[str, list[int]]]:
@@ -139,6 +148,9 @@ class Encoder:
         list[dict[str, list[int]]]
             For each run: function -> nanoseconds of each of its calls, in order.
         """
+        return self._crew.run(self._profile, [inputs[name] for name in self.manifest["inputs"]], runs)
+
+    def _profile(self, arrays: list[np.ndarray], runs: int) -> list[dict[str, list[int]]]:
         times: dict[str, list[int]] = {}
         started = 0
 
@@ -153,7 +165,7 @@ class Encoder:
         self._machine.set_instrument(instrument)
         try:
             for _ in range(runs):
-                self(**inputs)
+                self._run(*arrays)
                 found.append(dict(times))
                 times.clear()
         finally:
@@ -164,8 +176,8 @@ class Encoder:
 def load(directory: str | Path, threads: int | None = None) -> Encoder:
     """Load an artefact.
 
-    Pins the calling thread to the first core it may use, and TVM's workers to the others: left alone, TVM puts a
-    worker where the main thread already runs in one process of six.
+    The calling thread stays where it is: the artefact runs on a thread of its own (`codesign.cores`), which all artefacts of as
+    many threads share in this process. Load after forking, not before.
 
     Parameters
     ----------
@@ -185,17 +197,21 @@ def load(directory: str | Path, threads: int | None = None) -> Encoder:
     compiled = manifest["target"]["threads"]
     if threads not in (None, compiled):
         raise ArtifactError(f"threads={threads}: {directory} was compiled for {compiled}")
-    cores = sorted(os.sched_getaffinity(0))
-    os.environ["TVM_NUM_THREADS"] = str(compiled)
+    os.environ.setdefault("TVM_THREAD_POOL_SPIN_COUNT", str(SPINS))
     with without_torch():
-        import tvm.runtime
+        import tvm.runtime  # noqa: F401
+
+    crew = Crew.of(compiled)
+    return crew.run(_open, directory, manifest, crew)
+
+
+def _open(directory: Path, manifest: dict[str, Any], crew: Crew) -> Encoder:
+    """Load code and weights, on the thread that will run them."""
+    import tvm.runtime
     from tvm.runtime.vm import VirtualMachine
 
     machine = VirtualMachine(tvm.runtime.load_module(str(directory / LIBRARY)), tvm.runtime.cpu())
-    if compiled > 1 and len(cores) >= compiled:
-        tvm.get_global_func("runtime.config_threadpool")(1, compiled)
-        os.sched_setaffinity(0, {cores[0]})
-    return Encoder(manifest, machine, _params(directory / PARAMS, manifest["params"]), tvm.runtime.tensor)
+    return Encoder(manifest, crew, machine, _params(directory / PARAMS, manifest["params"]), tvm.runtime.tensor)
 
 
 def _params(path: Path, names: list[str]) -> list[Any]:

@@ -1,0 +1,166 @@
+"""Which CPUs this process may use, and which of them run TVM's kernels. Needs TVM's runtime only where it places threads.
+
+A process may be kept to some CPUs (its affinity), and to so much time on them (the quota of a container). TVM knows of
+neither: it counts cores from CPU 0, so that processes which were to share a machine meet on the same one.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+#: How often a worker of TVM looks for work before it sleeps, 5 to 7 ms: longer than any gap within an inference. With
+#: TVM's own 300,000, workers were seen to run on for 140 to 180 ms, on cores that others could use.
+SPINS = 10_000
+
+_CPUS = Path("/sys/devices/system/cpu")
+
+
+class ForkedError(RuntimeError):
+    """Threads were started before this process was forked, and are not in it."""
+
+
+def allowed() -> list[int]:
+    """CPUs that this process may use, one of each physical core before any second one."""
+    seen: dict[str, int] = {}
+    order = []
+    for cpu in sorted(os.sched_getaffinity(os.getpid())):  # of the process: a thread may have been pinned since
+        core = siblings(cpu)
+        order.append((seen.setdefault(core, 0), cpu))
+        seen[core] += 1
+    return [cpu for _, cpu in sorted(order)]
+
+
+def siblings(cpu: int) -> str:
+    """The logical CPUs that share a physical core with this one."""
+    try:
+        return (_CPUS / f"cpu{cpu}/topology/thread_siblings_list").read_text(encoding="ascii").strip()
+    except OSError:  # some containers hide the topology
+        return str(cpu)
+
+
+def quota(groups: Path = Path("/proc/self/cgroup"), mounts: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """CPUs' worth of time that the control groups of this process leave it; None where they set no limit.
+
+    Parameters
+    ----------
+    groups
+        Names the groups: ``0::/path`` (version 2), ``4:cpu,cpuacct:/path`` (version 1).
+    mounts
+        Where their hierarchies are mounted. In a container it may show the container's own group as its root, under
+        which the path that the host knows it by does not exist.
+
+    Returns
+    -------
+    float | None
+        The least of the groups' quotas, each divided by its period.
+    """
+    try:
+        lines = [line.split(":", 2) for line in groups.read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return None
+    found: list[float] = []
+    for _, controllers, path in (line for line in lines if len(line) == 3):
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        for root in (mounts / controllers, mounts / "cpu") if controllers else (mounts, mounts / "unified"):
+            found += _limits(root, path.strip("/"))
+    return min(found, default=None)
+
+
+def _limits(root: Path, path: str) -> Iterator[float]:
+    """Limits of a group and of all that it is in."""
+    group = root / path
+    for directory in (group, *group.parents):
+        try:
+            if (directory / "cpu.max").exists():
+                limit, period = (directory / "cpu.max").read_text(encoding="ascii").split()
+            else:
+                names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+                limit, period = ((directory / name).read_text(encoding="ascii").strip() for name in names)
+            if limit not in ("max", "-1"):
+                yield int(limit) / int(period)
+        except (OSError, ValueError, ZeroDivisionError):  # the root of a hierarchy has no limit
+            pass
+        if directory == root:
+            return
+
+
+def place(cpus: Sequence[int], threads: int) -> None:
+    """Place the calling thread on the first of the CPUs, and the workers that TVM starts for it on the others.
+
+    One thread alone may move among them, and so may threads that outnumber them.
+
+    Parameters
+    ----------
+    cpus
+        CPUs to use, at least one.
+    threads
+        Threads of a parallel kernel, the calling one included.
+    """
+    import tvm.runtime
+
+    os.environ["TVM_NUM_THREADS"] = str(threads)
+    one_each = -2  # TVM's kSpecifyOneCorePerThread
+    apart = 1 < threads <= len(cpus)
+    chosen = list(cpus)[:threads] if apart else list(cpus)
+    tvm.get_global_func("runtime.config_threadpool")(one_each, threads, [str(cpu) for cpu in chosen])
+    os.sched_setaffinity(0, chosen[:1] if apart else chosen)
+
+
+class Crew:
+    """A thread of this process, with TVM's workers beside it, which belong to the thread that calls them."""
+
+    _known: dict[int, Crew] = {}  # noqa: RUF012  # shared on purpose
+    _lock = threading.Lock()
+
+    def __init__(self, threads: int) -> None:
+        self._claims: list[socket.socket] = []
+        self._process = os.getpid()
+        self._thread = ThreadPoolExecutor(1, f"codesign-{threads}t")
+        self._thread.submit(place, self._claim(threads), threads).result()
+
+    @classmethod
+    def of(cls, threads: int) -> Crew:
+        """Return the one of this process that has so many threads, made where there is none."""
+        with cls._lock:  # how many threads there are, TVM reads from a variable of the whole process
+            crew = cls._known.get(threads)
+            if crew is None or crew._process != os.getpid():
+                crew = cls._known[threads] = cls(threads)
+            return crew
+
+    def run(self, do: Callable[..., Any], *arguments: Any) -> Any:
+        """Run something on that thread, and return or raise what it does; others wait for their turn."""
+        if os.getpid() != self._process:
+            raise ForkedError("loaded before this process was forked, and threads do not survive that: load it here")
+        return self._thread.submit(do, *arguments).result()
+
+    def _claim(self, threads: int) -> list[int]:
+        """CPUs that fewer processes have claimed than the rest, so that processes share a machine evenly.
+
+        A claim is a name that the kernel gives back when the process ends, however it ends.
+        """
+        cpus = allowed()
+        if threads == 1 or threads > len(cpus):
+            return cpus
+        chosen: list[int] = []
+        for turn, cpu in product(range(64), cpus):
+            claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                if cpu in chosen:
+                    raise OSError
+                claim.bind(f"\0codesign-cpu-{cpu}-{turn}")
+            except OSError:  # another process has it, or this one a turn earlier
+                claim.close()
+                continue
+            self._claims.append(claim)
+            chosen.append(cpu)
+            if len(chosen) == threads:
+                break
+        return chosen if len(chosen) == threads else cpus
