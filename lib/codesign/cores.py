@@ -1,7 +1,8 @@
-"""Which CPUs this process may use, and which of them run TVM's kernels. Needs TVM's runtime only where it places threads.
+"""Which CPUs this process may use, and which of them run TVM's kernels.
 
 A process may be kept to some CPUs (its affinity), and to so much time on them (the quota of a container). TVM knows of
-neither: it counts cores from CPU 0, so that processes which were to share a machine meet on the same one.
+neither: it counts cores from CPU 0, so that processes which were to share a machine meet on the same one. It is
+imported only where threads are placed.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ class Crew:
     _lock = threading.Lock()
 
     def __init__(self, threads: int) -> None:
-        self._claims: list[socket.socket] = []
+        self._claims: list[int] = []
         self._process = os.getpid()
         self._thread = ThreadPoolExecutor(1, f"codesign-{threads}t")
         self._thread.submit(place, self._claim(threads), threads).result()
@@ -159,7 +160,7 @@ class Crew:
             except OSError:  # another process has it, or this one a turn earlier
                 claim.close()
                 continue
-            self._claims.append(claim)
+            self._claims.append(claim.detach())  # nobody closes it
             chosen.append(cpu)
             if len(chosen) == threads:
                 break

@@ -110,7 +110,11 @@ def report(findings: Iterable[Finding]) -> int:
     """Print the machine, its ceilings and the findings; return the exit code, 0 when all is well."""
     findings, console = list(findings), Console()
     info = machine.describe()
-    now = {"governor": machine.governor() or "not readable", "load average": machine.load_average()}
+    now = {
+        "quota": machine.quota_text(),
+        "governor": machine.governor() or "not readable",
+        "load average": machine.load_average(),
+    }
     description = Table("this machine", "", title_justify="left")
     for name, value in {"machine_id": info.machine_id, **asdict(info), **now}.items():
         description.add_row(name, " ".join(value) if isinstance(value, list) else str(value))

@@ -17,7 +17,6 @@ import platform
 import tempfile
 import time
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,17 +24,18 @@ from typing import Any, TextIO
 
 from rich.console import Console
 
+from codesign import isa
+from codesign.cores import SPINS, allowed, quota, siblings
 from codesign.errors import InputError
 
 _SYSTEM = Path("/sys/devices/system/cpu")
-_CPUS = sorted(os.sched_getaffinity(0))  # as the user started us: a thread pinned later must not shrink the machine
+_CPUS = allowed()  # as the user started us: a thread pinned later must not shrink the machine
 _LOCK_TOKEN = "CODESIGN_MACHINE_TOKEN"  # tells a child process that its parent holds the machine
 _WAIT_S = 0.2
-_TVM_LOOKS = 10_000  # 5 to 7 ms; with TVM's own 300,000, threads were seen to run on for 140 to 180 ms
 # The instruction sets that decide how fast a float32 kernel can be; other CPU flags vary with the kernel version.
 _VECTOR_ISA = (
     "sse4_2", "avx", "avx2", "fma", "avx_vnni", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl",
-    "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "asimd", "asimddp", "sve", "sve2",
+    "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "amx_int8", "asimd", "asimddp", "sve", "sve2",
 )  # fmt: skip
 
 
@@ -63,18 +63,32 @@ class MachineInfo:
 
 @functools.cache
 def describe() -> MachineInfo:
-    """Describe the machine, counting only the CPUs that this process may use."""
-    info = _cpuinfo()
-    flags = set(info.get("flags", info.get("Features", "")).split())
+    """Describe the machine, counting only the CPUs that this process may use, and of those no more than its quota."""
+    info, flags, hidden = _cpuinfo(), isa.cpu_flags(), isa.mask()
+    name = info.get("model name") or platform.processor() or platform.machine()
     return MachineInfo(
-        cpu=info.get("model name") or platform.processor() or platform.machine(),
+        cpu=name if hidden is None else f"{name}, masked to {hidden}",
         vendor=info.get("vendor_id", "unknown"),
         isa=[name for name in _VECTOR_ISA if name in flags],
-        cores=len({_siblings(cpu) for cpu in _CPUS}),
-        threads=len(_CPUS),
+        cores=_at_most(len({siblings(cpu) for cpu in _CPUS})),
+        threads=_at_most(len(_CPUS)),
         **_cache_sizes(_CPUS[0]),
         memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
     )
+
+
+def _at_most(cpus: int) -> int:
+    """CPUs that a quota leaves of so many: a part of one is none, for threads that wait for each other."""
+    limit = quota()
+    return cpus if limit is None else min(cpus, max(1, int(limit)))
+
+
+def quota_text() -> str:
+    """Say what a container leaves of the CPUs."""
+    limit = quota()
+    if limit is None:
+        return "none"
+    return f"time for {limit:g} of {len(_CPUS)} CPUs (control group): {_at_most(len(_CPUS))} threads at most"
 
 
 def cpus(threads: int | None = None) -> list[int]:
@@ -85,26 +99,22 @@ def cpus(threads: int | None = None) -> list[int]:
     InputError
         When this process may use fewer CPUs: threads that share one give a timing of nothing.
     """
-    siblings = Counter[str]()
-    order = []
-    for cpu in _CPUS:
-        order.append((siblings[_siblings(cpu)], cpu))
-        siblings[_siblings(cpu)] += 1
-    if threads is not None and not 1 <= threads <= len(order):
-        nearest = min(max(threads, 1), len(order))
-        raise InputError("threads", threads, f"1 to {len(order)}, the CPUs this process may use", nearest)
-    return [cpu for _, cpu in sorted(order)][:threads]
+    here = _CPUS[: _at_most(len(_CPUS))]
+    if threads is not None and not 1 <= threads <= len(here):
+        nearest = min(max(threads, 1), len(here))
+        raise InputError("threads", threads, f"1 to {len(here)}, the CPUs this process may use", nearest)
+    return here[:threads]
 
 
 def thread_environment(threads: int) -> dict[str, str]:
     """Environment that makes every numerical library of a child process use `threads` threads.
 
-    TVM is always told: unset, it takes half of the logical CPUs on x86. Its threads look for work `_TVM_LOOKS` times
+    TVM is always told: unset, it takes half of the logical CPUs on x86. Its threads look for work `SPINS` times
     before they sleep. That is long enough for any gap within an inference, and some milliseconds; left to itself, TVM
     looks for a tenth of a second and more, and disturbs whoever comes next.
     """
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TVM_NUM_THREADS")
-    told = {"OMP_DYNAMIC": "FALSE", "MKL_DYNAMIC": "FALSE", "TVM_THREAD_POOL_SPIN_COUNT": str(_TVM_LOOKS)}
+    told = {"OMP_DYNAMIC": "FALSE", "MKL_DYNAMIC": "FALSE", "TVM_THREAD_POOL_SPIN_COUNT": str(SPINS)}
     return {**dict.fromkeys(names, str(threads)), **told}
 
 
@@ -201,14 +211,6 @@ def _cpuinfo() -> dict[str, str]:
     text = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
     pairs = (line.partition(":") for line in text.splitlines())
     return {key.strip(): value.strip() for key, _, value in pairs}
-
-
-def _siblings(cpu: int) -> str:
-    """The logical CPUs that share a physical core with this one."""
-    try:
-        return (_SYSTEM / f"cpu{cpu}/topology/thread_siblings_list").read_text(encoding="ascii").strip()
-    except OSError:  # some containers hide the topology
-        return str(cpu)
 
 
 def _cache_sizes(cpu: int) -> dict[str, int]:

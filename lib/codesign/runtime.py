@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from codesign.cores import SPINS, Crew
+from codesign.isa import cpu_flags
 
 #: Version of the directory layout.
 FORMAT = 3
@@ -58,15 +59,6 @@ def _right(value: Any, kind: type[Any]) -> bool:
 
 class ArtifactError(ValueError):
     """An artefact is incomplete, damaged, or made for something else; the message says which file and why."""
-
-
-def cpu_flags() -> set[str]:
-    """Instruction sets of this CPU, by the names that Linux gives them; empty where it does not tell."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return set()
-    return set(next((line for line in lines if line.startswith("flags")), "").partition(":")[2].split())
 
 
 @contextmanager
@@ -176,8 +168,8 @@ class Encoder:
 def load(directory: str | Path, threads: int | None = None) -> Encoder:
     """Load an artefact.
 
-    The calling thread stays where it is: the artefact runs on a thread of its own (`codesign.cores`), which all artefacts of as
-    many threads share in this process. Load after forking, not before.
+    The calling thread stays where it is: the artefact runs on a thread of its own (`codesign.cores.Crew`), which all
+    artefacts of as many threads share in this process. Load after forking, not before.
 
     Parameters
     ----------

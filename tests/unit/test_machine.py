@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from codesign import machine
+from codesign import cores, machine
 from codesign.errors import InputError
 
 HOLD = "from codesign import machine\nwith machine.exclusive('a test'): print('held', flush=True); input()"
@@ -65,10 +65,25 @@ def test_a_pinned_thread_does_not_shrink_the_machine() -> None:
 
 
 def test_cpus_take_every_core_before_a_second_thread_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_CPUS", [0, 1, 2, 3])
-    monkeypatch.setattr(machine, "_siblings", lambda cpu: "0-1" if cpu < 2 else "2-3")
+    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    monkeypatch.setattr(cores, "siblings", lambda cpu: "0-1" if cpu < 2 else "2-3")
+    monkeypatch.setattr(machine, "_CPUS", cores.allowed())
     assert machine.cpus() == [0, 2, 1, 3]
     assert machine.cpus(2) == [0, 2]
+
+
+@pytest.mark.parametrize(("quota", "threads"), [(None, 4), (0.5, 1), (1.0, 1), (2.9, 2), (64.0, 4)])
+def test_a_quota_leaves_whole_cpus_and_at_least_one(
+    monkeypatch: pytest.MonkeyPatch, quota: float | None, threads: int
+) -> None:
+    monkeypatch.setattr(machine, "_CPUS", [0, 1, 2, 3])
+    monkeypatch.setattr(machine, "siblings", str)
+    monkeypatch.setattr(machine, "quota", lambda: quota)
+    info = machine.describe.__wrapped__()
+    assert (info.cores, info.threads, len(machine.cpus())) == (threads,) * 3
+    assert machine.quota_text() == "none" if quota is None else f"{quota:g} of 4 CPUs" in machine.quota_text()
+    with pytest.raises(InputError, match=f"did you mean {threads}"):
+        machine.cpus(threads + 1)
 
 
 @pytest.mark.parametrize(("threads", "nearest"), [(0, 1), (-3, 1), (3, 2)])

@@ -8,7 +8,7 @@ internal that this leans on.
 from __future__ import annotations
 
 from codesign.compiler.build import build
-from codesign.compiler.database import open_database
+from codesign.compiler.database import migrate, open_database
 from codesign.compiler.lower import PIPELINES, Lowered, lower_encoder
 from codesign.compiler.target import TargetSpec, target_spec
 from codesign.compiler.tasks import Task, extract_tasks, task_records
@@ -26,6 +26,7 @@ __all__ = [
     "build",
     "extract_tasks",
     "lower_encoder",
+    "migrate",
     "open_database",
     "planned_trials",
     "target_spec",

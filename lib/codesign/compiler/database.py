@@ -7,10 +7,11 @@ import math
 import os
 import re
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from codesign.compiler.target import TargetSpec
+from codesign.compiler.target import TargetSpec, target_spec
 from codesign.compiler.tvm_compat import ms, tvm
 from codesign.errors import InputError
 
@@ -43,9 +44,7 @@ def open_database(directory: Path, spec: TargetSpec, *, create: bool = False) ->
         if any((directory / name).exists() for name in (WORKLOADS, RECORDS)):
             raise InputError("database", str(directory), f"a {HEADER} beside the records, which says what they are for")
         directory.mkdir(parents=True, exist_ok=True)
-        work = directory / f".{HEADER}.{os.getpid()}"
-        work.write_text(json.dumps({"schema_version": 1, "tvm": tvm.__version__, **spec.fields()}) + "\n")
-        work.replace(header)  # a kill leaves no half of it
+        _write_header(header, spec)
     if not header.exists():
         raise InputError("database", str(directory), "a directory made by the tuner; run notebook 03_tune first")
     _check_header(header, spec)
@@ -60,6 +59,26 @@ def open_database(directory: Path, spec: TargetSpec, *, create: bool = False) ->
         raise InputError("database", str(directory), f"readable tuning records ({reason})") from error
 
 
+def migrate(directory: Path, spec: TargetSpec) -> None:
+    """Give the database of this machine the name that it has today, where it still has the one that LLVM gives its CPU.
+
+    Until databases were named by what decides the code, those of a machine's own target were named by that.
+    """
+    cpu = str(tvm.get_global_func("target.llvm_get_system_cpu")())
+    older = directory.with_name(f"{cpu}-{spec.threads}t")
+    if directory.exists() or not (older / HEADER).exists() or spec != target_spec(spec.threads):
+        return
+    _check_header(older / HEADER, replace(spec, mcpu=cpu, mattr=()))
+    _write_header(older / HEADER, spec)
+    older.rename(directory)
+
+
+def _write_header(header: Path, spec: TargetSpec) -> None:
+    work = header.with_name(f".{HEADER}.{os.getpid()}")
+    work.write_text(json.dumps({"schema_version": 1, "tvm": tvm.__version__, **spec.fields()}) + "\n")
+    work.replace(header)  # a kill leaves no half of it
+
+
 def _check_header(header: Path, spec: TargetSpec) -> None:
     try:
         fields = json.loads(header.read_text(encoding="utf-8"))
@@ -67,8 +86,9 @@ def _check_header(header: Path, spec: TargetSpec) -> None:
         raise InputError("database", str(header.parent), f"a readable {HEADER} ({error})") from None
     if not isinstance(fields, dict):
         raise InputError("database", str(header.parent), f"a JSON object in {HEADER}")
+    fields.setdefault("mattr", [])  # a database of before had the name of a CPU that says it all
     if {name: fields.get(name) for name in spec.fields()} != spec.fields():
-        found = f"{fields.get('mcpu')}-{fields.get('threads')}t"
+        found = f"{fields.get('mcpu')}{''.join(map(str, fields['mattr']))}-{fields.get('threads')}t"
         raise InputError("database", str(header.parent), f"records for {spec.key}, not {found}")
 
 

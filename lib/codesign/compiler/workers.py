@@ -12,7 +12,8 @@ import sys
 import threading
 from typing import Any
 
-from codesign.compiler.tvm_compat import PopenPoolExecutor, PopenWorker, tvm
+from codesign.compiler.tvm_compat import PopenPoolExecutor, PopenWorker
+from codesign.cores import allowed, place
 
 _TIMEOUT_S = 60.0  # of a call, which begins when its worker has started
 #: To Python, a module that is None cannot be imported.
@@ -42,11 +43,7 @@ def _start_builder() -> None:
 
 
 def _start_runner(threads: int) -> None:
-    """Set thread count and pinning before TVM's pool starts: its workers take the other cores, this thread core 0."""
-    os.environ["TVM_NUM_THREADS"] = str(threads)
-    tvm.get_global_func("runtime.config_threadpool")(1, threads)
-    if threads > 1:
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    place(allowed(), threads)
 
 
 class _Pool(PopenPoolExecutor):

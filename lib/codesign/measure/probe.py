@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from codesign.cores import place
 from codesign.engines.worker import serve
 from codesign.runtime import without_torch
 
@@ -82,10 +83,7 @@ class _Probe:
     def _load(self, directory: Path) -> None:
         plan = json.loads((directory / "plan.json").read_text())
         with without_torch():
-            import tvm.runtime
-        if len(self._cpus) > 1:  # as `codesign.runtime.load` does, for the same reason
-            tvm.get_global_func("runtime.config_threadpool")(1, len(self._cpus))
-        os.sched_setaffinity(0, self._cpus[:1])
+            place(self._cpus, len(self._cpus))
         if "l2" in plan:
             self._l2 = [_Kernel(directory / "l2.so", **plan["l2"]) for _ in self._cpus]
         if "between_cores" in plan:

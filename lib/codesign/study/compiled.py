@@ -16,6 +16,7 @@ from codesign.engines import Job
 from codesign.engines.client import Worker
 from codesign.errors import MissingRecord
 from codesign.records import Record
+from codesign.study import places
 from codesign.study.chain import Study, track
 from codesign.study.evidence import key_of
 from codesign.study.points import Case
@@ -97,7 +98,21 @@ def write_tasks(study: Study, case: Case, lowered: Lowered, database: Path | Non
 
 def database(study: Study, spec: TargetSpec) -> Path:
     """Folder of the tuning database of one target."""
-    return study.results.tuning(spec.key)
+    folder = study.results.tuning(spec.key)
+    if study.local:
+        compiler.migrate(folder, spec)
+    return folder
+
+
+def committed_database(study: Study, spec: TargetSpec) -> Path | None:
+    """Folder of the committed tuning database of this very machine and a target, None where there is none.
+
+    Machines with the same instructions run the same code, but no schedule is the best on all of them.
+    """
+    for results in (places.results("reference"), *places.elsewhere()):
+        if results.tuning(spec.key).exists() and results.read("machine", machine_id=study.machine_id):
+            return results.tuning(spec.key)
+    return None
 
 
 def artifact(study: Study, case: Case) -> Path:

@@ -27,10 +27,9 @@ from codesign.compiler.tasks import task_of
 from codesign.compiler.tvm_compat import Schedule, tirx, tvm
 from codesign.records import Record
 from codesign.schema import NATIVE
-from codesign.study import places
 from codesign.study.assembly import count
 from codesign.study.chain import Study, track
-from codesign.study.compiled import database
+from codesign.study.compiled import committed_database, database
 from codesign.study.loops import code_bytes, inner_loop
 from codesign.study.points import Point
 from codesign.study.pruned import example_weights
@@ -94,7 +93,7 @@ def tried(study: Study, operator: Linear, spec: TargetSpec) -> list[Tried]:
     """
     folder, task = database(study, spec), task_of(operator)
     if not folder.exists():
-        folder = places.results("reference").tuning(spec.key)
+        folder = committed_database(study, spec) or folder
     found = []
     for record in trials(open_database(folder, spec), task.module):
         seconds = seconds_of(record)

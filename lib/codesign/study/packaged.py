@@ -83,6 +83,7 @@ def package(study: Study, case: Case, trials_per_task: int, out: Path | None) ->
 def table(made: Package) -> Table:
     """Lay out what was made for a terminal."""
     record, manifest = made.record, made.manifest
+    target = manifest["target"]
     shown = Table(show_header=False)
     pruned = f"{record['scope']} weights {record['sparsity']:.0%} pruned ({record['pruner']}), in {manifest['block']}"
     linears = f"{manifest['bsr_linears']} sparse linears, {manifest['dense_linears']} dense"
@@ -91,7 +92,7 @@ def table(made: Package) -> Table:
         "model": record["model"],
         "weights": f"{pruned if record['block'] != DENSE else 'dense'}: {linears}",
         "input": f"batch {record['batch']}, {record['seq']} tokens",
-        "target": f"{manifest['target']['mcpu']}, {record['threads']} threads",
+        "target": f"{' '.join((target['mcpu'], *target['mattr']))}, {record['threads']} threads",
         "size": ", ".join(f"{name} {_bytes(size)}" for name, size in sizes.items()),
         "error": f"{record['max_abs_err']:.0e} against PyTorch",
     }

@@ -64,8 +64,9 @@ def _profile(study: Study, case: Case) -> None:
         output, _ = worker.output()
         whole, _ = worker.run(calls=RUNS, discard=DISCARD)
         runs = worker.profile(runs=RUNS, discard=DISCARD)
+    target = manifest["target"]
     common = {
-        "target": f"{manifest['target']['mcpu']}-{manifest['target']['threads']}t",
+        "target": f"{target['mcpu']}{''.join(target['mattr'])}-{target['threads']}t",
         "max_abs_err": float(np.abs(output - np.load(where.expected)).max()),
     }
     for row in kernels(runs, manifest["functions"]):

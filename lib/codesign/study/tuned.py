@@ -14,9 +14,8 @@ from codesign import compiler
 from codesign.compiler import Lowered, TargetSpec, TuneProgress, target_spec
 from codesign.folders import appearing
 from codesign.records import Record
-from codesign.study import places
 from codesign.study.chain import REPLAYING, Study, duration, say, track
-from codesign.study.compiled import database, lower, write_tasks
+from codesign.study.compiled import committed_database, database, lower, write_tasks
 from codesign.study.points import Case
 
 #: Of the records of runs that went on from what their database had.
@@ -127,10 +126,8 @@ def _say_progress(progress: TuneProgress) -> None:
 
 
 def _copy_reference(study: Study, spec: TargetSpec) -> None:
-    """Start from the committed database of the same target, of whichever machine, so that known tasks replay."""
-    here = database(study, spec)
-    committed = [results.tuning(spec.key) for results in (places.results("reference"), *places.elsewhere())]
-    known = next((folder for folder in committed if folder.exists()), None)
+    """Start from the committed database, so that known tasks replay."""
+    here, known = database(study, spec), committed_database(study, spec)
     if known is not None and not here.exists():
         with appearing(here) as work:  # a copy that was interrupted would pass for a database that has everything
             shutil.copytree(known, work, dirs_exist_ok=True)

@@ -1,0 +1,141 @@
+"""Which CPUs a process gets: quotas of containers, claims of processes, threads in their places."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from codesign import cores
+
+V2 = "0::/system.slice/app.scope\n"
+V1 = "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n0::/\n"
+
+
+def tree(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "expected"),
+    [
+        (V2, {}, None),
+        (V2, {"system.slice/app.scope/cpu.max": "max 100000\n"}, None),
+        (V2, {"system.slice/app.scope/cpu.max": "150000 100000\n"}, 1.5),
+        (V2, {"system.slice/app.scope/cpu.max": "max 100000\n", "system.slice/cpu.max": "200000 100000\n"}, 2.0),
+        (V2, {"system.slice/app.scope/cpu.max": "400000 100000\n", "system.slice/cpu.max": "50000 50000\n"}, 1.0),
+        (V2, {"cpu.max": "300000 100000\n"}, 3.0),  # a container: its own group is the root that it sees
+        (V2, {"system.slice/app.scope/cpu.max": "what\n"}, None),
+        (V1, {"cpu,cpuacct/docker/abc/cpu.cfs_quota_us": "-1", "cpu,cpuacct/docker/abc/cpu.cfs_period_us": "1"}, None),
+        (V1, {"cpu,cpuacct/docker/abc/cpu.cfs_quota_us": "9", "cpu,cpuacct/docker/abc/cpu.cfs_period_us": "6"}, 1.5),
+        (V1, {"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2.0),
+        (V1, {"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "0"}, None),
+        ("nonsense\n", {"cpu.max": "100000 100000\n"}, None),
+    ],
+)
+def test_the_least_quota_of_all_groups_counts(
+    tmp_path: Path, groups: str, files: dict[str, str], expected: float | None
+) -> None:
+    (tmp_path / "groups").write_text(groups)
+    assert cores.quota(tmp_path / "groups", tree(tmp_path / "mounts", files)) == expected
+    assert cores.quota(tmp_path / "absent", tmp_path) is None
+
+
+#: Where control groups are made, and the files that limit one to one CPU: version 2, and version 1 on older systems.
+REAL = [
+    (Path("/sys/fs/cgroup"), {"cpu.max": "100000 100000"}),
+    (Path("/sys/fs/cgroup/cpu"), {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "100000"}),
+]
+
+
+@pytest.mark.parametrize(("root", "limits"), REAL, ids=["v2", "v1"])
+def test_a_real_quota_of_one_cpu_leaves_one_thread(root: Path, limits: dict[str, str]) -> None:
+    group = root / f"codesign-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error}")
+    try:
+        if not all((group / name).exists() for name in limits):
+            pytest.skip("no controller for CPUs here")
+        for name, text in limits.items():
+            (group / name).write_text(text)
+        code = (
+            f"import os; open({str(group / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))\n"
+            "from codesign import machine\n"
+            "print(machine.describe().cores, machine.describe().threads, len(machine.cpus()), machine.quota_text())"
+        )
+        said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        assert said.startswith("1 1 1 time for 1 of ")
+    finally:
+        group.rmdir()
+
+
+PLACED = """
+import json, os, sys
+from codesign import cores
+from codesign.runtime import without_torch
+with without_torch():
+    crew = cores.Crew.of(int(sys.argv[1]))
+print(json.dumps([sorted(os.sched_getaffinity(0)), crew.run(lambda: sorted(os.sched_getaffinity(0)))]), flush=True)
+input()
+"""
+
+
+def placed(threads: int) -> tuple[subprocess.Popen[str], list[list[int]]]:
+    """A process with a crew: itself, and where it and its crew may run."""
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", PLACED, str(threads)], stdin=pipe, stdout=pipe, text=True)
+    assert process.stdout is not None
+    return process, json.loads(process.stdout.readline())
+
+
+@pytest.mark.skipif(len(cores.allowed()) < 2, reason="needs two CPUs")
+def test_the_caller_stays_where_it_is_and_one_thread_may_move() -> None:
+    everywhere = sorted(cores.allowed())
+    for threads in (1, 2, len(everywhere) + 1):
+        process, (caller, crew) = placed(threads)
+        process.communicate("\n")
+        assert caller == everywhere
+        assert crew == (everywhere[:1] if threads == 2 else everywhere)
+
+
+def test_claims_go_around_and_end_with_their_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "allowed", lambda: [900, 902, 901, 903])  # of no machine: nobody else claims them
+    claim = cores.Crew._claim
+    first, second, third = (object.__new__(cores.Crew) for _ in range(3))
+    for crew in (first, second, third):
+        crew._claims = []
+    assert claim(first, 2) == [900, 902]
+    assert claim(second, 2) == [901, 903]
+    assert claim(third, 3) == [900, 902, 901], "all are taken: a second turn begins"
+    for each in first._claims:
+        os.close(each)
+    assert claim(object.__new__(cores.Crew), 9) == [900, 902, 901, 903], "more threads than CPUs claim none"
+    first._claims = []
+    assert claim(first, 2) == [900, 902]
+
+
+FORKED = """
+import os
+from codesign import cores
+from codesign.runtime import without_torch
+with without_torch():
+    crew = cores.Crew.of(1)
+if os.fork():
+    os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+try:
+    crew.run(int)
+except cores.ForkedError:
+    os._exit(3 if cores.Crew.of(1).run(int) == 0 else 2)
+"""
+
+
+def test_what_was_started_before_a_fork_says_so_and_a_new_one_can_be_had() -> None:
+    assert subprocess.run([sys.executable, "-c", FORKED]).returncode == 3
