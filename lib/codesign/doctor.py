@@ -82,6 +82,10 @@ def safe(findings: Iterable[Finding]) -> bool:
     return all(finding.ok for finding in findings if finding.what in ("apache-tvm", *CRASHES_UNLESS))
 
 
+#: What multiplies, where the name of the instruction set does not say it.
+_HOW = {("avx2", "int8"): "vpmaddubsw", ("avx512bw", "int8"): "vpmaddubsw"}
+
+
 def ceilings(records: Iterable[Record]) -> Table | str:
     """Lay out the newest record of each ceiling: a row each, a column for each number of threads."""
     newest = {(r["level"], r["isa"], r["dtype"], r["threads"]): r for r in records}
@@ -94,8 +98,9 @@ def ceilings(records: Iterable[Record]) -> Table | str:
         shown.caption = f"measured beside other work (load average {company}): repeat with --measure when it is done"
     for level, isa, dtype in dict.fromkeys(key[:-1] for key in newest):
         what = {"registers": f"multiply-adds, {dtype}", "between cores": "passing data between cores"}.get(level)
+        how = f"{isa} ({_HOW[isa, dtype]})" if (isa, dtype) in _HOW else isa
         shown.add_row(
-            what or f"reading {level}", isa, *(_rate(newest.get((level, isa, dtype, count))) for count in threads)
+            what or f"reading {level}", how, *(_rate(newest.get((level, isa, dtype, count))) for count in threads)
         )
     return shown
 

@@ -3,40 +3,98 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import cloudpickle
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codesign import machine
+from codesign import isa, machine
 from codesign.compiler import ceilings, target_spec
 from codesign.compiler.ceiling_kernels import INSTRUCTIONS, Exchange, Instruction, Peak, Stream
-from codesign.compiler.ceilings import EXCHANGE, LEVELS, Ceiling, buffer_bytes, compiled, exchange, stream
+from codesign.compiler.ceiling_tiles import TILE_INSTRUCTIONS, TilePeak
+from codesign.compiler.ceilings import EXCHANGE, LEVELS, Ceiling, Kernel, buffer_bytes, compiled, exchange, peak, stream
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import tvm
+from codesign.compiler.workers import builders, runner
 from codesign.records import Results
 from codesign.schema import KINDS
 from codesign.study.ceilings import ceilings_of, ensure_ceilings
 from codesign.study.chain import open_study
 
-HERE = [instruction for instruction in INSTRUCTIONS if instruction.isa in machine.describe().isa]
-VECTOR = re.compile(r"^\s+(v\w+)\s+(.*)$")
+EVERY = (*INSTRUCTIONS, *TILE_INSTRUCTIONS)
+#: With what an instruction is timed here: float32 of every CPU with these vectors, or one flag more.
+GENERIC = {"avx2": "x86-64-v3", "avx512f": "x86-64-v4", "avx512bw": "x86-64-v4", "avx_vnni": "x86-64-v3"}
+GAINED = {feature: f"+{isa.FEATURES[feature]}" for feature in ("avx_vnni", "avx512_vnni", "avx512_bf16")}
+GAINED |= {name: f"+amx-tile,+{isa.FEATURES[name]}" for name in ("amx_bf16", "amx_int8")}
+VECTOR = re.compile(r"^\s+(?:\{vex\}\s)?([vt]\w+)\s+(.*)$")
+
+#: Instruction -> what its loop consists of.
+TIMED = {
+    "avx2-float32": {"vfmadd213ps"},
+    "avx512f-float32": {"vfmadd213ps"},
+    "avx512_bf16-bfloat16": {"vdpbf16ps"},
+    "amx_bf16-bfloat16": {"tdpbf16ps"},
+    "avx2-int8": {"vpmaddubsw", "vpmaddwd", "vpaddd"},
+    "avx512bw-int8": {"vpmaddubsw", "vpmaddwd", "vpaddd"},
+    "avx_vnni-int8": {"vpdpbusd"},
+    "avx512_vnni-int8": {"vpdpbusd"},
+    "amx_int8-int8": {"tdpbusd"},
+}
+
+# What LLVM cannot compile ends its process: here as in the product, that is a worker's.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
-def check(kernel: Exchange | Peak | Stream, spec: TargetSpec) -> None:
+def name_of(instruction: Instruction) -> str:
+    return f"{instruction.isa}-{instruction.dtype}"
+
+
+@pytest.fixture(scope="module")
+def compiler() -> Iterator[Any]:
+    pool = builders(1)
+    yield pool
+    pool.shutdown()
+
+
+@pytest.fixture(scope="module")
+def runners() -> Iterator[Callable[[int], Any]]:
+    pools = functools.cache(runner)
+    yield pools
+    for threads in (1, 2):
+        pools(threads).shutdown()
+
+
+def computed(kernel: Kernel, spec: TargetSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Run it where it is compiled; return what came out, and what should have."""
+    if isinstance(kernel, TilePeak):
+        isa.request_amx()
     inputs = kernel.example_inputs(np.random.default_rng(0))
     output = kernel.arguments()[-1]
     y = tvm.runtime.tensor(np.full(output.shape, 77, output.dtype))
     compiled(kernel, spec)["main"](*(tvm.runtime.tensor(np.ascontiguousarray(array)) for array in inputs), y)
-    np.testing.assert_array_equal(y.numpy(), kernel.oracle(*inputs))
+    return y.numpy(), kernel.oracle(*inputs)
 
 
-def loops(kernel: Peak | Stream, spec: TargetSpec) -> list[list[tuple[str, str]]]:
-    """The vector instructions, with operands, of every innermost loop that has any."""
-    assembly = compiled(kernel, spec).mod.inspect_source("asm").splitlines()
+def assembly(kernel: Kernel, spec: TargetSpec) -> list[str]:
+    return compiled(kernel, spec).mod.inspect_source("asm").splitlines()
+
+
+def check(kernel: Kernel, spec: TargetSpec, runners: Callable[[int], Any]) -> None:
+    found, expected = runners(spec.threads).submit(computed, kernel, spec).result()
+    np.testing.assert_array_equal(found, expected)
+
+
+def loops(assembly: list[str]) -> list[list[tuple[str, str]]]:
+    """The vector and tile instructions, with operands, of every innermost loop that has any."""
     found, label, body = [], "", list[tuple[str, str]]()
     for line in assembly:
         if line.startswith(".LBB"):
@@ -49,53 +107,59 @@ def loops(kernel: Peak | Stream, spec: TargetSpec) -> list[list[tuple[str, str]]
     return found
 
 
-def spec_of(instruction: Instruction, threads: int) -> TargetSpec:
-    return target_spec(threads, "avx2" if instruction.isa == "avx2" else "native")
-
-
-def compiled_for(instruction: Instruction) -> list[str]:
-    """CPUs that have an instruction. LLVM compiles for any of them on any, and unrolls and places loops by its name."""
-    match instruction.isa:
-        case "avx2":
-            return ["x86-64-v3", "znver1", "haswell"]
-        case "avx512f":
-            return ["x86-64-v4", "cascadelake", "sapphirerapids", "znver4"]
-        case "avx512_vnni":
-            return ["cascadelake", "sapphirerapids", "znver4"]
-        case _:
-            return ["sapphirerapids", "znver4"]
+def generic(instruction: Instruction) -> TargetSpec:
+    """The least that has an instruction: LLVM compiles for any CPU on any."""
+    mcpu = GENERIC.get(instruction.isa, "x86-64-v4")
+    lanes, registers = (16, 32) if mcpu == "x86-64-v4" else (8, 16)
+    gained = GAINED.get(instruction.isa)
+    return TargetSpec(mcpu, lanes, registers, 1, tuple(gained.split(",")) if gained else ())
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("instruction", HERE, ids=lambda instruction: instruction.isa)
-def test_chains_of_an_instruction_compute_their_sums(instruction: Instruction, threads: int) -> None:
-    check(Peak(instruction, 5, threads), spec_of(instruction, threads))
+@pytest.mark.parametrize("instruction", EVERY, ids=name_of)
+def test_chains_of_an_instruction_compute_their_sums(
+    instruction: Instruction, threads: int, runners: Callable[[int], Any]
+) -> None:
+    if instruction.isa not in machine.describe().isa:
+        pytest.skip(f"this CPU has no {instruction.isa}; its code is looked at in the next test")
+    spec = target_spec(threads, "avx2" if instruction.isa == "avx2" else "native")
+    check(peak(instruction, threads), spec, runners)
 
 
-@pytest.mark.parametrize(
-    ("instruction", "mcpu"),
-    [pytest.param(each, mcpu, id=f"{each.isa}-{mcpu}") for each in INSTRUCTIONS for mcpu in compiled_for(each)],
-)
-def test_the_timed_loop_has_nothing_but_independent_multiply_adds(instruction: Instruction, mcpu: str) -> None:
-    wide = instruction.isa != "avx2"
-    spec = TargetSpec(mcpu, 16 if wide else 8, 32 if wide else 16, 1)
-    chains = spec.registers - 4
-    (body,) = (body for body in loops(Peak(instruction, chains, 1), spec) if len(body) >= chains)
-    (name,) = {name for name, _ in body}
-    assert name.startswith(("vfmadd", "vdpbf16ps", "vpdpbusd"))
-    assert len(body) % chains == 0
-    assert not any("(" in operands for _, operands in body), "nothing is loaded or stored"
-    assert len({operands.rpartition(" ")[2] for _, operands in body}) == chains
+@pytest.mark.parametrize("instruction", EVERY, ids=name_of)
+def test_the_timed_loop_has_nothing_but_independent_multiply_adds(instruction: Instruction, compiler: Any) -> None:
+    kernel, names = peak(instruction, 1), TIMED[name_of(instruction)]
+    found = loops(compiler.submit(assembly, kernel, generic(instruction)).result())
+    bodies = [body for body in found if names & dict(body).keys()]
+    assert bodies
+    for body in bodies:  # LLVM may unroll, and have another for what is left
+        counts = Counter(name for name, _ in body)
+        assert counts.keys() == names
+        (times,) = set(counts.values())
+        assert times % kernel.chains == 0
+        assert not any("(" in operands for _, operands in body), "nothing is loaded or stored"
+        sums = {operands.split(", ")[-1] for name, operands in body if name not in ("vpmaddubsw", "vpmaddwd")}
+        assert len(sums) == kernel.chains
+
+
+@pytest.mark.parametrize("instruction", [each for each in EVERY if each.dtype != "float32"], ids=name_of)
+def test_an_instruction_that_the_target_lacks_is_a_reason_and_ends_no_process_of_ours(
+    instruction: Instruction, compiler: Any
+) -> None:
+    lacking = TargetSpec("x86-64-v3" if instruction.isa.startswith("avx512") else "x86-64", 4, 16, 1)
+    samples, reason = ceilings._timed(compiler, peak(instruction, 1), lacking)
+    assert samples == []
+    assert reason
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_streams_sum_their_buffers(threads: int) -> None:
+def test_streams_sum_their_buffers(threads: int, runners: Callable[[int], Any]) -> None:
     spec = target_spec(threads)
-    check(Stream(spec.lanes, 7, threads), spec)
+    check(Stream(spec.lanes, 7, threads), spec, runners)
 
 
 def test_every_add_of_a_stream_reads_memory(spec: TargetSpec) -> None:
-    bodies = loops(Stream(spec.lanes, 1000, 1), spec)
+    bodies = loops(assembly(Stream(spec.lanes, 1000, 1), spec))
     assert bodies
     for body in bodies:
         assert {name for name, _ in body} == {"vaddps"}
@@ -103,9 +167,9 @@ def test_every_add_of_a_stream_reads_memory(spec: TargetSpec) -> None:
         assert len(body) % Stream.vectors == 0
 
 
-def test_what_threads_exchange_is_updated_by_each_in_turn(spec: TargetSpec) -> None:
+def test_what_threads_exchange_is_updated_by_each_in_turn(spec: TargetSpec, runners: Callable[[int], Any]) -> None:
     kernel = Exchange(spec.lanes, 7, 2)
-    check(kernel, spec)
+    check(kernel, spec, runners)
     assert kernel.loops(3) == 6, "every part goes around three times"
     assert kernel.work(3) == 6 * kernel.bytes == 6 * 2 * 7 * spec.lanes * 4
 
@@ -129,6 +193,7 @@ def test_every_launch_of_an_exchange_is_one_parallel_loop() -> None:
 def test_work_counts_two_operations_for_a_multiply_add_and_four_bytes_for_a_float() -> None:
     assert Peak(Instruction("avx512f", "float32", "float32", 16), 28, 2).work(10) == 2 * 10 * 28 * 16 * 2
     assert Peak(INSTRUCTIONS[-1], 28, 1).work(10) == 2 * 10 * 28 * 64
+    assert [TilePeak(each, 2).work(10) for each in TILE_INSTRUCTIONS] == [2 * 10 * 6 * 2 * 16**3 * k for k in (2, 4)]
     assert Stream(16, 10, 2).work(3) == 3 * 2 * 10 * 12 * 16 * 4
 
 
@@ -165,7 +230,7 @@ def test_ceilings_are_measured_once_and_recorded(tmp_path: Path, monkeypatch: py
     first = ensure_ceilings(study)
     assert ensure_ceilings(study) == first
     assert len(study.results.read("ceiling")) == len(INSTRUCTIONS)
-    assert [record["rate"] for record in first] == [5.0, 5.0, None, None]
+    assert [record["rate"] for record in first] == [5.0, 5.0, *[None] * 5]
     assert first[0].keys() >= KINDS["ceiling"].fields.keys()
     assert ceilings_of(Results("local", tmp_path / "results"), "another") == []
 

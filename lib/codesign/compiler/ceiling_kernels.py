@@ -16,10 +16,12 @@ from codesign.compiler.tvm_compat import T, tirx
 
 @dataclass(frozen=True)
 class Instruction:
-    """A vector multiply-add.
+    """A multiply-add of vectors, or of tiles.
 
-    ``isa`` is what a CPU must have; a vector has ``lanes`` sums of type ``total``, and each sum takes in ``products``
-    of ``dtype``, packed as ``packed`` where LLVM has an ``intrinsic`` for it.
+    ``isa`` is what a CPU must have; there are ``lanes`` sums of type ``total``, and each takes in ``products`` of
+    ``dtype``. Where TVM has no vectors of such types, ``llvm`` is a function of LLVM named ``isa``, of the sums and two
+    vectors of packed operands. (TVM widens every bfloat16 vector before code generation.) ``scaled`` says that the sums
+    are themselves a factor, so that no product can be moved out of a loop.
     """
 
     isa: str
@@ -27,33 +29,61 @@ class Instruction:
     total: str
     lanes: int
     products: int = 1
-    packed: str = ""
-    intrinsic: str = ""
-
-    @property
-    def llvm(self) -> str:
-        """The instruction as a function of LLVM, which may take types that TVM has no vectors of.
-
-        (TVM widens every bfloat16 vector before code generation.)
-        """
-        vector = f"<{self.lanes} x {'float' if self.total == 'float32' else 'i32'}>"
-        words = f"<{self.lanes} x i32>"
-        return (
-            f"declare {vector} @{self.intrinsic}({vector}, {self.packed}, {self.packed})\n"
-            f"define {vector} @{self.isa}({vector} %sum, {words} %a, {words} %b) {{\n"
-            f"  %x = bitcast {words} %a to {self.packed}\n"
-            f"  %y = bitcast {words} %b to {self.packed}\n"
-            f"  %r = call {vector} @{self.intrinsic}({vector} %sum, {self.packed} %x, {self.packed} %y)\n"
-            f"  ret {vector} %r\n"
-            "}\n"
-        )
+    llvm: str = ""
+    scaled: bool = False
 
 
+def _dot(name: str, lanes: int, total: str, packed: str, intrinsic: str) -> str:
+    """One instruction that adds products to the sums."""
+    vector, words = f"<{lanes} x {total}>", f"<{lanes} x i32>"
+    return (
+        f"declare {vector} @{intrinsic}({vector}, {packed}, {packed})\n"
+        f"define {vector} @{name}({vector} %sum, {words} %a, {words} %b) {{\n"
+        f"  %x = bitcast {words} %a to {packed}\n"
+        f"  %y = bitcast {words} %b to {packed}\n"
+        f"  %r = call {vector} @{intrinsic}({vector} %sum, {packed} %x, {packed} %y)\n"
+        f"  ret {vector} %r\n"
+        "}\n"
+    )
+
+
+def _maddubs(name: str, lanes: int, products: str, pairs: str) -> str:
+    """Three instructions that do the same: products of bytes, summed in pairs of 16 bits, and those in pairs of 32."""
+    words, halves, bytes_ = f"<{lanes} x i32>", f"<{2 * lanes} x i16>", f"<{4 * lanes} x i8>"
+    return (
+        f"declare {halves} @{products}({bytes_}, {bytes_})\n"
+        f"declare {words} @{pairs}({halves}, {halves})\n"
+        f"define {words} @{name}({words} %sum, {words} %a, {words} %b) {{\n"
+        f"  %x = bitcast {words} %sum to {bytes_}\n"
+        f"  %y = bitcast {words} %b to {bytes_}\n"
+        f"  %p = call {halves} @{products}({bytes_} %x, {bytes_} %y)\n"
+        f"  %q = call {words} @{pairs}({halves} %p, {halves} splat (i16 1))\n"
+        f"  %r = add {words} %sum, %q\n"
+        f"  ret {words} %r\n"
+        "}\n"
+    )
+
+
+def _vpdpbusd(isa: str, lanes: int) -> Instruction:
+    text = _dot(isa, lanes, "i32", f"<{4 * lanes} x i8>", f"llvm.x86.avx512.vpdpbusd.{32 * lanes}")
+    return Instruction(isa, "int8", "int32", lanes, 4, text)
+
+
+def _vpmaddubsw(isa: str, lanes: int, products: str, pairs: str) -> Instruction:
+    return Instruction(isa, "int8", "int32", lanes, 4, _maddubs(isa, lanes, products, pairs), scaled=True)
+
+
+_DPBF16PS = _dot("avx512_bf16", 16, "float", "<32 x bfloat>", "llvm.x86.avx512bf16.dpbf16ps.512")
+
+#: Of vectors, by number format and by age.
 INSTRUCTIONS = (
-    Instruction("avx2", "float32", "float32", 8),
-    Instruction("avx512f", "float32", "float32", 16),
-    Instruction("avx512_bf16", "bfloat16", "float32", 16, 2, "<32 x bfloat>", "llvm.x86.avx512bf16.dpbf16ps.512"),
-    Instruction("avx512_vnni", "int8", "int32", 16, 4, "<64 x i8>", "llvm.x86.avx512.vpdpbusd.512"),
+    Instruction("avx2", "float32", "float32", 8, scaled=True),
+    Instruction("avx512f", "float32", "float32", 16, scaled=True),
+    Instruction("avx512_bf16", "bfloat16", "float32", 16, 2, _DPBF16PS),
+    _vpmaddubsw("avx2", 8, "llvm.x86.avx2.pmadd.ub.sw", "llvm.x86.avx2.pmadd.wd"),
+    _vpmaddubsw("avx512bw", 16, "llvm.x86.avx512.pmaddubs.w.512", "llvm.x86.avx512.pmaddw.d.512"),
+    _vpdpbusd("avx_vnni", 8),
+    _vpdpbusd("avx512_vnni", 16),
 )
 
 
@@ -71,7 +101,7 @@ class Peak(Operator):
 
     def arguments(self) -> list[Argument]:
         lanes, total = self.instruction.lanes, self.instruction.total
-        operand = "int32" if self.instruction.intrinsic else "float32"  # packed: four bytes a lane
+        operand = "int32" if self.instruction.llvm else "float32"  # packed: four bytes a lane
         return [
             Argument("loops", (1,), "int32"),
             Argument("start", (self.chains * lanes,), total),
@@ -103,9 +133,12 @@ class Peak(Operator):
 
     def oracle(self, *inputs: np.ndarray) -> np.ndarray:
         (passes,), start, a, b = inputs
-        y = start.reshape(self.chains, -1).astype(np.float64)
-        for _ in range(passes):
-            y = y * a + b if self.instruction.dtype == "float32" else y + self._dot(a, b)
+        y = start.reshape(self.chains, -1)
+        if not self.instruction.scaled:
+            y = y + passes * self._dot(a, b)
+        else:
+            for _ in range(passes):
+                y = y.astype(np.float64) * a + b if self.instruction.total == "float32" else y + self._saturating(y, b)
         return np.tile(y.reshape(1, -1), (self.threads, 1))
 
     def _dot(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -117,20 +150,26 @@ class Peak(Operator):
             products = x.astype(np.float64) * y
         return products.reshape(self.instruction.lanes, -1).sum(axis=1)
 
+    def _saturating(self, sums: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """What ``vpmaddubsw`` and ``vpmaddwd`` make of the bytes of the sums: pairs of products are cut to 16 bits."""
+        products = np.ascontiguousarray(sums).view(np.uint8).astype(np.int32) * b.view(np.int8)
+        pairs = products.reshape(len(sums), -1, 2).sum(axis=2).clip(-(2**15), 2**15 - 1)
+        return pairs.reshape(len(sums), -1, 2).sum(axis=2).astype(np.int32)
+
     def function(self) -> tirx.PrimFunc:
         """Emit the loops."""
-        lanes, intrinsic = self.instruction.lanes, self.instruction.intrinsic
-        imported = T.attr(0, "pragma_import_llvm", self.instruction.llvm) if intrinsic else contextlib.nullcontext()
+        lanes, text = self.instruction.lanes, self.instruction.llvm
+        imported = T.attr(0, "pragma_import_llvm", text) if text else contextlib.nullcontext()
         with primfunc(self) as ((loops, start, a, b, y), finish), imported, T.parallel(0, self.threads) as p:
             tile = T.alloc_buffer((self.chains * lanes,), self.instruction.total, scope="local")
             whole = T.ramp(0, 1, lanes)
 
             def longer(total: Any) -> Any:
-                if intrinsic:
+                if text:
                     return T.call_pure_extern(
                         f"{self.instruction.total}x{lanes}", self.instruction.isa, total, a[whole], b[whole]
                     )
-                return total * a[whole] + b[whole]  # with the sum as a factor, no product can be moved out of the loop
+                return total * a[whole] + b[whole]  # `scaled`: no product can be moved out of the loop
 
             self._each(lambda at: T.buffer_store(tile, start[at], [at]))
             with T.serial(0, loops[0]):

@@ -14,14 +14,18 @@ import numpy as np
 
 from codesign import machine
 from codesign.compiler.ceiling_kernels import INSTRUCTIONS, Exchange, Instruction, Peak, Stream
+from codesign.compiler.ceiling_tiles import TILE_INSTRUCTIONS, TilePeak
 from codesign.compiler.target import TargetSpec, target_spec
 from codesign.compiler.tvm_compat import tvm
 from codesign.compiler.workers import runner
+from codesign.isa import request_amx
 
 #: Where operands come from, the fastest first.
 LEVELS = ("registers", "L1", "L2", "L3", "DRAM")
 #: And where they come from when another core has just written them.
 EXCHANGE = "between cores"
+
+Kernel = Exchange | Peak | Stream | TilePeak
 
 _SAMPLES, _SAMPLE_S = 40, 0.01  # many short ones: the best has missed all interruptions
 _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
@@ -52,7 +56,7 @@ def measure() -> Iterator[Ceiling]:
     """Measure every ceiling, first with one thread, then with one on every core; takes about half a minute."""
     for threads in sorted({1, machine.describe().cores}):
         pool = runner(threads)
-        for instruction in INSTRUCTIONS:
+        for instruction in (*INSTRUCTIONS, *TILE_INSTRUCTIONS):
             yield _peak(pool, instruction, threads)
         for level in LEVELS[1:]:
             yield _bandwidth(pool, level, threads)
@@ -66,10 +70,17 @@ def _peak(pool: Any, instruction: Instruction, threads: int) -> Ceiling:
     samples: list[float] = []
     reason: str | None = f"this CPU has no {instruction.isa}"
     if instruction.isa in machine.describe().isa:
-        samples, reason = _timed(pool, Peak(instruction, spec.registers - 4, threads), spec)
+        samples, reason = _timed(pool, peak(instruction, threads), spec)
     best = max(samples, default=None)
     isa, dtype = instruction.isa, instruction.dtype
-    return Ceiling("registers", isa, dtype, spec.mcpu, threads, 0, unit, best, samples, reason)
+    return Ceiling("registers", isa, dtype, spec.cpu, threads, 0, unit, best, samples, reason)
+
+
+def peak(instruction: Instruction, threads: int) -> Peak | TilePeak:
+    """The kernel that repeats an instruction, on all registers but four where they are vectors."""
+    if instruction in TILE_INSTRUCTIONS:
+        return TilePeak(instruction, threads)
+    return Peak(instruction, (32 if instruction.lanes == 16 else 16) - 4, threads)
 
 
 def _bandwidth(pool: Any, level: str, threads: int) -> Ceiling:
@@ -89,7 +100,7 @@ def _moved(pool: Any, kernel: Exchange | Stream, level: str, spec: TargetSpec) -
         samples, reason = _timed(pool, kernel, spec)
     isa = "avx512f" if spec.lanes == 16 else "avx2"
     best = max(samples, default=None)
-    return Ceiling(level, isa, "float32", spec.mcpu, spec.threads, kernel.bytes, "GB/s", best, samples, reason)
+    return Ceiling(level, isa, "float32", spec.cpu, spec.threads, kernel.bytes, "GB/s", best, samples, reason)
 
 
 def stream(info: machine.MachineInfo, level: str, spec: TargetSpec) -> Stream:
@@ -123,7 +134,7 @@ def buffer_bytes(info: machine.MachineInfo, level: str, threads: int) -> int:
             return int(min(max(4 * l3, _DRAM_LEAST), info.memory_gib * _GIB / 8)) // threads
 
 
-def _timed(pool: Any, kernel: Exchange | Peak | Stream, spec: TargetSpec) -> tuple[list[float], str | None]:
+def _timed(pool: Any, kernel: Kernel, spec: TargetSpec) -> tuple[list[float], str | None]:
     """Rates in the worker; none, and the reason, where the kernel does not compile or run."""
     try:
         return pool.submit(rates, kernel, spec).result(), None
@@ -131,13 +142,15 @@ def _timed(pool: Any, kernel: Exchange | Peak | Stream, spec: TargetSpec) -> tup
         return [], f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
-def compiled(kernel: Exchange | Peak | Stream, spec: TargetSpec) -> Any:
-    """Compile a ceiling kernel in this process."""
+def compiled(kernel: Kernel, spec: TargetSpec) -> Any:
+    """Compile a ceiling kernel in this process: LLVM ends it where the target lacks an instruction."""
     return tvm.compile(tvm.IRModule({"main": kernel.function()}), target=spec.target)
 
 
-def rates(kernel: Exchange | Peak | Stream, spec: TargetSpec) -> list[float]:
+def rates(kernel: Kernel, spec: TargetSpec) -> list[float]:
     """Time a kernel: billions of operations, or of bytes, a second, one value a sample."""
+    if isinstance(kernel, TilePeak):
+        request_amx()
     call = compiled(kernel, spec)["main"]
     inputs = kernel.example_inputs(np.random.default_rng(0))[1:]
     output = kernel.arguments()[-1]
