@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import fcntl
 import functools
 import hashlib
@@ -63,8 +64,19 @@ class MachineInfo:
 
 @functools.cache
 def describe() -> MachineInfo:
-    """Describe the machine, counting only the CPUs that this process may use, and of those no more than its quota."""
-    info, flags, hidden = _cpuinfo(), isa.cpu_flags(), isa.mask()
+    """Describe the machine, counting only the CPUs that this process may use, and of those no more than its quota.
+
+    Raises
+    ------
+    InputError
+        If the machine is to be masked in a way that does not exist (`codesign.isa.VARIABLE`).
+    """
+    hidden = isa.mask()
+    if hidden not in (None, *isa.MASKS):
+        raise InputError(
+            isa.VARIABLE, hidden, f"one of {', '.join(isa.MASKS)}", *difflib.get_close_matches(hidden, isa.MASKS, 1)
+        )
+    info, flags = _cpuinfo(), isa.cpu_flags()
     name = info.get("model name") or platform.processor() or platform.machine()
     return MachineInfo(
         cpu=name if hidden is None else f"{name}, masked to {hidden}",

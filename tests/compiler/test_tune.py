@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from codesign.compiler import (
     build,
     extract_tasks,
     lower_encoder,
+    migrate,
     open_database,
     planned_trials,
     target_spec,
@@ -223,6 +225,27 @@ def test_a_database_of_another_target_is_refused(
         open_database(tmp_path / "nowhere", spec)
     header = json.loads((tuned[0] / HEADER).read_text())
     assert header["threads"] == spec.threads
+
+
+def test_a_database_named_by_llvm_s_cpu_is_taken_over_by_its_own_machine_alone(
+    tuned: tuple[Path, list[TuneProgress]], spec: TargetSpec, tmp_path: Path
+) -> None:
+    cpu = str(tvm.get_global_func("target.llvm_get_system_cpu")())
+    here, older = tmp_path / spec.key, tmp_path / f"{cpu}-{spec.threads}t"
+    shutil.copytree(tuned[0], older)
+    header = json.loads((older / HEADER).read_text()) | {"mcpu": cpu}
+    del header["mattr"]
+    (older / HEADER).write_text(json.dumps(header))
+    other = replace(spec, mattr=("+amx-tile",))
+    migrate(tmp_path / other.key, other)
+    assert older.exists(), "another target than this machine's own"
+    migrate(here, spec)
+    assert not older.exists()
+    assert (here / RECORDS).read_bytes() == (tuned[0] / RECORDS).read_bytes()
+    open_database(here, spec)
+    shutil.copytree(tuned[0], older)
+    migrate(here, spec)
+    assert older.exists(), "there is one by that name already"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 
 from codesign import isa, machine
 from codesign.compiler import TargetSpec
+from codesign.errors import InputError
 from codesign.isa import isa_of
 
 #: What Linux says of numerical instructions, for CPUs from 2013 to 2024; other flags do not matter here.
@@ -145,3 +146,5 @@ def test_the_variable_masks_the_machine_and_names_it_so(monkeypatch: pytest.Monk
     monkeypatch.setenv(isa.VARIABLE, "avx3")
     with pytest.raises(isa.IsaError, match="CODESIGN_ISA=avx3: expected one of avx2, avx512"):
         isa.cpu_flags()
+    with pytest.raises(InputError, match=r"CODESIGN_ISA='avx3' .*did you mean avx2"):
+        machine.describe.__wrapped__()
