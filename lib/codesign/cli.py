@@ -96,17 +96,21 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = command("bench", _bench)
     bench.add_argument("--model", default="bert-base", help="name, directory or hub id of a BERT encoder")
-    bench.add_argument("--blocks", help="comma-separated shapes, as in 4x1,32x1 (default: those, or what fits)")
+    bench.add_argument(
+        "--blocks", help="comma-separated shapes in which zeros that are there are stored (default: what fits)"
+    )
     bench.add_argument("--engines", help="comma-separated, beside the references (default: tvm-dense,tvm-bsr)")
 
     make = command("compile", _compile)
     make.add_argument("model", metavar="MODEL", help="name, directory or hub id of a BERT encoder")
-    make.add_argument("--block", help="shape, as in 32x1, or dense (default: 32x1, or what fits)")
+    make.add_argument("--block", help="shape in which zeros that are there are stored, or dense (default: what fits)")
     make.add_argument("--out", type=Path, metavar="DIR", help="where to put it (default: below build/artifacts)")
 
     for added in (bench, make):
-        for name in ("scope", "sparsity", "pruner"):
-            added.add_argument(f"--{name}", help="default: as the model was pruned already, or ours")
+        added.add_argument("--prune", metavar="SHAPES@SPARSITY", help="prune first, as in 4x1@0.8 (default: do not)")
+        added.add_argument("--scope", help="attention, ffn or all: what to prune, or where to look for zeros")
+        added.add_argument("--pruner", help="how to prune (default: magnitude)")
+        added.add_argument("--encoder-only", action="store_true", help="leave out the head of a model that has one")
         for name, value in (("batch", 1), ("seq", 128), ("threads", machine.describe().cores)):
             added.add_argument(f"--{name}", default=str(value), help=f"default: {value}")
         added.add_argument("--isa", default="native", help="native (default), avx2 or avx512: what to compile for")
@@ -206,17 +210,18 @@ def _headline(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    """Time any encoder, pruned here or by somebody else, beside the engines one would otherwise use."""
+    """Time any encoder, dense, pruned by somebody else or first pruned here, beside the engines one would else use."""
     from codesign.study import bench
+    from codesign.study.asked import plan
     from codesign.study.chain import open_study
 
     engines = {} if options.engines is None else {"engines": tuple(options.engines.split(","))}
     asked = request(options, blocks=options.blocks, **engines)
     check_json(options.json)
-    plan = bench.plan(asked)
-    study = open_study("local", BENCH)
-    records = bench.run(study, plan.points, asked.engines, asked.trials_per_task, asked.isa)
-    show(options.json, bench.table(plan.points, bench.rows(records)), bench.document(plan, records, asked.isa))
+    made = plan(asked)
+    study = open_study("local", BENCH, encoder_only=asked.encoder_only)
+    records = bench.run(study, made.points, made.engines, asked.trials_per_task, asked.isa)
+    show(options.json, bench.table(made.points, bench.rows(records)), bench.document(made, records, asked.isa))
 
 
 def _claims(options: argparse.Namespace) -> None:
@@ -230,18 +235,19 @@ def _claims(options: argparse.Namespace) -> None:
 
 
 def _compile(options: argparse.Namespace) -> None:
-    """Prune (or take as found), tune and build an encoder into one directory that runs without torch."""
+    """Tune and build an encoder, as it is or first pruned, into one directory that runs without torch."""
     from codesign.compiler.artifact import refuse_other
     from codesign.study import packaged
     from codesign.study.chain import open_study
 
-    if options.block == DENSE and options.sparsity is not None:
-        raise InputError("sparsity", options.sparsity, f"none with block={DENSE}, which leaves every weight")
+    if options.block == DENSE and options.prune is not None:
+        raise InputError("prune", options.prune, f"none with block={DENSE}, which leaves every weight")
     asked = request(options, blocks=None if options.block == DENSE else options.block)
     if options.out is not None:
         refuse_other(options.out)  # before looking at the model, which takes seconds
     case = packaged.case_of(asked, options.block)
-    made = packaged.package(open_study("local", COMPILE), case, asked.trials_per_task, options.out)
+    study = open_study("local", COMPILE, encoder_only=asked.encoder_only)
+    made = packaged.package(study, case, asked.trials_per_task, options.out)
     Console().print(packaged.table(made))
     print(f"{made.directory}\n{made.example()}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,18 +37,54 @@ def pairs(typed: Sequence[str]) -> dict[str, Any]:
 
 def request(options: argparse.Namespace, blocks: str | None, **others: Any) -> Any:
     """Read what `bench` and `compile` share."""
-    from codesign.study.bench import Request
+    from codesign.study.asked import Request
     from codesign.study.parameters import check, parse
 
-    names = ("scope", "sparsity", "pruner", "batch", "seq", "threads", "isa")
+    names = ("scope", "pruner", "batch", "seq", "threads", "isa")
     texts = {name: text for name in names if (text := getattr(options, name)) is not None}
     given: dict[str, Any] = {name: check(name, parse(name, text)) for name, text in texts.items()}
     if blocks is not None:
         given["blocks"] = tuple(blocks.split(","))
+    if options.prune is not None:
+        if blocks is not None:
+            raise InputError("blocks", blocks, "none with --prune, which names the shapes itself")
+        given["blocks"], given["sparsity"] = pruning(options.prune)
     trials = check("trials_per_task", parse("trials_per_task", options.trials))
-    request = Request(model=options.model, trials_per_task=trials, **given, **others)
+    request = Request(model=options.model, trials_per_task=trials, encoder_only=options.encoder_only, **given, **others)
     machine.cpus(request.threads)  # refuses more than there are
     return request
+
+
+def pruning(text: str) -> tuple[tuple[str, ...], float]:
+    """Read what ``--prune`` was given: ``4x1,32x1@0.8`` is these block shapes, each with this share of blocks removed.
+
+    Raises
+    ------
+    InputError
+        With the nearest that is right: a shape or a share that is wrong or missing is replaced.
+    """
+    from codesign.study.parameters import parse
+
+    shapes, at, share = text.partition("@")
+    if not at and re.fullmatch(r"[0-9.]+", text):  # the share alone
+        shapes, share = "", text
+    near = ",".join(dict.fromkeys(_nearest("block", each, "4x1") for each in shapes.split(",")))
+    near += f"@{_nearest('sparsity', share, '0.8')}"
+    if near != text:
+        raise InputError("prune", text, "SHAPES@SPARSITY, as in 4x1@0.8 or 4x1,32x1@0.8, the sparsity below 1", near)
+    return tuple(shapes.split(",")), float(parse("sparsity", share))
+
+
+def _nearest(name: str, text: str, otherwise: str) -> str:
+    """Return a value as it was typed, if it is right; or else the nearest, a percentage as a share."""
+    from codesign.study.parameters import check, parse
+
+    try:
+        value = parse(name, text)
+        check(name, value / 100 if type(value) in (int, float) and 2 <= value <= 100 else value)
+    except InputError as error:
+        return str(otherwise if error.nearest is None else error.nearest)
+    return text if type(value) is str or value <= 1 else f"{value / 100:g}"
 
 
 def check_json(name: str | None) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import BertForSequenceClassification
 
-from codesign.encoder import example_inputs, load_encoder, save_checkpoint
+from codesign.encoder import RANDOM_MODELS, example_inputs, load_encoder, save_checkpoint
 from codesign.forward import EncoderForward
 
 
@@ -31,3 +32,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     np.savez(case.inputs, **inputs)
     np.save(case.expected, EncoderForward(model)(*map(torch.from_numpy, inputs.values())).numpy())
     return case
+
+
+@pytest.fixture
+def headed(tmp_path: Path) -> Path:
+    """A classifier of sentence pairs as transformers saves it: two segments, a pooler and a head, and no zeros."""
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        BertForSequenceClassification(RANDOM_MODELS["bert-tiny"]()).save_pretrained(tmp_path / "headed")
+    return tmp_path / "headed"

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 from tests.synthetic import latency
 
@@ -15,12 +17,14 @@ from codesign import cli
 from codesign.blocks import BlockShape
 from codesign.encoder import has_tokenizer, load_encoder, save_checkpoint
 from codesign.errors import InputError
+from codesign.options import pruning
 from codesign.prune import prune_model
 from codesign.study import bench, timed
-from codesign.study.bench import Request, plan
+from codesign.study.asked import Request, plan
 from codesign.study.points import Case
 
 LOAD: dict[str, Any] = {"batch": 1, "seq": 16, "threads": 1, "trials_per_task": 1}
+PRUNED = LOAD | {"blocks": ("4x1", "32x1"), "sparsity": 0.8}
 
 
 @pytest.fixture
@@ -65,8 +69,12 @@ SESSION = [
         (["--blocks", "dense"], "block='dense'"),
         (["--blocks", "4x1,4x1"], "a list without repetition"),
         (["--blocks", "4x1,"], "blocks=''"),
-        (["--sparsity", "1.5"], "did you mean 0.999?"),
-        (["--sparsity", "most"], "sparsity='most'"),
+        (["--prune", "4x1@1.5"], "did you mean 4x1@0.999?"),
+        (["--prune", "4x1@most"], "prune='4x1@most'"),
+        (["--prune", "4x1@0.8", "--blocks", "8x1"], "none with --prune, which names the shapes itself"),
+        (["--prune", "4096x1@0.8"], "did you mean 128x1?"),
+        (["--prune", "4x1@0.8", "--pruner", "as-found"], "with --prune, one that prunes: magnitude"),
+        (["--prune", "4x1@0.8", "--pruner", "magnitud"], "did you mean magnitude?"),
         (["--batch", "0"], "batch=0"),
         (["--batch", "many"], "batch='many'"),
         (["--seq", "513"], "did you mean 512?"),
@@ -75,11 +83,14 @@ SESSION = [
         (["--isa", "avx3"], "expected one of native, avx2, avx512"),
         (["--engines", "tvm-bsr,openvin"], "did you mean openvino?"),
         (
-            ["--engines", "openvino"],
+            ["--prune", "4x1@0.8", "--engines", "openvino"],
             "at least one of tvm-bsr, tvm-bsr-whole, tvm-bsr-token-major, deepsparse, torch-bsr",
         ),
-        (["--pruner", "as-found"], "a model with zeros in its all weights"),
-        (["--pruner", "magnitud"], "did you mean magnitude?"),
+        (["--engines", "tvm-bsr"], "none of its all weights is zero: these are for pruned models"),
+        (["--pruner", "as-found"], "none without --prune: none of its all weights is zero"),
+        (["--pruner", "magnitude"], "did you mean --prune 4x1@0.8?"),
+        (["--scope", "ffn"], "none without --prune: none of its ffn weights is zero"),
+        (["--blocks", "4x1,8x1"], "did you mean --prune 4x1,8x1@0.8?"),
         (["--json", "no/such/folder/rows.json"], "a file in a folder that exists"),
     ],
 )
@@ -100,13 +111,63 @@ def test_a_model_with_too_short_positions_is_refused(tmp_path: Path) -> None:
         plan(Request(str(tmp_path / "short"), **LOAD | {"seq": 32}))
 
 
-def test_a_model_without_zeros_is_pruned_by_us() -> None:
+def test_a_model_without_zeros_is_dense_and_one_is_told_how_to_prune_it(capsys: pytest.CaptureFixture[str]) -> None:
     made = plan(Request("bert-tiny", **LOAD))
+    assert [(p.scope, p.pruner, p.block, p.sparsity) for p in made.points] == [("none", "none", "dense", 0.0)]
+    assert (made.found, made.engines, made.left_out) == ([], ("tvm-dense",), [])
+    said = " ".join(capsys.readouterr().err.split())
+    assert "none of its all weights is zero, so it is taken as dense. To prune it first: --prune 4x1@0.8" in said
+
+
+def test_a_dense_model_is_timed_beside_dense_engines() -> None:
+    (point,) = plan(Request("bert-tiny", **LOAD)).points
+    engines = ("tvm-dense", "onnxruntime", "tvm-stock-default")
+    first, slow = timed.sessions([point], engines=engines, isa="avx2")
+    assert [case.engine for case in first] == ["torch-eager", "openvino", "tvm-dense", "onnxruntime"]
+    assert [case.engine for case in slow] == ["torch-eager", "openvino", "tvm-stock-default"]
+    assert {(case.point, case.block) for case in (*first, *slow)} == {(point, "dense")}
+
+
+def test_a_model_is_pruned_as_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    made = plan(Request("bert-tiny", **PRUNED))
+    assert capsys.readouterr().err == ""
     assert [(p.scope, p.pruner, p.block, p.sparsity) for p in made.points] == [
         ("all", "magnitude", "4x1", 0.8),
         ("all", "magnitude", "32x1", 0.8),
     ]
     assert not made.found
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("4x1", "4x1@0.8"),
+        ("0.9", "4x1@0.9"),
+        ("", "4x1@0.8"),
+        ("4x1@80", "4x1@0.8"),
+        ("4x1@1", "4x1@0.999"),
+        ("4x1@nan", "4x1@0.8"),
+        ("4x1@0.8@2", "4x1@0.8"),
+        ("32*1,8x1@0.7", "32x1,8x1@0.7"),
+        ("4x1,4x1@0.8", "4x1@0.8"),
+        (f"4x1@{'9' * 5000}", "4x1@0.8"),
+    ],
+)
+def test_a_wrong_pruning_is_refused_with_the_nearest_right_one(text: str, near: str) -> None:
+    with pytest.raises(InputError, match=r"SHAPES@SPARSITY, as in 4x1@0\.8") as refused:
+        pruning(text)
+    assert refused.value.nearest == near
+    pruning(near)
+
+
+@given(st.text(st.sampled_from("0149x,@.%e-ndse"), max_size=12))
+def test_the_nearest_pruning_is_always_right(text: str) -> None:
+    try:
+        shapes, sparsity = pruning(text)
+    except InputError as error:
+        shapes, sparsity = pruning(str(error.nearest))
+    assert shapes
+    assert 0 <= sparsity < 1
 
 
 def test_a_pruned_checkpoint_is_taken_as_it_was_found(pruned: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,11 +180,11 @@ def test_a_pruned_checkpoint_is_taken_as_it_was_found(pruned: Path, capsys: pyte
     assert [point.block for point in asked.points] == ["32x1", "8x1"]
 
 
-def test_a_pruned_checkpoint_can_be_pruned_further_but_not_by_a_bare_sparsity(pruned: Path) -> None:
-    with pytest.raises(InputError, match="pruner=magnitude prunes it further"):
-        plan(Request(str(pruned), sparsity=0.9, **LOAD))
-    made = plan(Request(str(pruned), sparsity=0.9, pruner="magnitude", **LOAD))
-    assert (made.points[-1].pruner, made.points[-1].sparsity) == ("magnitude", 0.9)
+def test_a_pruned_checkpoint_is_pruned_further_only_if_that_is_asked_for(pruned: Path) -> None:
+    with pytest.raises(InputError, match=r"none without --prune: the model is pruned already \(75.0% zeros\)"):
+        plan(Request(str(pruned), pruner="magnitude", **LOAD))
+    (further,) = plan(Request(str(pruned), blocks=("16x1",), sparsity=0.9, **LOAD)).points
+    assert (further.scope, further.pruner, further.block, further.sparsity) == ("all", "magnitude", "16x1", 0.9)
 
 
 def test_other_weights_in_the_same_place_are_another_point(pruned: Path) -> None:
@@ -142,7 +203,7 @@ def test_a_directory_need_not_have_a_tokenizer(pruned: Path) -> None:
 
 
 def test_engines_that_use_zeros_run_every_shape_and_the_others_one() -> None:
-    points = plan(Request("bert-tiny", **LOAD)).points
+    points = plan(Request("bert-tiny", **PRUNED)).points
     engines = ("onnxruntime", "openvino", "tvm-bsr", "deepsparse", "tvm-stock-default")
     first, slow = timed.sessions(points, engines=engines)
     assert first == [
@@ -153,7 +214,7 @@ def test_engines_that_use_zeros_run_every_shape_and_the_others_one() -> None:
 
 
 def test_an_isa_is_that_of_the_engines_we_compile() -> None:
-    points = plan(Request("bert-tiny", isa="avx2", **LOAD)).points
+    points = plan(Request("bert-tiny", isa="avx2", **PRUNED)).points
     (session,) = timed.sessions(points, engines=timed.OURS, isa="avx2")
     assert {case.engine: case.isa for case in session} == {
         "torch-eager": "native",
@@ -181,8 +242,9 @@ def test_rows_relate_every_engine_to_the_dense_ones_of_its_session() -> None:
 def test_the_table_shows_times_reasons_and_flags(ran: list[object], capsys: pytest.CaptureFixture[str]) -> None:
     rows = bench.rows([record | {"flagged": True, "flag_reason": "doubt"} for record in SESSION])
     console = Console(width=200)
-    console.print(bench.table(plan(Request("bert-tiny", **LOAD)).points, rows))
+    console.print(bench.table(plan(Request("bert-tiny", **PRUNED)).points, rows))
     shown = capsys.readouterr().out
+    assert "bert-tiny, all weights 80% pruned (magnitude), batch 1" in shown
     assert "skipped" in shown
     assert "why" in shown
     assert "tvm-bsr *" in shown
@@ -192,13 +254,33 @@ def test_the_table_shows_times_reasons_and_flags(ran: list[object], capsys: pyte
 def test_json_on_standard_output_is_json_and_nothing_else(
     ran: list[Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    common = ["bench", "--model", "bert-tiny", "--threads", "1", "--blocks", "32x1", "--trials", "8"]
+    common = ["bench", "--model", "bert-tiny", "--threads", "1", "--prune", "32x1@0.8", "--trials", "8"]
     assert cli.main([*common, "--json", "-"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert [row["engine"] for row in document["rows"]] == ["torch-eager", "openvino", "tvm-dense", "tvm-bsr", "tvm-bsr"]
-    assert document["model"] == "bert-tiny"
+    assert (document["model"], document["pruner"], document["left_out"]) == ("bert-tiny", "magnitude", [])
     ((points, engines, trials, isa),) = ran
     assert ([point.block for point in points], engines, trials, isa) == (["32x1"], timed.OURS, 8, "native")
     assert cli.main([*common, "--json", str(tmp_path / "rows.json")]) == 0
     assert json.loads((tmp_path / "rows.json").read_text()) == document
     assert "tvm-bsr" in capsys.readouterr().out
+
+
+def test_a_dense_model_is_shown_as_dense(ran: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bench", "--model", "bert-tiny", "--threads", "1"]) == 0
+    assert "bert-tiny, dense, batch 1" in " ".join(capsys.readouterr().out.split())
+    ((points, engines, _, _),) = ran
+    assert ([point.block for point in points], engines) == (["dense"], ("tvm-dense",))
+
+
+def test_a_head_is_left_out_only_if_that_is_asked_for(
+    ran: list[Any], headed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["bench", "--model", str(headed), "--seq", "16", "--threads", "1", "--json", "-"]
+    assert cli.main(common) == 2
+    assert "without the head of BertForSequenceClassification (classifier.bias" in capsys.readouterr().err
+    assert not ran
+    assert cli.main([*common, "--encoder-only"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["left_out"][0] == "BertForSequenceClassification"
+    assert "without its head, BertForSequenceClassification" in " ".join(shown.err.split())

@@ -1,149 +1,32 @@
-"""Any encoder beside every engine: what `codesign bench` does, from somebody's weights to a table."""
+"""Any encoder beside every engine: what `codesign bench` does once it is planned, up to a table."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
-import transformers
 from rich.table import Table
 
-from codesign.blocks import DENSE, BlockShape
-from codesign.encoder import MODELS, SCOPES, example_inputs, load_encoder, prunable_linears
-from codesign.engines import ENGINES, SPARSE, find
-from codesign.errors import InputError
+from codesign.blocks import DENSE
+from codesign.engines import ENGINES, SPARSE
 from codesign.measure import Interval, median, ratio
-from codesign.prune import AS_FOUND, check_blocks, refuse_untrained
-from codesign.prune.found import Fit, best, fits, pruned_matrices
 from codesign.records import Record
 from codesign.schema import NATIVE
-from codesign.study.chain import Study, say
+from codesign.study.asked import Plan
+from codesign.study.chain import Study
 from codesign.study.compiled import ensure_built
 from codesign.study.doubts import doubts_of
 from codesign.study.evidence import key_of
-from codesign.study.parameters import RULES, check
-from codesign.study.points import Point, sweep
+from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
-from codesign.study.timed import OURS, compiled_cases, ensure_timed
+from codesign.study.timed import compiled_cases, ensure_timed
 from codesign.study.tuned import ensure_tuned
 from codesign.study.words import three_digits
 
-#: What is pruned where nothing else is asked for, and the model is not pruned already.
-PRUNER, BLOCKS, SPARSITY = "magnitude", ("4x1", "32x1"), 0.8
 DENSE_ENGINE = "tvm-dense"
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to bench. None leaves a choice to us: ours for a model to be pruned, else what its zeros say.
-
-    Raises
-    ------
-    InputError
-        If a value breaks the rule of the notebook parameter of that name, or an engine is unknown.
-    """
-
-    model: str
-    batch: int
-    seq: int
-    threads: int
-    trials_per_task: int
-    engines: tuple[str, ...] = OURS
-    isa: str = NATIVE
-    scope: str | None = None
-    pruner: str | None = None
-    blocks: tuple[str, ...] | None = None
-    sparsity: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if name in RULES and value is not None:
-                check(name, list(value) if RULES[name].many else value)
-        for engine in self.engines:
-            find(engine)
-        if not set(self.engines) & set(SPARSE):
-            raise InputError("engines", ",".join(self.engines), f"at least one of {', '.join(SPARSE)} among them")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The points of a request, and the shapes that fit a checkpoint which was pruned before it came (else empty)."""
-
-    points: list[Point]
-    found: list[Fit]
-
-
-def plan(request: Request) -> Plan:
-    """Look at the model and say what will be measured.
-
-    Raises
-    ------
-    InputError
-        If there is no such model, it takes no such input, or it does not suit the other parameters.
-    """
-    model = load_encoder(request.model)
-    example_inputs(model, request.batch, request.seq, seed=0)  # refuses a shape that the model does not take
-    scope = request.scope or "all"
-    weights = {name: linear.weight.detach().numpy() for name, linear in prunable_linears(model, scope).items()}
-    zeros = pruned_matrices(weights)
-    refuse_untrained(request.pruner or PRUNER)
-    for block in request.blocks or ():
-        check_blocks(
-            BlockShape.parse(block), {n: linear.weight for n, linear in prunable_linears(model, scope).items()}
-        )
-    if request.pruner == AS_FOUND and not zeros:
-        raise InputError("pruner", AS_FOUND, f"a model with zeros in its {scope} weights", PRUNER)
-    found: list[Fit] = []
-    if zeros and request.pruner in (None, AS_FOUND):
-        found = fits(zeros.values())
-        request = _as_found(request, model, set(zeros), found)
-    name, seed = _named(request.model, model)
-    points = sweep(
-        model=name,
-        seed=seed,
-        scopes=[request.scope or scope],
-        pruner=request.pruner or PRUNER,
-        blocks=request.blocks or BLOCKS,
-        sparsity=SPARSITY if request.sparsity is None else request.sparsity,
-        batch=request.batch,
-        seq=request.seq,
-        threads=request.threads,
-    )
-    return Plan(points, found)
-
-
-def _as_found(request: Request, model: transformers.BertModel, pruned: set[str], found: Sequence[Fit]) -> Request:
-    """Fill in what a pruned checkpoint says itself: where its zeros are, how many, in which blocks."""
-    zeros, fit = found[0].block_sparsity, best(found)  # the first shape is 1x1
-    scope = request.scope or next(name for name in SCOPES if pruned <= prunable_linears(model, name).keys())
-    say(
-        f"{request.model} is pruned already: {zeros:.1%} zeros in {len(pruned)} matrices ({scope}); "
-        f"{fit.block} fits best, storing {fit.fill_in:.2f} elements for each that is not zero"
-    )
-    if request.sparsity is not None:
-        expected = f"none, since the model is pruned already ({zeros:.1%} zeros); pruner={PRUNER} prunes it further"
-        raise InputError("sparsity", request.sparsity, expected)
-    blocks = request.blocks or (str(fit.block),)
-    return replace(request, scope=scope, pruner=AS_FOUND, blocks=blocks, sparsity=round(zeros, 4))
-
-
-def _named(name: str, model: transformers.BertModel) -> tuple[str, int]:
-    """Model and seed of a point.
-
-    Weights in a directory do not depend on a seed, so their checksum stands in for it: other weights in the same place
-    are another model, whose results are not mistaken for the ones before.
-    """
-    if name in MODELS or not Path(name).is_dir():
-        return name, 0
-    checksum = 0
-    for linear in prunable_linears(model, "all").values():
-        checksum = zlib.crc32(linear.weight.detach().numpy().data, checksum)
-    return str(Path(name).resolve()), checksum & 0x7FFFFFFF
 
 
 def run(
@@ -203,16 +86,17 @@ def document(plan: Plan, records: Sequence[Record], isa: str = NATIVE) -> dict[s
     point = asdict(plan.points[-1])
     del point["block"]  # each row has its own
     stamped = {name: records[0][name] for name in ("machine_id", "versions", "commit")}
-    return {**point, **stamped, "isa": isa, "found": found, "rows": rows(records)}
+    return {**point, **stamped, "isa": isa, "found": found, "left_out": plan.left_out, "rows": rows(records)}
 
 
 def table(points: Sequence[Point], found: Sequence[Row]) -> Table:
     """Lay out the rows for a terminal."""
     point = points[-1]
     load = f"batch {point.batch}, {point.seq} tokens, {point.threads} threads"
+    pruned = f"{point.scope} weights {point.sparsity:.0%} pruned ({point.pruner})" if point.shape else DENSE
     doubts = sorted({row["flag_reason"] for row in found if row["flagged"]})
     shown = Table(
-        title=f"{point.model}, {point.scope} weights {point.sparsity:.0%} pruned ({point.pruner}), {load}",
+        title=f"{point.model}, {pruned}, {load}",
         caption="\n".join(f"flagged: {doubt}" for doubt in doubts) or "no time is in doubt",
     )
     for heading in ("engine", "block"):

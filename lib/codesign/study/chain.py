@@ -95,7 +95,7 @@ class Study:
         self.results.append(record)
 
 
-def open_study(results: Literal["reference", "local"], profile: str) -> Study:
+def open_study(results: Literal["reference", "local"], profile: str, *, encoder_only: bool = False) -> Study:
     """Open the results for a notebook.
 
     Parameters
@@ -104,6 +104,8 @@ def open_study(results: Literal["reference", "local"], profile: str) -> Study:
         ``"reference"`` reads the committed records, ``"local"`` measures on this machine what is missing.
     profile
         As in ``notebooks/params``, or one of `codesign.study.words.ASIDE`.
+    encoder_only
+        As `Study`.
 
     Raises
     ------
@@ -113,7 +115,7 @@ def open_study(results: Literal["reference", "local"], profile: str) -> Study:
     info = machine.describe()
     run_id = os.environ.get("CODESIGN_RUN_ID") or new_run_id()
     opened = places.results(check("results", results))
-    study = Study(opened, check("profile", profile), run_id, info.machine_id, places.build())
+    study = Study(opened, check("profile", profile), run_id, info.machine_id, places.build(), encoder_only)
     if study.local and not study.results.read("machine", machine_id=info.machine_id):
         study.append("machine", asdict(info))
     return study

@@ -12,10 +12,11 @@ from rich.table import Table
 
 from codesign.blocks import DENSE
 from codesign.compiler.artifact import install, refuse_other
+from codesign.errors import InputError
 from codesign.measure.entrant import WRONG_ABOVE
 from codesign.records import Record
 from codesign.runtime import LIBRARY, MANIFEST, PARAMS, ArtifactError
-from codesign.study.bench import Request, plan
+from codesign.study.asked import Request, plan
 from codesign.study.chain import Study
 from codesign.study.compiled import artifact, ensure_built
 from codesign.study.points import Case
@@ -42,17 +43,20 @@ class Package:
 
 
 def case_of(request: Request, block: str | None) -> Case:
-    """Say what is compiled: the point of a request with the one ``block`` shape, ``"dense"`` or None (what fits).
+    """Say what is compiled: the one point of a request, dense where ``block`` says so or nothing is zero.
 
     Raises
     ------
     InputError
-        As `codesign.study.bench.plan`.
+        As `codesign.study.asked.plan`, and for more than one block shape.
     """
-    points = plan(request).points
-    if block == DENSE:
-        return Case("tvm-dense", points[0].dense, request.isa)
-    return Case("tvm-bsr", points[-1], request.isa)
+    if request.blocks and request.blocks[1:]:
+        name, at = ("blocks", "") if request.sparsity is None else ("prune", f"@{request.sparsity:g}")
+        raise InputError(name, ",".join(request.blocks) + at, "one block shape", request.blocks[0] + at)
+    (point,) = plan(request).points
+    if block == DENSE or point.shape is None:
+        return Case("tvm-dense", point.dense, request.isa)
+    return Case("tvm-bsr", point, request.isa)
 
 
 def package(study: Study, case: Case, trials_per_task: int, out: Path | None) -> Package:
@@ -96,6 +100,8 @@ def table(made: Package) -> Table:
         "size": ", ".join(f"{name} {_bytes(size)}" for name, size in sizes.items()),
         "error": f"{record['max_abs_err']:.0e} against PyTorch",
     }
+    if manifest["left_out"]:
+        rows["left out"] = ", ".join(manifest["left_out"]) + ": what comes out is the last hidden state"
     for row in rows.items():
         shown.add_row(*row)
     return shown

@@ -157,8 +157,9 @@ def sweep(
 
 
 def headline(points: Iterable[Point]) -> Point:
-    """The pruned point that stands for all: 32x1 where the sweep has it, else the first shape; the widest scope."""
-    pruned = [point for point in points if point.shape]
+    """The point that stands for all: 32x1 where the sweep has it, else the first shape; the widest scope."""
+    points = list(points)
+    pruned = [point for point in points if point.shape] or points
     scope = pruned[-1].scope
     return next((point for point in pruned if (point.scope, point.block) == (scope, HEADLINE)), pruned[0])
 

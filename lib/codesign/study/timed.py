@@ -44,16 +44,16 @@ def sessions(
     Parameters
     ----------
     points
-        From `codesign.study.points.sweep`.
+        From `codesign.study.points.sweep`, or a single dense one, which gets a session of its own.
     engines
-        Engines beside the references, which take part in any case.
+        Engines beside the references, which take part in any case; for a dense point, none that leaves zeros out.
     peer_blocks
         Block shapes that the sparse engines of others run; None for all.
     isa
         What the engines that we compile are compiled for.
     """
     planned = []
-    for group in by_scope(points).values():
+    for group in list(by_scope(points).values()) or [list(points)]:
         given = headline(group)
         dense = [*REFERENCES, *(e for e in engines if e not in (*REFERENCES, *SPARSE, SLOW))]
         planned.append([Case(engine, given) for engine in dense])

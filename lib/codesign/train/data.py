@@ -55,8 +55,9 @@ def tokenize(model: str, vocabulary: int, examples: Sequence[Example], seq: int)
     texts = [example.text for example in examples]
     inputs = sentence_inputs(model, texts, seq) if has_tokenizer(model) else _hashed(texts, vocabulary, seq)
     labels = torch.tensor([example.label for example in examples])
+    # single sentences: every token is of type 0, which the encoder takes for granted
     ids, mask = (torch.from_numpy(inputs[name]) for name in ("input_ids", "attention_mask"))
-    return Data(ids, mask, labels)  # single sentences: every token is of segment 0, which the encoder takes for granted
+    return Data(ids, mask, labels)
 
 
 def _hashed(texts: Sequence[str], vocabulary: int, seq: int) -> dict[str, np.ndarray]:

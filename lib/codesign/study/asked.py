@@ -1,0 +1,181 @@
+"""What `codesign bench` and `codesign compile` are asked for, and what a look at the model makes of it.
+
+Nothing is pruned unless that is asked for. A model with zeros is taken as it was found, one without is dense.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import transformers
+
+from codesign.blocks import BlockShape
+from codesign.checkpoint import left_out
+from codesign.encoder import MODELS, SCOPES, example_inputs, load_encoder, prunable_linears
+from codesign.engines import SPARSE, find
+from codesign.errors import InputError
+from codesign.prune import AS_FOUND, ONE_SHOT, check_blocks, refuse_untrained
+from codesign.prune.found import Fit, best, fits, pruned_matrices
+from codesign.schema import NATIVE
+from codesign.study.chain import say
+from codesign.study.parameters import RULES, check
+from codesign.study.points import Point, sweep
+from codesign.study.timed import OURS
+
+PRUNER = "magnitude"
+#: How a user asks for pruning.
+PRUNE = "--prune 4x1@0.8"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to bench or compile.
+
+    ``sparsity`` asks for pruning, in ``blocks``; without it ``blocks`` are the shapes in which zeros that are there
+    already are stored. None leaves a choice to us.
+
+    Raises
+    ------
+    InputError
+        If a value breaks the rule of the notebook parameter of that name, or an engine is unknown.
+    """
+
+    model: str
+    batch: int
+    seq: int
+    threads: int
+    trials_per_task: int
+    engines: tuple[str, ...] = OURS
+    isa: str = NATIVE
+    scope: str | None = None
+    pruner: str | None = None
+    blocks: tuple[str, ...] | None = None
+    sparsity: float | None = None
+    encoder_only: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if name in RULES and value is not None:
+                check(name, list(value) if RULES[name].many else value)
+        for engine in self.engines:
+            find(engine)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be measured or compiled.
+
+    ``found`` has the shapes that fit the zeros of a model which is taken as it was found (else empty), ``engines``
+    those asked for that can run the points, ``left_out`` the head that the model has lost (`codesign.checkpoint`).
+    """
+
+    points: list[Point]
+    found: list[Fit]
+    engines: tuple[str, ...]
+    left_out: list[str]
+
+
+def plan(request: Request) -> Plan:
+    """Look at the model and say what will be done with it.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, it takes no such input, or it does not suit the other parameters.
+    """
+    model = load_encoder(request.model, encoder_only=request.encoder_only)
+    head = left_out(model.config)
+    if head:
+        say(f"{request.model}: without its head, {', '.join(head)}; what comes out is the last hidden state")
+    example_inputs(model, request.batch, request.seq, seed=0)  # refuses a shape that the model does not take
+    refuse_untrained(request.pruner or PRUNER)
+    linears = prunable_linears(model, request.scope or "all")
+    for block in request.blocks or ():
+        check_blocks(BlockShape.parse(block), {name: linear.weight for name, linear in linears.items()})
+    weights = {name: linear.weight.detach().numpy() for name, linear in linears.items()}
+    zeros, found = pruned_matrices(weights), list[Fit]()
+    if request.sparsity is not None:
+        filled = _pruned(request)
+    elif zeros:
+        found = fits(zeros.values())
+        filled = _as_found(request, model, set(zeros), found)
+    else:
+        return Plan([_point(request, model).dense], found, _for_dense(request, weights), head)
+    if not set(request.engines) & set(SPARSE):
+        raise InputError("engines", ",".join(request.engines), f"at least one of {', '.join(SPARSE)} among them")
+    point = _point(filled, model)
+    shared = {name: value for name, value in asdict(point).items() if name not in ("scope", "block")}
+    return Plan(sweep(**shared, scopes=[point.scope], blocks=filled.blocks or ()), found, request.engines, head)
+
+
+def _pruned(request: Request) -> Request:
+    """Fill in what pruning that was asked for leaves open."""
+    if request.pruner == AS_FOUND:
+        raise InputError("pruner", AS_FOUND, f"with --prune, one that prunes: {', '.join(ONE_SHOT)}", PRUNER)
+    return replace(request, scope=request.scope or "all", pruner=request.pruner or PRUNER)
+
+
+def _as_found(request: Request, model: transformers.BertModel, pruned: set[str], found: Sequence[Fit]) -> Request:
+    """Fill in what a pruned checkpoint says itself: where its zeros are, how many, in which blocks."""
+    zeros, fit = found[0].block_sparsity, best(found)  # the first shape is 1x1
+    scope = request.scope or next(name for name in SCOPES if pruned <= prunable_linears(model, name).keys())
+    say(
+        f"{request.model} is pruned already: {zeros:.1%} zeros in {len(pruned)} matrices ({scope}); "
+        f"{fit.block} fits best, storing {fit.fill_in:.2f} elements for each that is not zero"
+    )
+    if request.pruner not in (None, AS_FOUND):
+        _refuse("pruner", request.pruner, f"the model is pruned already ({zeros:.1%} zeros) and is taken as it is")
+    blocks = request.blocks or (str(fit.block),)
+    return replace(request, scope=scope, pruner=AS_FOUND, blocks=blocks, sparsity=round(zeros, 4))
+
+
+def _for_dense(request: Request, weights: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """Say that a model is dense and how it would be pruned; return the engines that compute zeros.
+
+    Refuses what only makes sense for a pruned model: a wish that was not granted would go unnoticed.
+    """
+    share = sum(int((each == 0).sum()) for each in weights.values()) / sum(each.size for each in weights.values())
+    where = f"{request.scope or 'all'} weights"
+    why = f"only {share:.1%} of its {where} are zero" if share else f"none of its {where} is zero"
+    if request.blocks is not None:
+        blocks = ",".join(request.blocks)
+        _refuse("blocks", blocks, f"{why}: there are no blocks to leave out", f"--prune {blocks}@0.8")
+    for name, value in (("pruner", request.pruner), ("scope", request.scope)):
+        if value is not None:
+            _refuse(name, value, why)
+    engines = tuple(engine for engine in request.engines if engine not in SPARSE)
+    if not engines:
+        _refuse("engines", ",".join(request.engines), f"{why}: these are for pruned models")
+    say(f"{request.model}: {why}, so it is taken as dense. To prune it first: {PRUNE}")
+    return engines
+
+
+def _refuse(name: str, value: object, why: str, nearest: str = PRUNE) -> NoReturn:
+    raise InputError(name, value, f"none without --prune: {why}", nearest)
+
+
+def _point(request: Request, model: transformers.BertModel) -> Point:
+    """Describe the first point of a request; what it leaves open has no meaning for a dense one."""
+    name, seed = _named(request.model, model)
+    block = (request.blocks or ("1x1",))[0]
+    pruning = request.scope or "all", request.pruner or PRUNER, block, float(request.sparsity or 0)
+    return Point(name, seed, *pruning, request.batch, request.seq, request.threads)
+
+
+def _named(name: str, model: transformers.BertModel) -> tuple[str, int]:
+    """Model and seed of a point.
+
+    Weights in a directory do not depend on a seed, so their checksum stands in for it: other weights in the same place
+    are another model, whose results are not mistaken for the ones before.
+    """
+    if name in MODELS or not Path(name).is_dir():
+        return name, 0
+    checksum = 0
+    for linear in prunable_linears(model, "all").values():
+        checksum = zlib.crc32(linear.weight.detach().numpy().data, checksum)
+    return str(Path(name).resolve()), checksum & 0x7FFFFFFF
