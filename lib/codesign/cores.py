@@ -7,11 +7,16 @@ imported only where threads are placed.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import socket
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,6 +25,8 @@ from typing import Any
 #: TVM's own 300,000, workers were seen to run on for 140 to 180 ms, on cores that others could use.
 SPINS = 10_000
 
+#: Of who waits for a turn, in seconds, beside ten turns.
+_PATIENCE_S = 1.0
 _CPUS = Path("/sys/devices/system/cpu")
 
 
@@ -115,6 +122,62 @@ def place(cpus: Sequence[int], threads: int) -> None:
     os.sched_setaffinity(0, chosen[:1] if apart else chosen)
 
 
+class Turns:
+    """Locks of CPUs, for one call at a time: processes that share CPUs take turns on them.
+
+    Left to the scheduler, the threads of two kernels would wait for each other in every one of a model's kernels, some
+    milliseconds each. Who waits holds the first lock, so that a process that has just had its turn comes after it.
+
+    Parameters
+    ----------
+    cpus
+        Locked in ascending order, so that processes whose CPUs differ in part cannot wait for each other.
+    """
+
+    def __init__(self, cpus: Sequence[int]) -> None:
+        names = [f"{min(cpus)}-next", *sorted(cpus)] if cpus else []
+        self._locks = [_open_for_all(Path(tempfile.gettempdir()) / f"codesign-cpu-{name}.lock") for name in names]
+        self._seconds = 0.0  # that the last call took
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Wait for a turn, but not for ever: a process may have been stopped in the middle of its own."""
+        held = []
+        patience = time.monotonic() + _PATIENCE_S + 10 * self._seconds
+        for lock in self._locks:
+            if self._locked(lock, patience):
+                held.append(lock)
+        if held and held[0] == self._locks[0]:
+            fcntl.flock(held.pop(0), fcntl.LOCK_UN)
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds = time.monotonic() - start
+            for lock in held:
+                fcntl.flock(lock, fcntl.LOCK_UN)
+
+    def _locked(self, lock: int, patience: float) -> bool:
+        """Look as often as costs about a hundredth of a call, as waiting for a lock of this kind cannot be ended."""
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                if time.monotonic() > patience:
+                    return False
+                time.sleep(min(max(self._seconds / 100, 5e-5), 1e-3))
+
+
+def _open_for_all(path: Path) -> int:
+    """Open a lock that all users of the machine share, whatever the umask says."""
+    with contextlib.suppress(FileExistsError):
+        made = os.open(path, os.O_CREAT | os.O_EXCL, 0o666)
+        os.fchmod(made, 0o666)
+        os.close(made)
+    return os.open(path, os.O_RDWR)
+
+
 class Crew:
     """A thread of this process, with TVM's workers beside it, which belong to the thread that calls them."""
 
@@ -125,7 +188,9 @@ class Crew:
         self._claims: list[int] = []
         self._process = os.getpid()
         self._thread = ThreadPoolExecutor(1, f"codesign-{threads}t")
-        self._thread.submit(place, self._claim(threads), threads).result()
+        cpus = self._claim(threads)
+        self._turns = Turns(cpus if self._claims else [])
+        self._thread.submit(place, cpus, threads).result()
 
     @classmethod
     def of(cls, threads: int) -> Crew:
@@ -141,6 +206,10 @@ class Crew:
         if os.getpid() != self._process:
             raise ForkedError("loaded before this process was forked, and threads do not survive that: load it here")
         return self._thread.submit(do, *arguments).result()
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Wait, on that thread, until no other process runs on the same CPUs."""
+        return self._turns.taken()
 
     def _claim(self, threads: int) -> list[int]:
         """CPUs that fewer processes have claimed than the rest, so that processes share a machine evenly.

@@ -119,8 +119,9 @@ class Encoder:
         return self._crew.run(self._run, *(given[name] for name in manifest["inputs"]))
 
     def _run(self, *arrays: np.ndarray) -> np.ndarray:
-        inputs = (self._tensor(np.ascontiguousarray(array)) for array in arrays)
-        return self._function(*inputs, *self._params).numpy()
+        inputs = [self._tensor(np.ascontiguousarray(array)) for array in arrays]
+        with self._crew.turn():
+            return self._function(*inputs, *self._params).numpy()
 
     def profile(self, inputs: dict[str, np.ndarray], runs: int) -> list[dict[str, list[int]]]:
         """Time every function that an inference calls.
