@@ -57,7 +57,7 @@ headline: $(LOCKED)  ## draw the README's figure from the committed results
 	$(BIN)/codesign headline
 
 test: $(LOCKED)  ## all tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 soak: $(LOCKED)  ## kills, full disks, hostile patterns and inputs, about 45 minutes; goes on where it stopped
 	$(BIN)/codesign soak

@@ -22,6 +22,8 @@ from codesign.study.points import HEADLINE, sweep
 from codesign.study.tried import measure
 from codesign.study.words import TRY
 
+pytestmark = pytest.mark.timeout(1200)  # each notebook of the chain prunes, compiles, tunes or times
+
 #: Notebooks that need each other, and end in a latency.
 CHAIN = ("01_prune", "02_compile", "03_tune", "04_latency", "05_scheduler", "06_sweeps")
 SMOKE = pipeline.load_profile(places.PROFILES / "smoke.yaml")

@@ -128,6 +128,7 @@ def test_the_schedule_family(copy: Path) -> None:
     follow(copy, FAMILY)
 
 
+@pytest.mark.timeout(600)
 def test_the_experiment(tmp_path: Path) -> None:
     """A notebook, a registration, a line in each profile; then the command runs it."""
     (cells,), (registered,) = CELLS.findall(TEXT), REGISTERED.findall(TEXT)
