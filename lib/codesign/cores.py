@@ -1,8 +1,8 @@
 """Which CPUs this process may use, and which of them run TVM's kernels.
 
 A process may be kept to some CPUs (its affinity), and to so much time on them (the quota of a container). TVM knows of
-neither: it counts cores from CPU 0, so that processes which were to share a machine meet on the same one. It is
-imported only where threads are placed.
+neither: it counts cores from CPU 0, so that threads of processes which were to share a machine meet on the same ones.
+It is imported only where threads are placed.
 """
 
 from __future__ import annotations

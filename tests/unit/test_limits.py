@@ -15,15 +15,17 @@ import pytest
 from codesign.records import REPOSITORY
 
 CALL = re.compile(r"-m pytest( --numprocesses.*?)(?: tests/\S+)?$", re.MULTILINE)
-#: What a test does -> what the run says besides its name. ``PyDLL`` keeps the interpreter's lock while it sleeps.
+#: What a test does -> what the run says besides its name. A forked process outlives its parent, and has its pipes open;
+#: ``PyDLL`` keeps the interpreter's lock while it sleeps.
 ENDS = {
-    "os.kill(os.getpid(), signal.SIGKILL)": "crashed while running",
-    "time.sleep(1000)": "in test_ends",
-    "ctypes.PyDLL(None).sleep(1000)": "in test_ends",
+    "os._exit(0)": "crashed while running",
+    "os.abort()": "crashed while running",
+    "os.fork() and os.wait() or time.sleep(300)": "test_one.py::test_ends: not done after 2 seconds",
+    "ctypes.PyDLL(None).sleep(300)": "in test_ends",
 }
 #: A file in which tests wait behind the one that ends, as they do in a worker's queue; and one for the other worker.
 FILE = """
-import ctypes, os, signal, time
+import ctypes, os, time
 def test_before(): pass
 def test_ends(): {ends}
 def test_after(): pass
@@ -44,27 +46,37 @@ def options() -> list[str]:
     return list(found.pop())
 
 
-@pytest.mark.parametrize("seconds", [0, 3], ids=["alone", "beside another"])
-@pytest.mark.parametrize("ends", ENDS)
-def test_a_test_that_ends_its_worker_ends_the_run_by_name(tmp_path: Path, ends: str, seconds: int) -> None:
-    shutil.copy(REPOSITORY / "tests" / "conftest.py", tmp_path)
-    (tmp_path / "test_one.py").write_text(FILE.format(ends=ends))
-    (tmp_path / "test_other.py").write_text(OTHER.format(seconds=seconds))
+def run(folder: Path, ends: str, seconds: int, how: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run the small project, with limits of seconds in place of minutes."""
+    shutil.copy(REPOSITORY / "tests" / "conftest.py", folder)
+    (folder / "test_one.py").write_text(FILE.format(ends=ends))
+    (folder / "test_other.py").write_text(OTHER.format(seconds=seconds))
+    ours = ["-c", str(REPOSITORY / "pyproject.toml"), "--rootdir", str(folder), *how]
     limits = ["--timeout", "2", "--override-ini", "faulthandler_timeout=6", "-p", "no:cacheprovider"]
-    ours = ["-c", str(REPOSITORY / "pyproject.toml"), "--rootdir", str(tmp_path), *options()]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *ours, *limits, str(tmp_path)],
-        env=inherited,
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *ours, *limits, str(folder)],
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+@pytest.mark.parametrize(("ends", "seconds"), [*((ends, 0) for ends in ENDS), ("os.abort()", 3)])
+def test_a_test_that_ends_its_worker_ends_the_run_by_name(tmp_path: Path, ends: str, seconds: int) -> None:
+    done = run(tmp_path, ends, seconds, options())
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(r"worker 'gw\d' crashed while running '\S*test_one\.py::test_ends'", done.stdout)
     assert ENDS[ends] in done.stdout + done.stderr
     assert "test_after" not in done.stdout, "no other worker was given what the dead one left"
+
+
+def test_without_workers_a_test_that_hangs_is_named_too(tmp_path: Path) -> None:
+    done = run(tmp_path, "print('so far'); time.sleep(300)", 0, [])
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "test_one.py::test_ends: not done after 2 seconds\nso far\n" in done.stderr
+    assert "in test_ends" in done.stderr
 
 
 def test_the_run_waits_longer_than_any_mark_allows() -> None:
