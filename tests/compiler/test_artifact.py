@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,17 @@ def test_a_cpu_without_the_instructions_is_refused_before_any_code_is_loaded(
     monkeypatch.setattr(runtime, "cpu_flags", lambda: {"fma", "avx2"})
     (copy / runtime.LIBRARY).unlink()  # not looked at any more
     refused(copy, r"compiled for .*, and this CPU lacks .*avx.*--isa avx2")
+
+
+def test_several_threads_get_what_serial_calls_get(built: Path) -> None:
+    encoder, rng = runtime.load(built), np.random.default_rng(0)
+    vocabulary, mask = encoder.manifest["vocabulary"], np.ones((1, 16), np.int64)
+    inputs = [rng.integers(0, vocabulary, (1, 16)) for _ in range(8)]
+    expected = [encoder(ids, mask) for ids in inputs]
+    with ThreadPoolExecutor(len(inputs)) as pool:
+        for _ in range(25):
+            for found, right in zip(pool.map(encoder, inputs, [mask] * len(inputs)), expected, strict=True):
+                np.testing.assert_array_equal(found, right)
 
 
 def test_other_threads_than_compiled_for_are_refused(copy: Path) -> None:

@@ -4,6 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -120,6 +123,48 @@ def test_claims_go_around_and_end_with_their_process(monkeypatch: pytest.MonkeyP
     assert claim(object.__new__(cores.Crew), 9) == [900, 902, 901, 903], "more threads than CPUs claim none"
     first._claims = []
     assert claim(first, 2) == [900, 902]
+
+
+@pytest.fixture
+def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of locks for each test."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_calls_on_the_same_cpus_take_turns_and_others_do_not_wait(locks: Path) -> None:
+    running, most = [0], [0]
+
+    def call(turns: cores.Turns) -> None:
+        for _ in range(30):
+            with turns.taken():
+                running[0] += 1
+                most[0] = max(most[0], running[0])
+                time.sleep(1e-3)
+                running[0] -= 1
+
+    threads = [threading.Thread(target=call, args=(cores.Turns(cpus),)) for cpus in ([0, 1], [1, 0], [1, 2])]
+    for thread in threads:
+        thread.start()
+    with cores.Turns([7, 8]).taken():
+        for thread in threads:
+            thread.join()
+    assert most == [1]
+    assert {path.stat().st_mode & 0o777 for path in locks.iterdir()} == {0o666}, "for all users of the machine"
+
+
+def test_who_was_stopped_in_its_turn_is_not_waited_for_for_ever(locks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "_PATIENCE_S", 0.05)
+    with cores.Turns([0, 1]).taken():
+        passed = []
+        with cores.Turns([0, 1]).taken():
+            passed.append(True)
+        with cores.Turns([]).taken():
+            passed.append(True)
+    assert passed == [True, True]
+    free = cores.Turns([0, 1])
+    with free.taken():
+        assert not free._locked(cores._open_for_all(locks / "codesign-cpu-0.lock"), 0.0)
 
 
 FORKED = """
