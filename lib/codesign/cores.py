@@ -27,6 +27,7 @@ SPINS = 10_000
 
 #: Of who waits for a turn, in seconds, beside ten turns.
 _PATIENCE_S = 1.0
+_VARIABLE = "TVM_NUM_THREADS"
 _CPUS = Path("/sys/devices/system/cpu")
 
 
@@ -114,12 +115,22 @@ def place(cpus: Sequence[int], threads: int) -> None:
     """
     import tvm.runtime
 
-    os.environ["TVM_NUM_THREADS"] = str(threads)
+    os.environ[_VARIABLE] = str(threads)
     one_each = -2  # TVM's kSpecifyOneCorePerThread
     apart = 1 < threads <= len(cpus)
     chosen = list(cpus)[:threads] if apart else list(cpus)
     tvm.get_global_func("runtime.config_threadpool")(one_each, threads, [str(cpu) for cpu in chosen])
     os.sched_setaffinity(0, chosen[:1] if apart else chosen)
+
+
+@contextmanager
+def _staying() -> Iterator[None]:
+    """Let the calling thread run afterwards wherever it may run now."""
+    before = os.sched_getaffinity(0)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 class Turns:
@@ -179,36 +190,55 @@ def _open_for_all(path: Path) -> int:
 
 
 class Crew:
-    """A thread of this process, with TVM's workers beside it, which belong to the thread that calls them."""
+    """What runs kernels with so many threads in this process, one call at a time.
+
+    TVM's workers belong to the thread that calls them and are never given back. So the thread that made a crew has
+    workers, as it had without one, and all other threads share those of one more thread, however many they are.
+    """
 
     _known: dict[int, Crew] = {}  # noqa: RUF012  # shared on purpose
-    _lock = threading.Lock()
+    _making = threading.Lock()
+    _one = threading.Lock()  # of all crews: how many threads there are, TVM reads from a variable of the process
 
     def __init__(self, threads: int) -> None:
-        self._claims: list[int] = []
-        self._process = os.getpid()
-        self._thread = ThreadPoolExecutor(1, f"codesign-{threads}t")
-        cpus = self._claim(threads)
-        self._turns = Turns(cpus if self._claims else [])
-        self._thread.submit(place, cpus, threads).result()
+        self._threads, self._process, self._claims = threads, os.getpid(), list[int]()
+        self._cpus = self._claim(threads)
+        self._turns = Turns(self._cpus if self._claims else [])
+        self._maker = threading.local()
+        self._other: ThreadPoolExecutor | None = None
+        with _staying():
+            place(self._cpus, threads)
+        self._maker.is_here = True
 
     @classmethod
     def of(cls, threads: int) -> Crew:
         """Return the one of this process that has so many threads, made where there is none."""
-        with cls._lock:  # how many threads there are, TVM reads from a variable of the whole process
+        with cls._making:
             crew = cls._known.get(threads)
             if crew is None or crew._process != os.getpid():
                 crew = cls._known[threads] = cls(threads)
             return crew
 
     def run(self, do: Callable[..., Any], *arguments: Any) -> Any:
-        """Run something on that thread, and return or raise what it does; others wait for their turn."""
+        """Run something beside the workers, and return or raise what it does; others wait for their turn."""
         if os.getpid() != self._process:
             raise ForkedError("loaded before this process was forked, and threads do not survive that: load it here")
-        return self._thread.submit(do, *arguments).result()
+        if getattr(self._maker, "is_here", False):
+            return self._now(do, arguments)
+        with self._making:
+            if self._other is None:
+                self._other = ThreadPoolExecutor(1, "codesign", place, (self._cpus, self._threads))
+        return self._other.submit(self._now, do, arguments).result()
+
+    def _now(self, do: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        with self._one, _staying():
+            os.environ[_VARIABLE] = str(self._threads)
+            if self._claims:
+                os.sched_setaffinity(0, self._cpus[:1])
+            return do(*arguments)
 
     def turn(self) -> AbstractContextManager[None]:
-        """Wait, on that thread, until no other process runs on the same CPUs."""
+        """Wait until no other process runs on the same CPUs."""
         return self._turns.taken()
 
     def _claim(self, threads: int) -> list[int]:

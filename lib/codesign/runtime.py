@@ -7,9 +7,9 @@ Example
     encoder = load("build/artifacts/my-model")
     hidden = encoder(input_ids, attention_mask, token_type_ids)
 
-An artefact may be called from any thread: one thread of its own runs it, with TVM's workers on cores beside it, and
-calls wait for their turn. So several callers get the same answers as one, no faster; who wants more at once starts more
-processes, and each takes cores that no other has taken, as long as there are any.
+An artefact may be called from any thread, and calls wait for their turn: several callers get the same answers as one,
+no faster. Who wants more at once starts more processes, and each takes cores that no other has taken, as long as there
+are any.
 
 Loading an artefact runs the machine code in it: load only what you or somebody you trust has built. Digests find
 damage and mix-ups; they are no signature. The directory is described in `codesign.compiler.artifact`.
@@ -169,8 +169,8 @@ class Encoder:
 def load(directory: str | Path, threads: int | None = None) -> Encoder:
     """Load an artefact.
 
-    The calling thread stays where it is: the artefact runs on a thread of its own (`codesign.cores.Crew`), which all
-    artefacts of as many threads share in this process. Load after forking, not before.
+    The thread that loads first calls fastest; calls of others are handed to one more thread (`codesign.cores.Crew`).
+    While it runs an encoder of several threads, a thread stays on one core. Load after forking, not before.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def load(directory: str | Path, threads: int | None = None) -> Encoder:
 
 
 def _open(directory: Path, manifest: dict[str, Any], crew: Crew) -> Encoder:
-    """Load code and weights, on the thread that will run them."""
+    """Load code and weights."""
     import tvm.runtime
     from tvm.runtime.vm import VirtualMachine
 

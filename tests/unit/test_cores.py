@@ -82,17 +82,20 @@ def test_a_real_quota_of_one_cpu_leaves_one_thread(root: Path, limits: dict[str,
 
 PLACED = """
 import json, os, sys
+from concurrent.futures import ThreadPoolExecutor
 from codesign import cores
 from codesign.runtime import without_torch
 with without_torch():
     crew = cores.Crew.of(int(sys.argv[1]))
-print(json.dumps([sorted(os.sched_getaffinity(0)), crew.run(lambda: sorted(os.sched_getaffinity(0)))]), flush=True)
+where = lambda: sorted(os.sched_getaffinity(0))
+with ThreadPoolExecutor(1) as other:
+    print(json.dumps([where(), crew.run(where), other.submit(crew.run, where).result(), where()]), flush=True)
 input()
 """
 
 
 def placed(threads: int) -> tuple[subprocess.Popen[str], list[list[int]]]:
-    """A process with a crew: itself, and where it and its crew may run."""
+    """A process with a crew, and where its threads may run: before, in a call, in one of another thread, after."""
     pipe = subprocess.PIPE
     process = subprocess.Popen([sys.executable, "-c", PLACED, str(threads)], stdin=pipe, stdout=pipe, text=True)
     assert process.stdout is not None
@@ -100,13 +103,13 @@ def placed(threads: int) -> tuple[subprocess.Popen[str], list[list[int]]]:
 
 
 @pytest.mark.skipif(len(cores.allowed()) < 2, reason="needs two CPUs")
-def test_the_caller_stays_where_it_is_and_one_thread_may_move() -> None:
+def test_who_calls_is_kept_to_a_cpu_for_the_call_alone_and_one_thread_may_move() -> None:
     everywhere = sorted(cores.allowed())
     for threads in (1, 2, len(everywhere) + 1):
-        process, (caller, crew) = placed(threads)
+        process, (before, maker, other, after) = placed(threads)
         process.communicate("\n")
-        assert caller == everywhere
-        assert crew == (everywhere[:1] if threads == 2 else everywhere)
+        assert before == after == everywhere
+        assert maker == other == (everywhere[:1] if threads == 2 else everywhere)
 
 
 def test_claims_go_around_and_end_with_their_process(monkeypatch: pytest.MonkeyPatch) -> None:
