@@ -35,11 +35,11 @@ OUTSIDE = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code (2 when the input is refused, 1 when the work fails)."""
-    options = _parser().parse_args(arguments)
     os.environ.setdefault("CODESIGN_RUN_ID", new_run_id())
     os.environ.setdefault("TTY_COMPATIBLE", str(int(sys.stderr.isatty())))  # kernels believe that they have a terminal
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")  # kernels have no widgets, and need none
     try:
+        options = _parser().parse_args(arguments)  # looks at the machine
         return int(options.run(options) or 0)
     except EXPLAINED as error:
         return _explain(str(error), 2 if isinstance(error, InputError) else 1)

@@ -1,5 +1,9 @@
 """From the flags of real CPUs to what LLVM is told, and what may then be in the code."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from codesign import isa, machine
@@ -148,3 +152,10 @@ def test_the_variable_masks_the_machine_and_names_it_so(monkeypatch: pytest.Monk
         isa.cpu_flags()
     with pytest.raises(InputError, match=r"CODESIGN_ISA='avx3' .*did you mean avx2"):
         machine.describe.__wrapped__()
+
+
+def test_a_command_says_so_in_one_line() -> None:
+    command = [sys.executable, "-m", "codesign.cli", "doctor"]
+    done = subprocess.run(command, env={**os.environ, isa.VARIABLE: "avx3"}, capture_output=True, text=True)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "did you mean avx2" in done.stderr
