@@ -147,7 +147,10 @@ class Turns:
 
     def __init__(self, cpus: Sequence[int]) -> None:
         names = [f"{min(cpus)}-next", *sorted(cpus)] if cpus else []
-        self._locks = [_open_for_all(Path(tempfile.gettempdir()) / f"codesign-cpu-{name}.lock") for name in names]
+        self._locks: list[int] = []
+        with contextlib.suppress(OSError):  # a container without a temporary folder runs all the same
+            folder = Path(tempfile.gettempdir())
+            self._locks = [_open_for_all(folder / f"codesign-cpu-{name}.lock") for name in names]
         self._seconds = 0.0  # that the last call took
 
     @contextmanager
@@ -186,7 +189,7 @@ def _open_for_all(path: Path) -> int:
         made = os.open(path, os.O_CREAT | os.O_EXCL, 0o666)
         os.fchmod(made, 0o666)
         os.close(made)
-    return os.open(path, os.O_RDWR)
+    return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
 
 
 class Crew:

@@ -170,6 +170,12 @@ def test_who_was_stopped_in_its_turn_is_not_waited_for_for_ever(locks: Path, mon
         assert not free._locked(cores._open_for_all(locks / "codesign-cpu-0.lock"), 0.0)
 
 
+def test_without_a_temporary_folder_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with cores.Turns([0, 1]).taken(), cores.Turns([0, 1]).taken():
+        pass
+
+
 FORKED = """
 import os
 from codesign import cores
