@@ -22,22 +22,16 @@ _EVERYTHING = ("",)
 #: Declared changes: [{"reason", "digests": {kind: [digest of the new sources, digest that they go by]}}].
 UNCHANGED = _PACKAGE / "unchanged.json"
 
+_MACHINE = ("machine.py", "isa.py", "cores.py")
 _PRUNED = (
-    *(
-        "blocks.py",
-        "bsr.py",
-        "machine.py",
-        "checkpoint.py",
-        "forward.py",
-        "encoder.py",
-        "prune/",
-        "corpus/sentences.py",
-        "corpus/sources.py",
-    ),
+    *_MACHINE,
+    *("blocks.py", "bsr.py", "checkpoint.py", "forward.py", "encoder.py"),
+    *("prune/", "corpus/sentences.py", "corpus/sources.py"),
     *(f"study/{name}.py" for name in ("chain", "points", "pruned")),
 )
 _COMPILER = (
-    *("blocks.py", "bsr.py", "machine.py", "checkpoint.py", "forward.py", "encoder.py"),
+    *_MACHINE,
+    *("blocks.py", "bsr.py", "checkpoint.py", "forward.py", "encoder.py"),
     *("compiler/", "runtime.py"),
 )
 _COMPILED = (*_PRUNED, *_COMPILER, "engines/", "study/compiled.py", "study/tuned.py")
@@ -52,7 +46,7 @@ _REFUSING = (
 #: Kind of record -> beginnings of the names of its sources. A pruned model that was trained counts as weights from
 #: elsewhere to all but its `accuracy`: what made them is not looked at again.
 RESTS_ON: Mapping[str, tuple[str, ...]] = {
-    "machine": ("machine.py",),
+    "machine": _MACHINE,
     "pattern": _PRUNED,
     "accuracy": (*_PRUNED, "corpus/", "train/", "study/trained.py"),
     "compile": _COMPILED,

@@ -89,7 +89,7 @@ def test_all_engines_of_a_session_get_the_same_weights(workspace: Path) -> None:
 
 
 def test_a_sweep_leaves_only_the_files_of_its_centre(workspace: Path) -> None:
-    left = [path.name for name in ("models", "artifacts", "expected") for path in (places.build() / name).iterdir()]
+    left = [path.name for name in ("models", "artifacts", "examples") for path in (places.build() / name).iterdir()]
     assert left
     assert all("-0.8-" in name for name in left)
 
