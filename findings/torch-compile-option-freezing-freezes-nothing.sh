@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # torch.compile(model, options={"freezing": True}) is accepted and freezes nothing: weights changed afterwards change
-# the output, as without the option, and the constants are not folded. Dynamo decides whether parameters are constants
+# the output, as without the option. Dynamo decides whether parameters are constants
 # from torch._inductor.config itself, before the backend applies the options of this call. Set in that configuration,
 # the same name does freeze. Expected: the option does what the configuration does, or is refused.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/env"
-"$work/env/bin/pip" install --quiet torch==2.13.0 numpy==2.4.6 setuptools
+"$work/env/bin/pip" install --quiet torch==2.13.0 numpy==2.4.6 setuptools==84.2.1
 cat >"$work/look.py" <<'PY'
 import torch
 from torch._inductor import config

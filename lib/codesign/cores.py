@@ -2,7 +2,8 @@
 
 A process may be kept to some CPUs (its affinity), and to so much time on them (the quota of a container). TVM knows of
 neither: it counts cores from CPU 0, so that threads of processes which were to share a machine meet on the same ones.
-It is imported only where threads are placed.
+
+TVM is imported only where threads are placed.
 """
 
 from __future__ import annotations

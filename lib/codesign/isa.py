@@ -12,7 +12,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Environment variable that hides what a CPU can do beyond one of `MASKS`.
+#: Environment variable that hides from us what a CPU can do beyond one of `MASKS`. Other engines look for themselves.
 VARIABLE = "CODESIGN_ISA"
 NATIVE = "native"
 

@@ -75,7 +75,7 @@ def without_torch() -> Any:
 
 
 class Encoder:
-    """A loaded artefact: token ids and mask in, last hidden state out. Safe to call from several threads."""
+    """A loaded artefact: token ids, mask and segments in, last hidden state out. Safe to call from several threads."""
 
     def __init__(self, manifest: dict[str, Any], crew: Crew, machine: Any, params: list[Any], tensor: Any) -> None:
         self.manifest = manifest

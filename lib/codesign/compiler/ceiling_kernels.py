@@ -33,6 +33,11 @@ class Instruction:
     scaled: bool = False
 
 
+def widened(bits: np.ndarray) -> np.ndarray:
+    """Bits of bfloat16, packed in anything, as float64."""
+    return (bits.view(np.uint16).astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+
+
 def _dot(name: str, lanes: int, total: str, packed: str, intrinsic: str) -> str:
     """One instruction that adds products to the sums."""
     vector, words = f"<{lanes} x {total}>", f"<{lanes} x i32>"
@@ -146,8 +151,7 @@ class Peak(Operator):
         if self.instruction.dtype == "int8":
             products = a.view(np.uint8).astype(np.float64) * b.view(np.int8)  # one side is unsigned
         else:
-            x, y = ((side.view(np.uint16).astype(np.uint32) << 16).view(np.float32) for side in (a, b))
-            products = x.astype(np.float64) * y
+            products = widened(a) * widened(b)
         return products.reshape(self.instruction.lanes, -1).sum(axis=1)
 
     def _saturating(self, sums: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from codesign.compiler.ceiling_kernels import Instruction
+from codesign.compiler.ceiling_kernels import Instruction, widened
 from codesign.compiler.operators.base import Argument, Operator, primfunc
 from codesign.compiler.tvm_compat import T, tirx
 
@@ -67,9 +67,7 @@ class TilePeak(Operator):
         if self.instruction.dtype == "int8":
             x, w = a.astype(np.float64), b.view(np.int8).astype(np.float64)
         else:
-            x, w = (
-                (side.view(np.uint16).astype(np.uint32) << 16).view(np.float32).astype(np.float64) for side in (a, b)
-            )
+            x, w = widened(a), widened(b)
         packed = 4 // (BYTES // x.shape[1])  # factors in four bytes, which belong to one column of b
         w = w.reshape(ROWS, ROWS, packed).transpose(0, 2, 1).reshape(-1, ROWS)
         return np.tile(passes * (x @ w), (self.threads, self.chains, 1))

@@ -18,7 +18,7 @@ from codesign.compiler.ceiling_tiles import TILE_INSTRUCTIONS, TilePeak
 from codesign.compiler.target import TargetSpec, target_spec
 from codesign.compiler.tvm_compat import tvm
 from codesign.compiler.workers import runner
-from codesign.isa import request_amx
+from codesign.isa import cpu_flags, isa_of, request_amx
 
 #: Where operands come from, the fastest first.
 LEVELS = ("registers", "L1", "L2", "L3", "DRAM")
@@ -69,7 +69,7 @@ def _peak(pool: Any, instruction: Instruction, threads: int) -> Ceiling:
     spec = target_spec(threads, "avx2" if instruction.isa == "avx2" else "native")
     samples: list[float] = []
     reason: str | None = f"this CPU has no {instruction.isa}"
-    if instruction.isa in machine.describe().isa:
+    if instruction.isa in isa_of(cpu_flags()).formats[instruction.dtype]:
         samples, reason = _timed(pool, peak(instruction, threads), spec)
     best = max(samples, default=None)
     isa, dtype = instruction.isa, instruction.dtype

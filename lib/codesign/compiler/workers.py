@@ -43,6 +43,7 @@ def _start_builder() -> None:
 
 
 def _start_runner(threads: int) -> None:
+    """Set the number of threads and place them, before TVM's pool starts."""
     place(allowed(), threads)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from codesign.isa import MASKS, NATIVE
+
 SCHEMA_VERSION = 1
 
 Schema = dict[str, Any]
@@ -61,8 +63,7 @@ POINT: dict[str, Schema] = {
 }
 
 #: What an encoder was compiled for: the machine's own instruction set, which it always was at first, or a named one.
-NATIVE = "native"
-ISAS = (NATIVE, "avx2", "avx512")
+ISAS = (NATIVE, *MASKS)
 ISA: dict[str, Schema] = {"isa": one_of(*ISAS)}
 WAS_NATIVE = {"isa": NATIVE}
 
