@@ -11,8 +11,9 @@ from jsonschema import Draft7Validator
 from jsonschema.exceptions import best_match
 
 from codesign.errors import RecordError
+from codesign.isa import NATIVE
 from codesign.schema.kinds import KINDS, Kind
-from codesign.schema.parts import ISAS, KERNEL_KINDS, LINEARS, NATIVE, POINT, SCHEMA_VERSION, STAMP, WHOLE
+from codesign.schema.parts import ISAS, KERNEL_KINDS, LINEARS, POINT, SCHEMA_VERSION, STAMP, WHOLE
 
 __all__ = [
     "ISAS",
