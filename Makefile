@@ -62,11 +62,12 @@ test: $(LOCKED)  ## all tests
 soak: $(LOCKED)  ## kills, full disks, hostile patterns and inputs, about 45 minutes; goes on where it stopped
 	$(BIN)/codesign soak
 
-check: $(LOCKED)  ## linter, formatter, types, prose
+check: $(LOCKED)  ## linter, formatter, types, prose, sizes
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m codesign.study.lint
+	$(BIN)/python -m pytest --quiet tests/test_prose.py
+	@$(BIN)/python tests/sizes.py
 
 doctor: $(LOCKED)  ## is this machine ready?
 	$(BIN)/codesign doctor
