@@ -17,7 +17,7 @@ from codesign.compiler import TargetSpec, build, extract_tasks, lower_encoder
 from codesign.compiler.operators import Attention, LayerNorm, Linear, Operator
 from codesign.compiler.operators.linear import panel_rows, strip_of, strip_rows
 from codesign.compiler.schedules import applicable, find_family
-from codesign.compiler.schedules.token_major_linear import balanced
+from codesign.compiler.schedules.linear import balanced
 from codesign.compiler.slabs import TOKEN_MAJOR, slabs_for
 from codesign.encoder import example_inputs, load_encoder, save_checkpoint
 from codesign.engines import Job

@@ -28,7 +28,7 @@ from codesign.compiler.operators import (
 from codesign.compiler.operators.base import as_slabs
 from codesign.compiler.operators.linear import DTYPES
 from codesign.compiler.schedules import applicable, find_family, refusals
-from codesign.compiler.schedules.row_tile import RowTile
+from codesign.compiler.schedules.linear import RowTile
 from codesign.compiler.tvm_compat import tirx
 from codesign.errors import InputError
 

@@ -14,7 +14,7 @@ import numpy as np
 from codesign.compiler.database import mean_seconds
 from codesign.compiler.expand import picked
 from codesign.compiler.operators import Operator, family_operator_of
-from codesign.compiler.schedules.features import Features
+from codesign.compiler.schedules.base import Features
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import derived_object, ms
 

@@ -65,9 +65,9 @@ class Attention(Operator):
         heads = [activations(name, *sizes) for name in ("query", "key", "value")]
         return [*heads, Argument("bias", (self.batch, self.seq)), activations("y", *sizes)]
 
-    def key_bias(self, bias: Any, b: Any, j: Any) -> Any:
-        """Additive bias of key ``j``, which may lie in the padding."""
-        if self.seq == self.seq_padded:
+    def key_bias(self, bias: Any, b: Any, j: Any, padded: int = 0) -> Any:
+        """Additive bias of key ``j`` of ``padded`` keys (0: as the activations), which may lie in the padding."""
+        if self.seq == (padded or self.seq_padded):
             return bias[b, j]
         return tirx.if_then_else(j < self.seq, bias[b, tirx.min(j, self.seq - 1)], tirx.const(MASKED, "float32"))
 

@@ -103,6 +103,11 @@ class Linear(Operator):
         return -(-self.outputs // self.rows)
 
     @property
+    def threads(self) -> int:
+        """Threads in use."""
+        return self.shares * self.token_shares
+
+    @property
     def strips(self) -> int:
         """Strips of a block."""
         return self.rows // self.strip

@@ -1,16 +1,12 @@
-"""Schedule families: each answers, for one operator, *how* it may be computed. One family a file."""
+"""Schedule families: each answers, for one operator, *how* it may be computed. Those of one operator share a file."""
 
 from __future__ import annotations
 
 from codesign.compiler.schedules import (
-    attention_tile,
-    column_tile,
-    layout_tile,
-    row_tile,
-    token_major_attention,
-    token_major_linear,
-    token_major_norm,
-    token_tile,
+    attention,
+    layout,
+    linear,
+    norm,
 )
 from codesign.compiler.schedules.base import (
     Decisions,
@@ -24,14 +20,14 @@ from codesign.compiler.schedules.base import (
 )
 
 register(
-    token_tile.TokenTile(),
-    row_tile.RowTile(),
-    attention_tile.AttentionTile(),
-    column_tile.ColumnTile(),
-    layout_tile.LayoutTile(),
-    token_major_linear.TokenMajorLinear(),
-    token_major_attention.TokenMajorAttention(),
-    token_major_norm.TokenMajorNorm(),
+    linear.TokenTile(),
+    linear.RowTile(),
+    attention.AttentionTile(),
+    norm.ColumnTile(),
+    layout.LayoutTile(),
+    linear.TokenMajorLinear(),
+    attention.TokenMajorAttention(),
+    norm.TokenMajorNorm(),
 )
 
 __all__ = ["Decisions", "Family", "Space", "applicable", "families_for", "find_family", "refusals"]

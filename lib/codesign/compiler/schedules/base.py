@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from codesign.compiler.operators import Operator
-from codesign.compiler.schedules import features
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import tirx
 
 #: What the search chose: decision name -> value.
 Decisions = dict[str, int]
+#: What the cost model sees of a point: feature name -> value.
+Features = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,33 @@ class Family:
         """Emit the scheduled function: same signature, same result as ``operator.unscheduled()``."""
         raise NotImplementedError
 
-    def features(self, operator: Operator, spec: TargetSpec, decisions: Decisions) -> features.Features:
-        """What the cost model sees of a point: the family, the operator's sizes, the decisions and their products.
+    def features(self, operator: Operator, spec: TargetSpec, decisions: Decisions) -> Features:
+        """What the cost model sees of a point: numbers that a regression tree can split on.
 
-        Decisions called ``rows`` and ``vectors`` are a register tile in every family. A family that knows more about
-        its decisions adds to this.
+        TVM's own features are taken from loops, and ours exist only once a family has expanded its decisions. These are
+        the family, the operator's sizes, each decision, and the product of each two: a tree sees an area only if it is
+        given one. Sizes and tiles are powers of two more often than not, hence the logarithms. Decisions called
+        ``rows`` and ``vectors`` are a register tile in every family: ``registers`` is the share that it and its
+        operands take; a step loads ``vectors`` vectors and broadcasts ``rows`` scalars for ``rows * vectors``
+        multiply-adds; each reads ``activation_bytes`` of the activations. A family that knows more adds to this.
         """
-        found = {f"family.{self.name}": 1.0, **features.of_operator(operator), **features.of_decisions(decisions)}
+        found = {f"family.{self.name}": 1.0, f"kind.{operator.kind}": 1.0}
+        for name, value in dataclasses.asdict(operator).items():
+            if isinstance(value, str):
+                found[f"{name}.{value}"] = 1.0
+            else:
+                found[f"size.{name}"] = math.log2(1 + value)
+        logs = {name: math.log2(1 + value) for name, value in decisions.items()}
+        pairs = itertools.combinations(logs.items(), 2)
+        found |= logs | {f"{a}*{b}": first + second for (a, first), (b, second) in pairs}
         if {"rows", "vectors"} <= decisions.keys():
-            found |= features.of_register_tile(operator, spec, decisions["rows"], decisions["vectors"])
+            rows, vectors = decisions["rows"], decisions["vectors"]
+            found["tile.registers"] = (rows * vectors + vectors + 1) / spec.registers
+            found["tile.fmas_per_load"] = rows * vectors / (rows + vectors)
+            found["tile.activation_bytes"] = 4.0 / rows
+            for name, extent in (("rows", rows), ("tokens", vectors * spec.lanes)):
+                if size := getattr(operator, name, None):
+                    found[f"tile.in_{name}"] = math.log2(size / extent)
         return found
 
     def points(self, operator: Operator, spec: TargetSpec) -> list[Decisions]:

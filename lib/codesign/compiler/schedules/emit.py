@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from codesign.compiler.tvm_compat import T, tirx
 
-Buffer = Any
 Expr = Any
+#: Bytes of a cache line.
+LINE = 64
 
 
 def f32(value: float) -> Expr:
@@ -56,25 +58,25 @@ class Registers:
         """Set every element."""
         self.each(lambda at: self.__setitem__(at, value))
 
+    def update(self, combine: Callable[[Expr, At], Expr], rows: range | None = None) -> None:
+        """Replace every element (of some rows) by what ``combine`` makes of it and its place."""
+        self.each(lambda at: self.__setitem__(at, combine(self[at], at)), rows)
+
     def multiply_add(
         self, scalars: Callable[[int], Expr], vectors: Callable[[Expr], Expr], rows: range | None = None
     ) -> None:
         """One outer product: ``tile[r, c] += scalars(r) * vectors(c)``, r counting from the first of ``rows``."""
         first = rows[0] if rows else 0
-
-        def step(at: At) -> None:
-            self[at] = self[at] + scalars(at.row - first) * vectors(at.column)
-
-        self.each(step, rows)
+        self.update(lambda value, at: value + scalars(at.row - first) * vectors(at.column), rows)
 
     def fold(self, rows: int) -> None:
         """Add up every ``rows`` rows, into the first ones."""
         for first in range(rows, self.rows, rows):
 
-            def add(at: At, first: int = first) -> None:
-                self[at] = self[at] + self[replace(at, row=first + at.row)]
+            def add(value: Expr, at: At, first: int = first) -> Expr:
+                return value + self[replace(at, row=first + at.row)]
 
-            self.each(add, range(rows))
+            self.update(add, range(rows))
 
 
 def total(registers: Registers) -> Expr:
@@ -105,13 +107,17 @@ def _reduced(registers: Registers, combine: Callable[[Expr, Expr], Expr]) -> Exp
     return registers[first]
 
 
+@contextmanager
+def units_of(thread: Expr, units: int, threads: int) -> Iterator[Expr]:
+    """Loop over a thread's share of ``units`` of work, which follow each other; gives the unit."""
+    share = -(-units // threads)
+    with T.serial(0, tirx.max(tirx.min(share, units - thread * share), 0)) as unit:
+        yield thread * share + unit
+
+
 def fits(rows: int, vectors: int, registers: int) -> bool:
     """Whether an accumulator tile leaves room for its operands: a row of vectors and a broadcast scalar."""
     return rows * vectors + vectors + 1 <= registers
-
-
-#: Bytes of a cache line.
-LINE = 64
 
 
 def prefetch(element: Expr) -> None:

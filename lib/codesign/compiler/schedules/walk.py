@@ -1,4 +1,7 @@
-"""The walk that all families of `Linear` share: which thread does what, in which order, and what it fetches ahead."""
+"""The walk of all families of linear layers: which thread does what, in which order, and what it fetches ahead.
+
+The weights of an encoder do not fit the cache, so they come from memory once an inference.
+"""
 
 from __future__ import annotations
 
@@ -22,38 +25,37 @@ def group_options(operator: Linear) -> tuple[int, ...]:
     return tuple(group for group in _GROUPS if mine % group == 0)
 
 
-class Walk:
-    """Threads divide the slabs, and the block-rows by non-zeros; each walks its block-rows for a group of its slabs."""
+@contextmanager
+def block_rows(operator: Linear, buffers: list[Any], thread: Any, group: int) -> Iterator[tuple[Any, Any]]:
+    """Loop over a thread's work: gives a block-row and the first slab of the group that it is computed for.
 
-    def __init__(self, operator: Linear, buffers: list[Any], group: int) -> None:
-        self.operator, self.buffers, self.group = operator, buffers, group
-        self.threads = operator.shares * operator.token_shares
+    Threads divide the slabs, and the block-rows by non-zeros; each walks its block-rows for a group of its slabs.
+    """
+    bounds, share = buffers[4], thread // operator.token_shares
+    mine = operator.tokens // operator.slab // operator.token_shares
+    with T.serial(0, mine // group) as part, T.serial(0, bounds[share + 1] - bounds[share]) as i:
+        yield bounds[share] + i, thread % operator.token_shares * mine + part * group
 
-    @contextmanager
-    def block_rows(self, thread: Any) -> Iterator[tuple[Any, Any]]:
-        """Loop over a thread's work: gives a block-row and the first slab of the group it is computed for."""
-        operator, bounds = self.operator, self.buffers[4]
-        share = thread // operator.token_shares
-        mine = operator.tokens // operator.slab // operator.token_shares
-        with (
-            T.serial(0, mine // self.group) as part,
-            T.serial(0, bounds[share + 1] - bounds[share]) as i,
-        ):
-            yield bounds[share] + i, thread % operator.token_shares * mine + part * self.group
 
-    def prefetch(self, row: Any, share: Any, shares: int) -> None:
-        """Prefetch one of ``shares`` parts of the weights of block-row ``row``, if there is such a row."""
-        _, data, _, indptr, *_ = self.buffers
-        area = self.operator.strip * self.operator.cols
-        strips = self.operator.strips
-        row = tirx.min(row, self.operator.block_rows - 1)
-        in_line = LINE // np.dtype(self.operator.dtype).itemsize
-        lines = ((indptr[row + 1] - indptr[row]) * strips * area + in_line - 1) // in_line
-        part = (lines + shares - 1) // shares
-        with T.serial(0, part) as line:
-            element = (share * part + line) * in_line
-            stored = tirx.min(indptr[row] * strips + element // area, max(self.operator.nnz, 1) * strips - 1)
-            prefetch(data[stored, element % area // self.operator.strip, element % self.operator.strip])
+def prefetch_weights(operator: Linear, buffers: list[Any], row: Any, share: Any, shares: int) -> None:
+    """Prefetch one of ``shares`` parts of the weights of block-row ``row``, if there is such a row."""
+    _, data, _, indptr, *_ = buffers
+    strips, area = operator.strips, operator.strip * operator.cols
+    row = tirx.min(row, operator.block_rows - 1)
+    in_line = LINE // np.dtype(operator.dtype).itemsize
+    lines = ((indptr[row + 1] - indptr[row]) * strips * area + in_line - 1) // in_line
+    part = (lines + shares - 1) // shares
+    with T.serial(0, part) as line:
+        element = (share * part + line) * in_line
+        stored = tirx.min(indptr[row] * strips + element // area, max(operator.nnz, 1) * strips - 1)
+        prefetch(data[stored, element % area // operator.strip, element % operator.strip])
+
+
+def store(operator: Linear, buffers: list[Any], total: Any, place: tuple[Any, Any, Any]) -> None:
+    """Finish a sum and write it to a place of the output: slab, feature, token of the slab."""
+    bias, *residual, y = buffers[5:]
+    value = operator.finish(total, bias[place[1]], residual[0][place] if residual else None)
+    T.buffer_store(y, value, list(place))
 
 
 @contextmanager

@@ -21,25 +21,19 @@ class LayoutTile(Family):
     def space(self, operator: ToFeatureMajor | ToTokenMajor, spec: TargetSpec) -> Space | str:
         return Space({"edge": (spec.lanes, 2 * spec.lanes, spec.lanes // 2)})
 
-    def generate(
-        self, operator: ToFeatureMajor | ToTokenMajor, spec: TargetSpec, decisions: Decisions
-    ) -> tirx.PrimFunc:
+    def generate(self, operator: Any, spec: TargetSpec, decisions: Decisions) -> tirx.PrimFunc:
         edge = decisions["edge"]
         tiles_f, tiles_s = -(-operator.features // edge), -(-operator.seq_padded // edge)
         with primfunc(operator) as ((x, y), finish):
             tiles = T.parallel(0, tiles_f), T.serial(0, operator.batch), T.serial(0, tiles_s)
             with tiles[0] as tf, tiles[1] as b, tiles[2] as ts, T.serial(0, edge) as df, T.serial(0, edge) as ds:
                 f, s = tf * edge + df, ts * edge + ds
+                slab, column, real = operator.slab_of(b, s), s % operator.slab, s < operator.seq
                 with T.If(tirx.all(f < operator.features, s < operator.seq_padded)), T.Then():
-                    _move(operator, x, y, b, s, f)
+                    if isinstance(operator, ToFeatureMajor):
+                        value = x[b, tirx.min(s, operator.seq - 1), f]
+                        T.buffer_store(y, tirx.if_then_else(real, value, f32(0.0)), [slab, f, column])
+                    else:
+                        with T.If(real), T.Then():
+                            T.buffer_store(y, x[slab, f, column], [b, s, f])
         return finish()
-
-
-def _move(operator: ToFeatureMajor | ToTokenMajor, x: Any, y: Any, b: Any, s: Any, f: Any) -> None:
-    slab, column = operator.slab_of(b, s), s % operator.slab
-    if isinstance(operator, ToFeatureMajor):
-        value = x[b, tirx.min(s, operator.seq - 1), f]
-        T.buffer_store(y, tirx.if_then_else(s < operator.seq, value, f32(0.0)), [slab, f, column])
-    else:
-        with T.If(s < operator.seq), T.Then():
-            T.buffer_store(y, x[slab, f, column], [b, s, f])
