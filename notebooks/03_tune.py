@@ -42,9 +42,9 @@ trials_per_task = 64  # schedules tried for a task at most
 from codesign.study.chain import open_study
 from codesign.study.figures import tuning_curves
 from codesign.study.points import sweep
+from codesign.study.sessions import compiled_cases
 from codesign.study.tables import table
-from codesign.study.timed import compiled_cases
-from codesign.study.tuned import ensure_tuned
+from codesign.study.tuning import ensure_tuned
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)

@@ -48,7 +48,7 @@ from codesign.study.pruned import ensure_pruned
 from codesign.study.search import ensure_searched
 from codesign.study.searched import compared, seconds_until_close
 from codesign.study.tables import table
-from codesign.study.tuned import ensure_tuned_from_nothing
+from codesign.study.tuning import ensure_tuned_from_nothing
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)

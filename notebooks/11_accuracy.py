@@ -57,8 +57,8 @@ trials_per_task = 8  # schedules measured for each kernel that has no tuned one
 
 # %% tags=["hide-input"]
 from codesign.study.accuracy import accuracy
+from codesign.study.artefacts import ensure_built
 from codesign.study.chain import open_study
-from codesign.study.compiled import ensure_built
 from codesign.study.figures import pareto
 from codesign.study.judged import (
     accuracy_rows,
@@ -71,11 +71,11 @@ from codesign.study.judged import (
 )
 from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
+from codesign.study.sessions import OURS, compiled_cases, ensure_timed
 from codesign.study.stored import ensure_stored
 from codesign.study.tables import table
-from codesign.study.timed import OURS, compiled_cases, ensure_timed
 from codesign.study.trainings import ensure_trainings, trainings
-from codesign.study.tuned import ensure_tuned
+from codesign.study.tuning import ensure_tuned
 from codesign.study.worth import pattern_rows, patterns, stored, stored_rows, worth_rows
 
 # %% tags=["remove-stdout"]

@@ -35,15 +35,15 @@ trials_per_task = 64  # schedules tried for a task at most, for those that are n
 
 # %% tags=["hide-input"]
 from codesign.study.chain import open_study
+from codesign.study.comparisons import ensure_vectors
 from codesign.study.evidence import Evidence
 from codesign.study.figures import ladder, operator_profile, show, vectors
 from codesign.study.ladder import chosen_blocks, ladders
 from codesign.study.points import Case, headline, sweep
 from codesign.study.profile_views import kind_rows
-from codesign.study.profiled import ensure_profiled
+from codesign.study.profiling import ensure_profiled
 from codesign.study.tables import table
 from codesign.study.vector_views import vector_rows
-from codesign.study.vectors import ensure_vectors
 from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, times
 
 # %% tags=["remove-stdout"]

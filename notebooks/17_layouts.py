@@ -42,10 +42,10 @@ trials_per_task = 32  # schedules tried for a task that 03_tune does not tune, a
 
 # %% tags=["hide-input"]
 from codesign.study.chain import open_study
+from codesign.study.comparisons import ensure_layouts
 from codesign.study.evidence import Evidence
 from codesign.study.figures import layouts
 from codesign.study.layout_views import choice_rows, layout_rows
-from codesign.study.layouts import ensure_layouts
 from codesign.study.points import sweep
 from codesign.study.tables import table
 

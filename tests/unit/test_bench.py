@@ -19,7 +19,7 @@ from codesign.encoder import has_tokenizer, load_encoder, save_checkpoint
 from codesign.errors import InputError
 from codesign.options import pruning
 from codesign.prune import prune_model
-from codesign.study import bench, timed
+from codesign.study import bench, sessions
 from codesign.study.asked import Request, plan
 from codesign.study.points import Case
 
@@ -122,7 +122,7 @@ def test_a_model_without_zeros_is_dense_and_one_is_told_how_to_prune_it(capsys: 
 def test_a_dense_model_is_timed_beside_dense_engines() -> None:
     (point,) = plan(Request("bert-tiny", **LOAD)).points
     engines = ("tvm-dense", "onnxruntime", "tvm-stock-default")
-    first, slow = timed.sessions([point], engines=engines, isa="avx2")
+    first, slow = sessions.sessions([point], engines=engines, isa="avx2")
     assert [case.engine for case in first] == ["torch-eager", "openvino", "tvm-dense", "onnxruntime"]
     assert [case.engine for case in slow] == ["torch-eager", "openvino", "tvm-stock-default"]
     assert {(case.point, case.block) for case in (*first, *slow)} == {(point, "dense")}
@@ -205,7 +205,7 @@ def test_a_directory_need_not_have_a_tokenizer(pruned: Path) -> None:
 def test_engines_that_use_zeros_run_every_shape_and_the_others_one() -> None:
     points = plan(Request("bert-tiny", **PRUNED)).points
     engines = ("onnxruntime", "openvino", "tvm-bsr", "deepsparse", "tvm-stock-default")
-    first, slow = timed.sessions(points, engines=engines)
+    first, slow = sessions.sessions(points, engines=engines)
     assert first == [
         *(Case(engine, points[1]) for engine in ("torch-eager", "openvino", "onnxruntime")),
         *(Case(engine, point) for engine in ("tvm-bsr", "deepsparse") for point in points),
@@ -215,7 +215,7 @@ def test_engines_that_use_zeros_run_every_shape_and_the_others_one() -> None:
 
 def test_an_isa_is_that_of_the_engines_we_compile() -> None:
     points = plan(Request("bert-tiny", isa="avx2", **PRUNED)).points
-    (session,) = timed.sessions(points, engines=timed.OURS, isa="avx2")
+    (session,) = sessions.sessions(points, engines=sessions.OURS, isa="avx2")
     assert {case.engine: case.isa for case in session} == {
         "torch-eager": "native",
         "openvino": "native",
@@ -260,7 +260,7 @@ def test_json_on_standard_output_is_json_and_nothing_else(
     assert [row["engine"] for row in document["rows"]] == ["torch-eager", "openvino", "tvm-dense", "tvm-bsr", "tvm-bsr"]
     assert (document["model"], document["pruner"], document["left_out"]) == ("bert-tiny", "magnitude", [])
     ((points, engines, trials, isa),) = ran
-    assert ([point.block for point in points], engines, trials, isa) == (["32x1"], timed.OURS, 8, "native")
+    assert ([point.block for point in points], engines, trials, isa) == (["32x1"], sessions.OURS, 8, "native")
     assert cli.main([*common, "--json", str(tmp_path / "rows.json")]) == 0
     assert json.loads((tmp_path / "rows.json").read_text()) == document
     assert "tvm-bsr" in capsys.readouterr().out

@@ -12,14 +12,14 @@ from tests.synthetic import Memory, latency, machine, profile, session, vectors
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.records import Results, code_digest, validate
-from codesign.study import aside, figures
+from codesign.study import comparisons, figures, sessions
 from codesign.study.chain import open_study
+from codesign.study.comparisons import ensure_vectors, vector_cases
 from codesign.study.evidence import Evidence
 from codesign.study.ladder import DERIVED, MEASURED, REST, chosen_blocks, from_profiles, ladder, ladders, rest
 from codesign.study.points import sweep
 from codesign.study.profile_views import inside, kind_rows, largest, together
 from codesign.study.vector_views import gain, least_gain, of_point, same_shape, vector_rows
-from codesign.study.vectors import cases, ensure_vectors
 
 DENSE = profile("tvm-dense", "none", "dense", {"dense linear": 40.0, "attention": 6.0, "layer norm": 4.0})
 SPARSE = profile("tvm-bsr", "all", "32x1", {"sparse linear": 10.0, "attention": 6.0, "layer norm": 4.0})
@@ -142,7 +142,7 @@ def test_the_figures_say_what_they_show() -> None:
 
 def test_a_session_holds_every_encoder_for_every_instruction_set() -> None:
     points = sweep("bert-tiny", 0, ["all"], "magnitude", ["4x1", "32x1"], 0.8, 1, 16, 2)
-    planned = cases(points, ["native", "avx2"])
+    planned = vector_cases(points, ["native", "avx2"])
     assert [str(case) for case in planned[:2]] == [f"torch-eager {points[1]}", f"openvino {points[1]}"]
     assert sorted((case.block, case.isa) for case in planned[2:]) == [
         (block, isa) for block in ("32x1", "4x1", "dense") for isa in ("avx2", "native")
@@ -154,27 +154,27 @@ def test_a_session_is_kept_under_its_own_name_and_not_repeated(tmp_path: Path, m
     study = open_study("local", "smoke")
     points = sweep("bert-tiny", 0, ["all"], "magnitude", ["4x1"], 0.8, 1, 16, 2)
     tuned: list[str] = []
-    sessions: list[int] = []
+    timed: list[int] = []
 
     def run_session(contenders: list[Any], *, results: Results, **about: Any) -> None:
-        sessions.append(len(contenders))
+        timed.append(len(contenders))
         for each in contenders:
             record = latency(each.engine, "all", each.point["block"], 10.0)
             results.append(record | each.point | {"profile": "smoke", "machine_id": study.machine_id})
 
-    monkeypatch.setattr(aside, "run_session", run_session)
-    monkeypatch.setattr(aside, "ensure_built", lambda study, cases: None)
-    monkeypatch.setattr(aside, "ensure_tuned", lambda study, cases, trials: tuned.extend(c.isa for c in cases))
+    monkeypatch.setattr(sessions, "run_session", run_session)
+    monkeypatch.setattr(comparisons, "ensure_built", lambda study, cases: None)
+    monkeypatch.setattr(comparisons, "ensure_tuned", lambda study, cases, trials: tuned.extend(c.isa for c in cases))
     zeros = {"block_sparsity": 0.8, "element_sparsity": 0.8}
     monkeypatch.setattr(
-        aside,
+        sessions,
         "contender",
         lambda study, case: SimpleNamespace(engine=case.engine, point=case.fields() | zeros),
     )
     assert ensure_vectors(study, points, ["native"], 4) == []
     records = ensure_vectors(study, points, ["native", "avx2"], 4)
     assert ensure_vectors(study, points, ["native", "avx2"], 4) == records
-    assert sessions == [6]
+    assert timed == [6]
     assert tuned == ["avx2", "avx2"]  # its own vectors were tuned by step 3
     assert {(record["kind"], record["code"]) for record in records} == {("vectors", code_digest("vectors"))}
     assert study.results.read("latency") == []

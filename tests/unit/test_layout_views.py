@@ -9,6 +9,7 @@ from codesign.compiler import TargetSpec
 from codesign.errors import MissingRecord
 from codesign.records import validate
 from codesign.study import figures
+from codesign.study.comparisons import STRIPS, TOKEN_MAJOR, WHOLE, layout_cases, layouts_of
 from codesign.study.evidence import Evidence
 from codesign.study.layout_views import (
     choice_rows,
@@ -20,7 +21,6 @@ from codesign.study.layout_views import (
     recorded_ms,
     tall_as_low,
 )
-from codesign.study.layouts import STRIPS, TOKEN_MAJOR, WHOLE, cases, ways_of
 from codesign.study.points import sweep
 
 TIMES = {
@@ -96,10 +96,12 @@ def test_nothing_is_said_without_a_session_that_can_be_trusted() -> None:
 
 
 def test_each_shape_runs_in_the_ways_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("codesign.study.layouts.target_spec", lambda threads: TargetSpec("x86-64-v4", 16, 32, threads))
+    monkeypatch.setattr(
+        "codesign.study.comparisons.target_spec", lambda threads: TargetSpec("x86-64-v4", 16, 32, threads)
+    )
     points = sweep("bert-tiny", 0, ["all"], "magnitude", ["4x1", "8x1", "32x1", "7x5"], 0.8, 1, 16, 2)
-    assert [ways_of(point) for point in points] == [[STRIPS], [STRIPS], [WHOLE, STRIPS, TOKEN_MAJOR], [STRIPS]]
-    planned = cases(points)
+    assert [layouts_of(point) for point in points] == [[STRIPS], [STRIPS], [WHOLE, STRIPS, TOKEN_MAJOR], [STRIPS]]
+    planned = layout_cases(points)
     assert [(case.layout, case.strips, case.block) for case in planned if case.compiled] == [
         *(("feature-major", False, block) for block in ("dense", "32x1")),
         *(("feature-major", True, block) for block in ("dense", "4x1", "8x1", "32x1", "7x5")),

@@ -13,7 +13,7 @@ from codesign.measure import Contender, Protocol, naive
 from codesign.measure.entrant import Entrant
 from codesign.measure.naive import WAYS, compare_ways, time_ways
 from codesign.records import Results, stamp
-from codesign.study import protocol
+from codesign.study import comparisons, ways
 from codesign.study.chain import open_study
 from codesign.study.points import Case, Point
 
@@ -76,11 +76,11 @@ def records() -> list[dict[str, Any]]:
 
 
 def test_the_naive_protocol_is_wrong_where_turns_are_right() -> None:
-    found = protocol.ratios(records())
+    found = ways.ratios(records())
     assert list(found) == list(WAYS)
     assert found["alone"].value == found["turns"].value == 1.5
     assert found["naive"].value == 0.5  # the faster engine looks like the slower one
-    first, second = protocol.distortions(records())
+    first, second = ways.distortions(records())
     assert (first["naive"], first["turns"], first["alone_ms"]) == (1.0, 1.0, 30.0)
     assert (second["naive"], second["turns"], second["alone_ms"]) == (3.0, 1.0, 20.0)
 
@@ -100,7 +100,7 @@ def test_real_engines_are_timed_in_every_way(tiny: Any, tmp_path: Path) -> None:
     assert [(r["way"], r["engine"]) for r in written] == [(way, each.engine) for way in WAYS for each in pair]
     assert {r["session_id"] for r in written} == {written[0]["session_id"]}
     assert all(r["max_abs_err"] < 1e-5 for r in written)
-    assert protocol.ratios(written).keys() == set(WAYS)
+    assert ways.ratios(written).keys() == set(WAYS)
 
 
 def test_nothing_is_shown_with_an_engine_that_is_wrong(tiny: Any, tmp_path: Path) -> None:
@@ -121,12 +121,13 @@ def test_a_pair_is_compared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def compare(contenders: list[Case], **_: Any) -> None:
         done.append(contenders)
         timed = {"samples_ns": [1, 2], "rounds": [2], "max_abs_err": 0.0, "settings": {}, "session_id": "s"}
-        for fields in protocol._all(pair):
-            study.append("protocol", fields, timed)
+        for way in WAYS:
+            for case in pair:
+                study.append("protocol", case.fields(), {"way": way}, timed)
 
-    monkeypatch.setattr(protocol, "contender", lambda study, case: case)
-    monkeypatch.setattr(protocol, "compare_ways", compare)
-    first = protocol.ensure_compared(study, pair)
+    monkeypatch.setattr(comparisons, "contender", lambda study, case: case)
+    monkeypatch.setattr(comparisons, "compare_ways", compare)
+    first = comparisons.ensure_compared(study, pair)
     assert [(r["way"], r["dtype"]) for r in first[:2]] == [("alone", "float32"), ("alone", "bfloat16")]
-    assert protocol.ensure_compared(study, pair) == first
+    assert comparisons.ensure_compared(study, pair) == first
     assert done == [list(pair)]

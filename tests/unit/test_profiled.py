@@ -11,16 +11,16 @@ from codesign.engines import Job
 from codesign.engines.client import EngineRefused, Worker
 from codesign.records import validate
 from codesign.schema import KERNEL_KINDS
-from codesign.study import figures, profiled
+from codesign.study import figures, profiling
+from codesign.study.artefacts import ensure_built
 from codesign.study.chain import open_study
-from codesign.study.compiled import ensure_built
 from codesign.study.evidence import newest_profiles
 from codesign.study.numbers import numbers
 from codesign.study.points import Case, sweep
-from codesign.study.profiled import ensure_profiled, kernels
 from codesign.study.profiles import by_kind, outside_linears
+from codesign.study.profiling import ensure_profiled, kernels
 from codesign.study.pruned import ensure_pruned
-from codesign.study.tuned import ensure_tuned
+from codesign.study.tuning import ensure_tuned
 
 DENSE = profile("tvm-dense", "none", "dense", {"dense linear": 40.0, "attention": 2.0, "layer norm": 1.0})
 SPARSE = profile("tvm-bsr", "all", "32x1", {"sparse linear": 8.0, "attention": 1.5, "layer norm": 0.5, "other": 0.0})
@@ -67,7 +67,7 @@ def test_the_figure_says_what_it_shows() -> None:
 
 def test_a_study_profiles_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
-    monkeypatch.setattr(profiled, "RUNS", 3)
+    monkeypatch.setattr(profiling, "RUNS", 3)
     study = open_study("local", "smoke")
     points = sweep("bert-tiny", 0, ["all"], "magnitude", ["4x1"], 0.8, 1, 16, 2)
     cases = [Case("tvm-bsr", points[0])]

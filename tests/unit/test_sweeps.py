@@ -16,9 +16,9 @@ import pytest
 
 from codesign.errors import InputError, MissingRecord
 from codesign.records import REPOSITORY, Results
-from codesign.study import pruned, sweeps, timed
+from codesign.study import pruned, sessions, sweeps
+from codesign.study.artefacts import artifact
 from codesign.study.chain import Study, open_study
-from codesign.study.compiled import artifact
 from codesign.study.points import Case, Point
 from codesign.study.sweeps import Factors, Stop, Sweep, ensure_swept, estimate
 
@@ -124,7 +124,7 @@ def work(study: Study, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(sweeps, "ensure_tuned", tune)
     monkeypatch.setattr(sweeps, "lower", lambda study, case: None)
     monkeypatch.setattr(sweeps, "ensure_built", build)
-    monkeypatch.setattr(timed, "_run", run)
+    monkeypatch.setattr(sessions, "time_together", run)
     return done
 
 
@@ -141,7 +141,7 @@ def test_an_interrupted_sweep_loses_and_repeats_nothing(
     study: Study, work: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Interrupted while each of its sessions runs, one after the other, it does the same as in one go."""
-    run, total = timed._run, len(SWEEP.stops())
+    run, total = sessions.time_together, len(SWEEP.stops())
 
     def interrupt(study: Study, cases: Sequence[Case]) -> None:
         if fresh:
@@ -149,15 +149,15 @@ def test_an_interrupted_sweep_loses_and_repeats_nothing(
         fresh.append(cases)
         run(study, cases)
 
-    monkeypatch.setattr(timed, "_run", interrupt)
+    monkeypatch.setattr(sessions, "time_together", interrupt)
     for _ in range(total - 1):
         fresh: list[Sequence[Case]] = []
         with pytest.raises(KeyboardInterrupt):
             ensure_swept(study, SWEEP, 4)
     fresh = []
     ensure_swept(study, SWEEP, 4)
-    sessions = [step for step in work if not step.startswith("tune")]
-    assert len(sessions) == len(set(sessions)) == total
+    timed = [step for step in work if not step.startswith("tune")]
+    assert len(timed) == len(set(timed)) == total
     assert [step for step in work if step.startswith("tune")] == ["tune 3", "tune 3", "tune 15"]
 
 

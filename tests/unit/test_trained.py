@@ -14,7 +14,7 @@ from codesign.errors import InputError, MissingRecord
 from codesign.forward import EncoderForward
 from codesign.prune.allocation import kept_blocks
 from codesign.records import Results
-from codesign.study import timed, trained
+from codesign.study import sessions, trained
 from codesign.study.chain import Study, open_study
 from codesign.study.points import Case, Point
 from codesign.study.pruned import ensure_pruned, files
@@ -90,7 +90,7 @@ def test_trained_models_are_points_of_the_chain(study: Study, recipe: Recipe) ->
     with torch.inference_mode():
         output = EncoderForward(model)(*map(torch.from_numpy, inputs.values()))
     assert np.abs(output.numpy() - np.load(where.expected)).max() < 1e-5
-    contender = timed.contender(study, Case("openvino", run.point))
+    contender = sessions.contender(study, Case("openvino", run.point))
     assert contender.point["block_sparsity"] == pattern["block_sparsity"]
 
 

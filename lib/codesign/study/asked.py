@@ -25,7 +25,7 @@ from codesign.schema import NATIVE
 from codesign.study.chain import say
 from codesign.study.parameters import RULES, check
 from codesign.study.points import Point, sweep
-from codesign.study.timed import OURS
+from codesign.study.sessions import OURS
 
 PRUNER = "magnitude"
 #: How a user asks for pruning.

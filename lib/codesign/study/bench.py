@@ -13,15 +13,15 @@ from codesign.engines import ENGINES, SPARSE
 from codesign.measure import Interval, median, ratio
 from codesign.records import Record
 from codesign.schema import NATIVE
+from codesign.study.artefacts import ensure_built
 from codesign.study.asked import Plan
 from codesign.study.chain import Study
-from codesign.study.compiled import ensure_built
 from codesign.study.doubts import doubts_of
 from codesign.study.evidence import key_of
 from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
-from codesign.study.timed import compiled_cases, ensure_timed
-from codesign.study.tuned import ensure_tuned
+from codesign.study.sessions import compiled_cases, ensure_timed
+from codesign.study.tuning import ensure_tuned
 from codesign.study.words import three_digits
 
 DENSE_ENGINE = "tvm-dense"

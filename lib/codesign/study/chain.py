@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -82,6 +82,11 @@ class Study:
         """
         counting = self.found(kind, fields)
         return counting[-1] if counting else self.results.one(kind, **fields)
+
+    def left(self, items: Sequence[Item], doing: str, done: Callable[[Item], object]) -> Iterator[Item]:
+        """Go through the items of a step that are not done yet, as `track`; through none when reading."""
+        if self.local:
+            yield from track([item for item in items if not done(item)], doing)
 
     def stamp(self, kind: str) -> Record:
         """Start a record."""

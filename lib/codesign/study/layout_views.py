@@ -8,10 +8,10 @@ from typing import Any
 from codesign.blocks import BlockShape
 from codesign.measure.ratios import Interval, Ratio, ratio
 from codesign.schema import Record
-from codesign.study.aside import newest
+from codesign.study.comparisons import LAYOUTS, STRIPS, TOKEN_MAJOR, WHOLE
 from codesign.study.doubts import trusted
 from codesign.study.evidence import DENSE, Evidence, median_ms, missing
-from codesign.study.layouts import ENGINES, KIND, STRIPS, TOKEN_MAJOR, WHOLE
+from codesign.study.ways import newest
 from codesign.study.words import shape_order, times
 
 Sides = dict[str, dict[str, Record]]  # block, or "dense" -> way -> record
@@ -21,12 +21,12 @@ ALIKE = 0.95
 
 def sides(records: Iterable[Record]) -> Sides:
     """Return the encoders of one session, dense first, each in the ways that it was compiled."""
-    ways = {engine: way for way, engines in ENGINES.items() for engine in engines}
+    ways = {engine: way for way, engines in LAYOUTS.items() for engine in engines}
     found: Sides = {}
     for record in records:
         if record["engine"] in ways and record["status"] == "ok" and not record["control"]:
             way = ways[record["engine"]]
-            block = "dense" if record["engine"] == ENGINES[way][0] else record["block"]
+            block = "dense" if record["engine"] == LAYOUTS[way][0] else record["block"]
             found.setdefault(block, {})[way] = record
     return {block: found[block] for block in sorted(found, key=shape_order)}
 
@@ -41,9 +41,9 @@ def of_point(evidence: Evidence) -> Sides:
     """
     load = {name: getattr(evidence, name) for name in ("model", "batch", "seq", "threads")}
     pruned = {"sparsity": evidence.sparsity, "pruner": evidence.pruner}
-    found = sides(newest(trusted(evidence.read(KIND, **load, **pruned))))
+    found = sides(newest(trusted(evidence.read("layouts", **load, **pruned))))
     if not found:
-        raise missing(KIND, engine=ENGINES[WHOLE][1], **load)
+        raise missing("layouts", engine=LAYOUTS[WHOLE][1], **load)
     return found
 
 
@@ -53,7 +53,7 @@ def recorded_ms(evidence: Evidence, scope: str, block: str) -> dict[str, float]:
     Changes of layout are tasks like any other, so they are counted.
     """
     found = {}
-    for way, (dense, sparse) in ENGINES.items():
+    for way, (dense, sparse) in LAYOUTS.items():
         key = (dense, *DENSE) if block == "dense" else (sparse, scope, block)
         tasks = evidence.tasks(*key)
         if tasks and all(task["best_ns"] is not None for task in tasks):
@@ -82,9 +82,9 @@ def choice_rows(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Lay measured times and those of the kernels side by side as text, for the encoders that have several ways."""
     found = []
     for row in (row for row in rows if row["gains"]):
-        cells = {way: f"{row[way]:.1f} ({row['expected'].get(way, float('nan')):.1f})" for way in ENGINES if way in row}
+        cells = {way: f"{row[way]:.1f} ({row['expected'].get(way, float('nan')):.1f})" for way in LAYOUTS if way in row}
         gains = {f"gain {way}": times(gain) for way, gain in row["gains"].items()}
-        empty = dict.fromkeys(ENGINES, "") | {f"gain {way}": "" for way in ENGINES}
+        empty = dict.fromkeys(LAYOUTS, "") | {f"gain {way}": "" for way in LAYOUTS}
         found.append(empty | cells | gains | {"block": row["block"], "picked": row["picked"]})
     return found
 
@@ -93,7 +93,7 @@ def least_gain(evidence: Evidence) -> Interval:
     """Effect: what strips give the pruned encoder that gains least."""
     found = [side for block, side in of_point(evidence).items() if block != "dense" and WHOLE in side]
     if not found:
-        raise missing(KIND, engine=ENGINES[WHOLE][1])
+        raise missing("layouts", engine=LAYOUTS[WHOLE][1])
     return _least(ratio(side[WHOLE], side[STRIPS]) for side in found)
 
 
@@ -102,7 +102,7 @@ def tall_as_low(evidence: Evidence) -> Interval:
     found = of_point(evidence)
     tall = [block for block, side in found.items() if WHOLE in side and block != "dense"]
     if not tall or "4x1" not in found:
-        raise missing(KIND, engine=ENGINES[STRIPS][1], block="4x1")
+        raise missing("layouts", engine=LAYOUTS[STRIPS][1], block="4x1")
     tallest = max(tall, key=lambda block: (BlockShape.parse(block).rows, -BlockShape.parse(block).cols))
     seen = ratio(found["4x1"][STRIPS], found[tallest][STRIPS])
     ends = [min(end, 1 / end) for end in (seen.low, seen.high)]
@@ -115,7 +115,7 @@ def feature_major_lead(evidence: Evidence) -> Interval:
     token_major = [side[TOKEN_MAJOR] for side in found if TOKEN_MAJOR in side]
     others = [side[way] for side in found for way in (WHOLE, STRIPS) if way in side]
     if not token_major or not others:
-        raise missing(KIND, engine=ENGINES[TOKEN_MAJOR][1])
+        raise missing("layouts", engine=LAYOUTS[TOKEN_MAJOR][1])
     return ratio(_fastest(token_major), _fastest(others))
 
 
@@ -129,7 +129,7 @@ def picked_right(evidence: Evidence) -> Interval:
             others = [side[way] for way in side if way != picked]
             gains.append(ratio(_fastest(others), side[picked]))
     if not gains:
-        raise missing("task", engine=ENGINES[WHOLE][1])
+        raise missing("task", engine=LAYOUTS[WHOLE][1])
     return _least(gains)
 
 

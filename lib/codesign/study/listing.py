@@ -27,9 +27,9 @@ from codesign.compiler.tasks import task_of
 from codesign.compiler.tvm_compat import Schedule, tirx, tvm
 from codesign.records import Record
 from codesign.schema import NATIVE
+from codesign.study.artefacts import committed_database, database
 from codesign.study.assembly import count
 from codesign.study.chain import Study, track
-from codesign.study.compiled import committed_database, database
 from codesign.study.loops import code_bytes, inner_loop
 from codesign.study.points import Point
 from codesign.study.pruned import example_weights

@@ -16,12 +16,12 @@ from codesign.errors import InputError
 from codesign.measure.entrant import WRONG_ABOVE
 from codesign.records import Record
 from codesign.runtime import LIBRARY, MANIFEST, PARAMS, ArtifactError
+from codesign.study.artefacts import artifact, ensure_built
 from codesign.study.asked import Request, plan
 from codesign.study.chain import Study
-from codesign.study.compiled import artifact, ensure_built
 from codesign.study.points import Case
 from codesign.study.pruned import ensure_pruned
-from codesign.study.tuned import ensure_tuned
+from codesign.study.tuning import ensure_tuned
 
 
 @dataclass(frozen=True)

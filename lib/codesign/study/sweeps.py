@@ -14,12 +14,12 @@ from codesign.errors import InputError
 from codesign.measure import PROTOCOLS
 from codesign.records import Record
 from codesign.schema import NATIVE
+from codesign.study.artefacts import artifact, ensure_built, lower
 from codesign.study.chain import Study, duration, say, track
-from codesign.study.compiled import artifact, ensure_built, lower
 from codesign.study.points import Case, Point, headline
 from codesign.study.pruned import ensure_pruned, files
-from codesign.study.timed import SLOW, Session, compiled, ensure_session, session_records, sessions
-from codesign.study.tuned import ensure_tuned
+from codesign.study.sessions import SLOW, Session, compiled, ensure_session, session_records, sessions
+from codesign.study.tuning import ensure_tuned
 
 #: Whether the artefacts and checkpoints of a finished session stay on disk. With BERT-base each takes 0.2 to 0.4 GB,
 #: with BERT-large three times that, and a whole sweep has about a hundred; no other step reads them.

@@ -1,7 +1,7 @@
 """Accuracy: dense and pruned models trained on a task, recorded, and published for the rest of the chain.
 
 A pruned model that was trained is a point like any other; its pruner reads ``algorithm@recipe``. Its checkpoint is an
-ordinary encoder with exact zeros, so `codesign.study.compiled` and `codesign.study.timed` take it as it is.
+ordinary encoder with exact zeros, so `codesign.study.artefacts` and `codesign.study.sessions` take it as it is.
 """
 
 from __future__ import annotations

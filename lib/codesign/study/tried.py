@@ -9,14 +9,14 @@ from IPython.display import Markdown
 
 from codesign.records import Record, Results
 from codesign.study import places
+from codesign.study.artefacts import ensure_built
 from codesign.study.chain import Study
-from codesign.study.compiled import ensure_built
 from codesign.study.numbers import NOT_MEASURED, milliseconds
 from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
+from codesign.study.sessions import OURS, compiled_cases, ensure_timed
 from codesign.study.tables import markdown
-from codesign.study.timed import OURS, compiled_cases, ensure_timed
-from codesign.study.tuned import ensure_tuned
+from codesign.study.tuning import ensure_tuned
 from codesign.study.words import TRY
 
 #: What two records must share for their shapes to be compared.

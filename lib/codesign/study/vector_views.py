@@ -7,9 +7,9 @@ from typing import Any
 
 from codesign.measure.ratios import Interval, ratio
 from codesign.schema import NATIVE, Record
-from codesign.study.aside import newest
 from codesign.study.doubts import trusted
 from codesign.study.evidence import OURS, Evidence, median_ms, missing
+from codesign.study.ways import newest
 from codesign.study.words import shape_order
 
 Side = dict[str, Record]  # block, or "dense" -> record of our engine

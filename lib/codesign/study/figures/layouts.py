@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from codesign.study.comparisons import LAYOUTS
 from codesign.study.figures.drawing import Drawing
 from codesign.study.figures.grouped import grouped
-from codesign.study.layouts import ENGINES
 
 
 def layouts(rows: Sequence[Mapping[str, Any]]) -> Drawing:
@@ -22,7 +22,7 @@ def layouts(rows: Sequence[Mapping[str, Any]]) -> Drawing:
         return Drawing([], "No session with several layouts has been measured on this machine.")
     return grouped(
         rows,
-        {way: (way, way) for way in ENGINES},
+        {way: (way, way) for way in LAYOUTS},
         title="Whole blocks, strips, and token-major",
         alt="Milliseconds by layout",
         caption="Medians of one session. Each encoder was tuned in each way: best against best. Strips are compared "

@@ -19,12 +19,12 @@ from functools import cache
 from pathlib import Path
 
 from codesign import machine
+from codesign.study.artefacts import ensure_built, ensure_lowered
 from codesign.study.chain import Study, open_study
-from codesign.study.compiled import ensure_built, ensure_lowered
 from codesign.study.points import Case, Point, sweep
 from codesign.study.pruned import ensure_pruned
-from codesign.study.timed import compiled_cases, ensure_timed
-from codesign.study.tuned import ensure_tuned
+from codesign.study.sessions import compiled_cases, ensure_timed
+from codesign.study.tuning import ensure_tuned
 
 ENGINES = ("tvm-bsr",)
 TRIALS = 2

@@ -1,19 +1,23 @@
-"""Step 4: one session a scope, every engine and every block shape timed beside each other."""
+"""Step 4: one session a scope, every engine and every block shape timed beside each other.
+
+A session is a list of cases, and counts as a whole. One that does not fit in memory is split, and each part gets the
+references again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from codesign import machine
 from codesign.engines import SPARSE
 from codesign.measure import PROTOCOLS, Contender, run_session
 from codesign.measure.session import REFERENCES
 from codesign.records import Record
 from codesign.schema import NATIVE
+from codesign.study.artefacts import artifact
 from codesign.study.chain import Study, say
-from codesign.study.compiled import artifact
-from codesign.study.memory import budget_bytes, resident_bytes, split
 from codesign.study.points import Case, Point, by_scope, headline
 from codesign.study.pruned import require_files
 
@@ -25,6 +29,17 @@ OURS, STOCK = ("tvm-dense", "tvm-bsr"), ("tvm-stock-tuned", SLOW)
 COMPILED = (*OURS, *STOCK)
 #: Engines that may leave zeros out and are not ours.
 PEERS = tuple(engine for engine in SPARSE if not engine.startswith("tvm-"))
+
+#: Resident size of an engine's process, from the size of the files that it loads. With BERT-base the engines here had
+#: 0.4 to 1.0 GB at most, loading 0.16 to 0.42 GB: 0.2 to 0.4 GB for libraries, and the weights up to one and a half
+#: times. The mean is what counts for many at once.
+LIBRARIES_BYTES, COPIES = 250 * 2**20, 1.25
+#: Share of the memory that engines may fill. The rest is for the system and for converting two encoders at a time. It
+#: is a share of what the machine has, not of what is free just now: an interrupted run must split its sessions in the
+#: same way when it goes on.
+FILLED = 0.8
+#: In every part of a session: what other parts are related through, and what sparsity is credited against.
+KEPT = (*REFERENCES, "tvm-dense")
 
 Session = list[Case]
 
@@ -103,19 +118,25 @@ def ensure_session(study: Study, cases: Session, name: str) -> None:
     """Run one session, or those parts of it that still need it; nothing when reading committed results."""
     if not study.local or session_id(study, cases):
         return
-    parts = split(cases, lambda case: resident_bytes(_file_bytes(study, case)), budget_bytes())
+    budget = int(FILLED * machine.describe().memory_gib * 2**30)
+    parts = split(cases, lambda case: resident_bytes(study, case), budget)
     if len(parts) > 1:
         say(f"{name}: {len(cases)} encoders do not fit in memory at once, so they are timed in {len(parts)} sessions")
     for number, part in enumerate(parts, start=1):
         if session_id(study, part) is None:
             which = f"{name}, part {number}/{len(parts)}" if len(parts) > 1 else name
             say(f"{which}: {len(part)} contenders")
-            _run(study, part)
+            time_together(study, part)
 
 
 def session_id(study: Study, cases: Session, kind: str = "latency") -> str | None:
     """Return the newest session that has a record of every case."""
-    held = [[r["session_id"] for r in study.found(kind, case.fields())] for case in cases]
+    return shared_session(study, kind, [case.fields() for case in cases])
+
+
+def shared_session(study: Study, kind: str, wanted: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the newest session that has records of a kind with each of these fields; None if there is none."""
+    held = [[record["session_id"] for record in study.found(kind, fields)] for fields in wanted]
     return next((name for name in reversed(held[0]) if all(name in names for names in held)), None)
 
 
@@ -133,13 +154,41 @@ def session_records(study: Study, cases: Session) -> list[Record]:
     return [record for record in study.found("latency", {}) if record["session_id"] in parts]
 
 
-def _file_bytes(study: Study, case: Case) -> int:
-    """Size of what an engine loads."""
+def resident_bytes(study: Study, case: Case) -> int:
+    """Estimate the resident size of an engine from that of the files that it loads."""
     folder = artifact(study, case) if case.compiled else require_files(study, case.point).checkpoint
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return round(LIBRARIES_BYTES + COPIES * sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
 
 
-def _run(study: Study, cases: Session) -> None:
+def split(cases: Session, resident: Callable[[Case], int], budget: int) -> list[Session]:
+    """Split a session into parts that fit, in order; a session that fits stays whole.
+
+    Parameters
+    ----------
+    cases
+        With the references. These and our dense engine, where it is there, are in every part.
+    resident
+        Estimates the resident size of a case, in bytes. The control counts as one more of the first case.
+    budget
+        Bytes that a part may fill. A part has at least one case beside those of every part, whatever its size.
+    """
+    kept = [case for case in cases if case.engine in KEPT]
+    fixed = filled = sum(map(resident, kept)) + resident(cases[0])
+    parts: list[Session] = [[]]
+    for case in cases:
+        if case in kept:
+            continue
+        size = resident(case)
+        if parts[-1] and filled + size > budget:
+            parts.append([])
+            filled = fixed
+        parts[-1].append(case)
+        filled += size
+    return [kept + part for part in parts]
+
+
+def time_together(study: Study, cases: Session) -> None:
+    """Time a session, which appends its records."""
     run_session(
         [contender(study, case) for case in cases],
         protocol=PROTOCOLS[study.protocol],
@@ -159,7 +208,7 @@ def contender(study: Study, case: Case) -> Contender:
     """
     where = require_files(study, case.point)
     pattern = study.newest("pattern", case.point.fields())
-    sparsity: dict[str, Any] = {name: pattern[name] for name in ("block_sparsity", "element_sparsity")}
+    sparsity = {name: pattern[name] for name in ("block_sparsity", "element_sparsity")}
     return Contender(
         engine=case.engine,
         point={**case.point.fields(), **sparsity, "isa": case.isa},

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from codesign.engines.client import Worker
 from codesign.errors import MissingRecord
 from codesign.records import Record
 from codesign.study import places
-from codesign.study.chain import Study, track
+from codesign.study.chain import Study
 from codesign.study.evidence import key_of
 from codesign.study.points import Case
 from codesign.study.pruned import require_files
@@ -46,16 +47,14 @@ def ensure_lowered(study: Study, cases: Sequence[Case]) -> list[Record]:
     MissingRecord
         If a checkpoint or, reading committed results, a record is missing.
     """
-    if study.local:
-        for case in track([case for case in cases if not _lowered(study, case)], "lowering"):
-            write_tasks(study, case, lower(study, case), database=None)
+
+    def lowered(case: Case) -> bool:  # a run may have been killed between two records
+        found = study.found("task", case.fields())
+        return bool(found) and len({record["digest"] for record in found}) >= found[-1]["tasks"]
+
+    for case in study.left(cases, "lowering", lowered):
+        write_tasks(study, case, lower(study, case), database=None)
     return [record for case in cases for record in tasks_of(study, case)]
-
-
-def _lowered(study: Study, case: Case) -> bool:
-    """Whether there is a record of every task of a case; a run may have been killed between two of them."""
-    found = study.found("task", case.fields())
-    return bool(found) and len({record["digest"] for record in found}) >= found[-1]["tasks"]
 
 
 def tasks_of(study: Study, case: Case) -> list[Record]:
@@ -128,45 +127,37 @@ def ensure_built(study: Study, cases: Sequence[Case]) -> list[Record]:
     MissingRecord
         If a checkpoint, the tuning database or, reading committed results, a record is missing.
     """
-    if study.local:
-        todo = [c for c in cases if not (artifact(study, c).exists() and study.found("compile", c.fields()))]
-        for case in track(todo, "building"):
-            _build(study, case)
-    return [study.newest("compile", case.fields()) for case in cases]
 
+    def built(case: Case) -> bool:
+        return artifact(study, case).exists() and bool(study.found("compile", case.fields()))
 
-def _build(study: Study, case: Case) -> None:
-    spec = target_spec(case.point.threads, case.isa)
-    tuned: Path | None = None
-    if case.tuned:
-        tuned = database(study, spec)
-        if not tuned.exists():
+    for case in study.left(cases, "building", built):
+        spec, folder = target_spec(case.point.threads, case.isa), artifact(study, case)
+        tuned = database(study, spec) if case.tuned else None
+        if tuned and not tuned.exists():
             raise MissingRecord("tuning", case.fields(), "notebook 03_tune", tuned)
-    start = time.monotonic()
-    lowered = lower(study, case)
-    manifest = compiler.build(lowered, tuned, artifact(study, case))
-    seconds = time.monotonic() - start
-    study.append(
-        "compile",
-        case.fields(),
-        {
+        start = time.monotonic()
+        manifest = compiler.build(lower(study, case), tuned, folder)
+        seconds = time.monotonic() - start
+        about = {
             "target": spec.key,
-            "artifact_bytes": sum(file.stat().st_size for file in artifact(study, case).rglob("*")),
+            "artifact_bytes": sum(file.stat().st_size for file in folder.rglob("*")),
             "build_s": seconds,
             "bsr_linears": manifest["bsr_linears"],
             "dense_linears": manifest["dense_linears"],
             "functions": len(manifest["functions"]),
-            "max_abs_err": max_abs_error(study, case),
-        },
-    )
+        }
+        with running(study, case) as (_, error):
+            study.append("compile", case.fields(), about, {"max_abs_err": error})
+    return [study.newest("compile", case.fields()) for case in cases]
 
 
-def max_abs_error(study: Study, case: Case) -> float:
-    """Largest difference between a built encoder and fp32 PyTorch with the same weights and inputs."""
+@contextmanager
+def running(study: Study, case: Case) -> Iterator[tuple[Worker, float]]:
+    """Start a built encoder; give it with the largest difference of its output from that of fp32 PyTorch."""
     where = require_files(study, case.point)
     paths = str(where.checkpoint), str(artifact(study, case)), str(where.inputs)
-    job = Job(case.engine, *paths, threads=case.point.threads)
-    with Worker(job) as worker:
+    with Worker(Job(case.engine, *paths, threads=case.point.threads)) as worker:
         worker.prepare()
         output, _ = worker.output()
-    return float(np.abs(output - np.load(where.expected)).max())
+        yield worker, float(np.abs(output - np.load(where.expected)).max())

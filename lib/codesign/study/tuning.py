@@ -11,20 +11,20 @@ from pathlib import Path
 from IPython.utils.capture import capture_output
 
 from codesign import compiler
-from codesign.compiler import Lowered, TargetSpec, TuneProgress, target_spec
+from codesign.compiler import Lowered, TargetSpec, Task, TuneProgress, TuningReport, target_spec
 from codesign.folders import appearing
 from codesign.records import Record
+from codesign.study.artefacts import committed_database, database, lower, write_tasks
 from codesign.study.chain import REPLAYING, Study, duration, say, track
-from codesign.study.compiled import committed_database, database, lower, write_tasks
 from codesign.study.points import Case
 
-#: Of the records of runs that went on from what their database had.
-CONTINUED = {"from_nothing": False}
-
-Lower = Callable[[Study, Case], Lowered]
+#: Of the records of runs that went on from what their database had, and of those that had nothing.
+CONTINUED, FROM_NOTHING = {"from_nothing": False}, {"from_nothing": True}
 
 
-def ensure_tuned(study: Study, cases: Sequence[Case], trials_per_task: int, *, lower: Lower = lower) -> list[Record]:
+def ensure_tuned(
+    study: Study, cases: Sequence[Case], trials_per_task: int, *, lower: Callable[[Study, Case], Lowered] = lower
+) -> list[Record]:
     """Tune the tasks of all cases, each once however many models use it; return the `tuning` records.
 
     The cases of one pipeline are tuned in one run, so that the scheduler weighs dense and sparse tasks against each
@@ -44,11 +44,13 @@ def ensure_tuned(study: Study, cases: Sequence[Case], trials_per_task: int, *, l
     MissingRecord
         If a checkpoint or, reading committed results, a record is missing.
     """
-    runs = _runs(cases)
-    if study.local:
-        for run in [run for run in runs if not _finished(study, run)]:
+    runs: dict[tuple[str, str], list[Case]] = {}
+    for case in cases:
+        runs.setdefault((case.pipeline, case.isa), []).append(case)
+    for run in runs.values():
+        if study.local and not _finished(study, run):
             _tune(study, run, trials_per_task, lower)
-    return [study.newest("tuning", run[0].fields() | CONTINUED) for run in runs]
+    return [study.newest("tuning", run[0].fields() | CONTINUED) for run in runs.values()]
 
 
 def ensure_tuned_from_nothing(study: Study, case: Case, trials_per_task: int, repeats: int) -> list[Record]:
@@ -61,29 +63,30 @@ def ensure_tuned_from_nothing(study: Study, case: Case, trials_per_task: int, re
     MissingRecord
         If the checkpoint or, reading committed results, the record is missing.
     """
-    fields = case.fields() | {"from_nothing": True}
+    fields = case.fields() | FROM_NOTHING
     while study.local and (done := len(study.found("tuning", fields))) < repeats:
         spec = target_spec(case.point.threads, case.isa)
         tasks = compiler.extract_tasks([lower(study, case)])
         say(f"tuning {len(tasks)} tasks from nothing, {done + 1}/{repeats}, up to {trials_per_task} trials each")
-        with tempfile.TemporaryDirectory(prefix="codesign-nothing-") as scratch, capture_output(stderr=False):
-            report = compiler.tune(
-                tasks,
-                database=Path(scratch) / spec.key,
-                spec=spec,
-                trials_per_task=trials_per_task,
-                progress=_say_progress,
-            )
+        with tempfile.TemporaryDirectory(prefix="codesign-nothing-") as scratch:
+            report = tune(tasks, Path(scratch) / spec.key, spec, trials_per_task)
         study.append("tuning", fields, {"target": spec.key}, report.fields())
     return study.found("tuning", fields)[-repeats:] or [study.newest("tuning", fields)]
 
 
-def _runs(cases: Sequence[Case]) -> list[list[Case]]:
-    """Group the cases by pipeline and instruction set."""
-    groups: dict[tuple[str, str], list[Case]] = {}
-    for case in cases:
-        groups.setdefault((case.pipeline, case.isa), []).append(case)
-    return list(groups.values())
+def tune(
+    tasks: Sequence[Task], database: Path, spec: TargetSpec, trials_per_task: int, *, second_look: bool = True
+) -> TuningReport:
+    """Tune tasks as `codesign.compiler.tune`, saying how far it is."""
+    with capture_output(stderr=False):  # in a notebook, TVM displays a table of all tasks after every batch
+        return compiler.tune(
+            tasks,
+            database=database,
+            spec=spec,
+            trials_per_task=trials_per_task,
+            progress=_say_progress,
+            second_look=second_look,
+        )
 
 
 def _finished(study: Study, run: Sequence[Case]) -> bool:
@@ -92,23 +95,17 @@ def _finished(study: Study, run: Sequence[Case]) -> bool:
     return bool(study.found("tuning", run[0].fields() | CONTINUED)) and all(tuned)
 
 
-def _tune(study: Study, run: Sequence[Case], trials_per_task: int, lower: Lower) -> None:
+def _tune(study: Study, run: Sequence[Case], trials_per_task: int, lower: Callable[[Study, Case], Lowered]) -> None:
     spec = target_spec(run[0].point.threads, run[0].isa)
     folder = database(study, spec)
-    if study.profile in REPLAYING:
-        _copy_reference(study, spec)
+    if study.profile in REPLAYING and not folder.exists() and (known := committed_database(study, spec)):
+        with appearing(folder) as work:  # a copy that was interrupted would pass for a database that has everything
+            shutil.copytree(known, work, dirs_exist_ok=True)
     # Without their weights, which tuning does not look at, all encoders fit in memory.
     lowered = [replace(lower(study, case), params={}) for case in track(run, "lowering")]
     tasks = compiler.extract_tasks(lowered)
     say(f"tuning {len(tasks)} tasks of {len(run)} encoders, up to {trials_per_task} trials each")
-    with capture_output(stderr=False):  # in a notebook, TVM displays a table of all tasks after every batch
-        report = compiler.tune(
-            tasks,
-            database=folder,
-            spec=spec,
-            trials_per_task=trials_per_task,
-            progress=_say_progress,
-        )
+    report = tune(tasks, folder, spec, trials_per_task)
     for failure, count in report.failures.items():
         say(f"{count} trials failed, {failure}")
     for case, model in zip(run, lowered, strict=True):
@@ -123,11 +120,3 @@ def _say_progress(progress: TuneProgress) -> None:
         say(f"second look {progress.looked}/{progress.to_look}, about {left} left")
     else:
         say(f"trial {progress.trials}/{progress.planned}, about {left} left")
-
-
-def _copy_reference(study: Study, spec: TargetSpec) -> None:
-    """Start from the committed database, so that known tasks replay."""
-    here, known = database(study, spec), committed_database(study, spec)
-    if known is not None and not here.exists():
-        with appearing(here) as work:  # a copy that was interrupted would pass for a database that has everything
-            shutil.copytree(known, work, dirs_exist_ok=True)
