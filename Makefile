@@ -7,7 +7,7 @@ SHELL := bash
 
 PYTHON ?= python3.11
 PROFILE ?= report
-RESULTS ?= reference
+RESULTS ?= book
 # What a user types reaches the recipes through the environment, in double quotes: the shell never reads it as code.
 export PROFILE RESULTS BLOCK SPARSITY SCOPE MODEL
 
@@ -50,7 +50,7 @@ try: $(LOCKED)  ## any block shape: BLOCK=24x1 SPARSITY=0.9 [SCOPE=all] [MODEL=b
 	$(BIN)/codesign try --block "$${BLOCK-}" --sparsity "$${SPARSITY-}" --scope "$${SCOPE-}" --model "$${MODEL-}" \
 	  --results "$$RESULTS"
 
-book: $(LOCKED)  ## the book from the committed results [RESULTS=local for this machine's]
+book: $(LOCKED)  ## the book from the committed results [RESULTS=local, or a machine of book/results]
 	$(BIN)/codesign book --results "$$RESULTS" --profile "$$PROFILE"
 
 headline: $(LOCKED)  ## draw the README's figure from the committed results

@@ -24,7 +24,7 @@
 # others zeros are values like any other, so they run the weights of one shape, 32x1.
 
 # %% tags=["parameters"]
-results = "reference"  # or "local": measure here what is missing
+results = "book"  # the machine that the book shows; another one by name; or "local": measure here what is missing
 profile = "report"  # smoke, verify, report, paper: whose local records count
 model = "bert-base"  # bert-tiny, minilm, a directory, a hub id
 seed = 0  # of random weights, masks and inputs
@@ -85,7 +85,7 @@ table(
         "pruned": "{scope}",
         "engine": "{engine}",
         "block": "{block}",
-        "computes in": "{dtype}",
+        "computes in": "{format}",
         "median": "{median}",
         "over our dense engine": "{gain}",
         "error": "{error}",

@@ -17,7 +17,7 @@
 # pruned, compiled, tuned, timed beside 32x1 and the dense engines, and shown here beside the shapes of the book.
 
 # %% tags=["parameters"]
-results = "reference"  # or "local": first measure the shape below
+results = "book"  # the machine that the book shows; another one by name; or "local": measure here what is missing
 profile = "try"
 model = "bert-base"  # bert-tiny, minilm, a directory, a hub id
 seed = 0  # of random weights, masks and inputs

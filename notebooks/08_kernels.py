@@ -23,7 +23,7 @@
 # of the weights, as an encoder goes through its layers.
 
 # %% tags=["parameters"]
-results = "reference"  # or "local": measure here what is missing
+results = "book"  # the machine that the book shows; another one by name; or "local": measure here what is missing
 profile = "report"  # smoke, verify, report, paper: whose local records count
 model = "bert-base"  # whose linears: bert-tiny, minilm, a directory, a hub id
 linears = ["attention", "ffn-up", "ffn-down"]  # which of them

@@ -24,7 +24,7 @@
 # block-rows keep equally many blocks: then every loop is static.
 
 # %% tags=["parameters"]
-results = "reference"  # or "local": measure here what is missing
+results = "book"  # the machine that the book shows; another one by name; or "local": measure here what is missing
 profile = "report"  # smoke, verify, report, paper: whose local records count
 model = "bert-base"  # bert-tiny, minilm, a directory, a hub id
 seed = 0  # of random weights and masks

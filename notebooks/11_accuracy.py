@@ -25,7 +25,7 @@
 # recovers. The weights that answer the questions are the weights that are compiled and timed.
 
 # %% tags=["parameters"]
-results = "reference"  # or "local": train and measure here what is missing
+results = "book"  # the machine that the book shows; another one by name; or "local": measure here what is missing
 profile = "report"  # smoke, verify, report, paper: whose local records count
 model = "minilm"  # bert-tiny, minilm, a directory, a hub id
 seed = 0  # of heads, masks, dropout and the order of examples

@@ -23,7 +23,7 @@
 # pruned and lowered, and their tasks are extracted after fusion.
 
 # %% tags=["parameters"]
-results = "reference"  # or "local": measure here what is missing
+results = "book"  # the machine that the book shows; another one by name; or "local": measure here what is missing
 profile = "report"  # smoke, verify, report, paper: whose local records count
 model = "bert-base"  # with random weights; or bert-tiny, minilm, a directory, a hub id
 models = ["minilm"]  # others; this one has real weights

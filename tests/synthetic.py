@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from codesign.records import code_digest
+from codesign.schema import KINDS
 
 Record = dict[str, Any]
 
@@ -28,8 +28,8 @@ MILLISECONDS = {
 class Memory:
     """Records that are only held in memory; reads like `codesign.records.Results`."""
 
-    def __init__(self, records: Iterable[Record], mode: str = "reference") -> None:
-        self.records, self.mode = list(records), mode
+    def __init__(self, records: Iterable[Record], machine: str = "xeon") -> None:
+        self.records, self.machine, self.local = list(records), machine, machine == "local"
 
     def read(self, kind: str, **filters: object) -> list[Record]:
         wanted = {"kind": kind, **filters}.items()
@@ -38,11 +38,11 @@ class Memory:
 
 def stamp(kind: str, **changes: Any) -> Record:
     versions = {"python": "3.11.0", "torch": "2.0", "apache-tvm": "0.1", "openvino": "1.0"}
-    start = {"schema_version": 1, "kind": kind, "run_id": "run", "profile": "report", "machine_id": "one"}
+    start = {"schema_version": 2, "kind": kind, "run_id": "run", "profile": "report", "machine_id": "one"}
     end = {
         "versions": versions,
         "commit": "0123456789abcdef",
-        "code": code_digest(kind),
+        "measurement": KINDS[kind].measurement_version,
         "started_at": "2026-01-02T03:04:05",
     }
     return start | end | changes
@@ -51,7 +51,7 @@ def stamp(kind: str, **changes: Any) -> Record:
 def point(scope: str, block: str) -> Record:
     dense = block == "dense"
     how = {"pruner": "none", "sparsity": 0.0} if dense else {"pruner": "magnitude", "sparsity": 0.8}
-    load = {"model": "bert-base", "seed": 0, "batch": 1, "seq": 128, "threads": 2, "dtype": "float32"}
+    load = {"model": "bert-base", "seed": 0, "batch": 1, "seq": 128, "threads": 2, "format": "fp32"}
     return load | {"scope": scope, "block": block} | how
 
 
@@ -68,7 +68,7 @@ def latency(engine: str, scope: str, block: str, ms: float, *, spread: float = 0
     timed = {"samples_ns": samples, "rounds": [10] * 8, "warmup_ns": samples[:3], "solo_ns": samples[:10]}
     checks = {"max_abs_err": 2e-6, "block_sparsity": sparsity, "element_sparsity": sparsity, "settings": {}}
     state = {"status": "ok", "reason": None, "control": None, "flagged": False, "flag_reason": None}
-    who = {"engine": engine, "session_id": "session"}
+    who = {"engine": engine, "session_id": "session", "isa": "native"}
     return stamp("latency") | point(scope, block) | who | timed | checks | state | changes
 
 
@@ -130,20 +130,22 @@ def trained() -> list[Record]:
 def task(scope: str, block: str, digest: str, weight: int, **changes: Any) -> Record:
     size = {"m": 128, "n": 768, "k": 768, "nnz_blocks": 100, "weight": weight}
     tuned = {"trials": 64, "best_ns": 1e5, "decisions": None}
-    who = {"engine": "tvm-bsr", "target": "cpu-2t", "task": digest, "digest": digest, "family_kind": "bsr"}
+    who = {"engine": "tvm-bsr", "isa": "native", "target": "cpu-2t", "task": digest, "digest": digest}
+    who |= {"family_kind": "bsr", "tasks": 1}
     return stamp("task") | point(scope, block) | who | size | tuned | changes
 
 
 def tuning(engine: str = "tvm-dense", **changes: Any) -> Record:
     curve = [[1.0, 8, None], [2.0, 16, 8e7], [5.0, 64, 4e7]]
-    cost = {"tasks": 9, "trials": 64, "seconds": 5.0, "failed_trials": 1, "curve": curve}
-    return stamp("tuning") | point(*DENSE) | {"engine": engine, "target": "cpu-2t"} | cost | changes
+    cost = {"tasks": 9, "trials": 64, "seconds": 5.0, "failed_trials": 1, "curve": curve, "from_nothing": False}
+    return stamp("tuning") | point(*DENSE) | {"engine": engine, "isa": "native", "target": "cpu-2t"} | cost | changes
 
 
 def compared(naive: float = 2.0) -> list[Record]:
     """Return a comparison of protocols in which one call each in turn takes ``naive`` times as long."""
     pair, factors = (("tvm-bsr", 20.0), ("onnxruntime", 60.0)), {"alone": 1.0, "naive": naive, "turns": 1.0}
-    kept = ("engine", "session_id", "samples_ns", "rounds", "max_abs_err", "settings")
+    kept = ("engine", "isa", "session_id", "samples_ns", "rounds", "max_abs_err", "settings")
+    kept += ("block_sparsity", "element_sparsity")
     return [
         stamp("protocol") | point("all", "32x1") | {"way": way} | {name: timed[name] for name in kept}
         for way, factor in factors.items()
@@ -218,7 +220,7 @@ def searches(n: int = 768) -> list[Record]:
 
 def ceilings(threads: int = 2, isa: str = "avx512f", **rates: float) -> list[Record]:
     """Return a ceiling for each level: operations a second in registers, bytes a second elsewhere, in billions."""
-    common = {"dtype": "float32", "target": "cpu", "threads": threads, "bytes": 0, "reason": None, "samples": []}
+    common = {"format": "fp32", "target": "cpu", "threads": threads, "bytes": 0, "reason": None, "samples": []}
     return [
         stamp("ceiling")
         | common
@@ -241,7 +243,7 @@ def kernel(block: str, hot: float = 0.8, cold: float | None = None, peak: float 
     flops = 2 * nnz * rows * cols * 128
     samples = {f"{state}_ns": [flops / (share * peak)] * 8 for state, share in (("hot", hot), ("cold", cold or hot))}
     matrix = {"outputs": outputs, "inputs": inputs, "tokens": 128, "block": block, "sparsity": 0.0 if dense else 0.8}
-    target = {"threads": 2, "seed": 0, "isa": "native", "lanes": 16, "target": "cpu-2t", "dtype": "float32"}
+    target = {"threads": 2, "seed": 0, "isa": "native", "lanes": 16, "target": "cpu-2t", "format": "fp32"}
     shape = {"rows": rows, "cols": cols, "nnz": nnz, "epilogue": "bias", "flops": flops}
     layout = {"slab": 64, "token_shares": 2}
     how = {"family": "token_tile", "decisions": TILE, "stage": "timed", "session_id": "turns"}
@@ -306,7 +308,7 @@ def listing(block: str = "32x1", **changes: Any) -> Record:
 def variants(ratios: Mapping[str, float], *, noise: float = 0.001, **changes: Any) -> list[Record]:
     """Return one session of a kernel: full blocks at random columns take 100 us, each other variant so many times."""
     about = {"outputs": 768, "inputs": 768, "tokens": 128, "block": "4x1", "sparsity": 0.8, "threads": 2, "seed": 0}
-    target = {"isa": "native", "dtype": "float32", "target": "cpu-2t", "nnz": 29491}
+    target = {"isa": "native", "format": "fp32", "target": "cpu-2t", "nnz": 29491}
     how = {"family": "token_tile", "decisions": TILE, "session_id": "variants"}
     checks = {"distinct_patterns": 1, "element_density": 1.0, "rotated_bytes": 64 << 20, "max_abs_err": 1e-5}
     rows = [("full", "random", None), ("full", "random", "A/A")]

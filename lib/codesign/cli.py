@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     profile = run.add_mutually_exclusive_group()
     profile.add_argument("--profile", help="parameters from notebooks/params (default: the notebook's own)")
     profile.add_argument("--params", type=Path, metavar="FILE", help="parameters from another such file")
-    run.add_argument("--results", help="reference (read) or local (measure what is missing)")
+    run.add_argument("--results", help="book (read), a machine by name, or local (measure what is missing)")
 
     reproduce = command("reproduce", _reproduce)
     reproduce.add_argument("--profile", default="report")
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 
     book = command("book", _book)
     book.add_argument("--profile", default="report")
-    book.add_argument("--results", default="reference")
+    book.add_argument("--results", default=places.SHOWN)
 
     attempt = command("try", _try)
     for name in ("block", "sparsity"):
@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     attempt.add_argument(
         "-p", dest="pairs", action="append", default=[], metavar="NAME=VALUE", help="another parameter"
     )
-    attempt.add_argument("--results", default="reference", help="results that the rest of the book shows")
+    attempt.add_argument("--results", default=places.SHOWN, help="results that the rest of the book shows")
 
     bench = command("bench", _bench)
     bench.add_argument("--model", default="bert-base", help="name, directory or hub id of a BERT encoder")
@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--trials", default="64", help="schedules tried for a task at most")
 
     judge = command("claims", _claims)
-    judge.add_argument("--results", default="reference", help="reference (default) or local")
+    judge.add_argument("--results", default=places.SHOWN, help="book (default), a machine by name, or local")
 
     for added in (bench, judge):
         added.add_argument("--json", metavar="FILE", help="write the rows as JSON, too; - for standard output, instead")
@@ -204,7 +204,7 @@ def _headline(options: argparse.Namespace) -> None:
     from codesign.study.evidence import Evidence
     from codesign.study.figures import latency_bars
 
-    drawing = latency_bars(Evidence(places.results("reference")).records("latency"))
+    drawing = latency_bars(Evidence(places.results(places.SHOWN)).records("latency"))
     for path in drawing.save(places.BOOK / "_static" / "headline"):
         print(path)
 

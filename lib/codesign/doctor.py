@@ -88,7 +88,7 @@ _HOW = {("avx2", "int8"): "vpmaddubsw", ("avx512bw", "int8"): "vpmaddubsw"}
 
 def ceilings(records: Iterable[Record]) -> Table | str:
     """Lay out the newest record of each ceiling: a row each, a column for each number of threads."""
-    newest = {(r["level"], r["isa"], r["dtype"], r["threads"]): r for r in records}
+    newest = {(r["level"], r["isa"], r["format"], r["threads"]): r for r in records}
     if not newest:
         return "ceilings: not measured here; `codesign doctor --measure` does it in half a minute"
     threads = sorted({key[-1] for key in newest})
@@ -96,11 +96,11 @@ def ceilings(records: Iterable[Record]) -> Table | str:
     company = max(record["load_average"] for record in newest.values())
     if company >= BUSY:
         shown.caption = f"measured beside other work (load average {company}): repeat with --measure when it is done"
-    for level, isa, dtype in dict.fromkeys(key[:-1] for key in newest):
-        what = {"registers": f"multiply-adds, {dtype}", "between cores": "passing data between cores"}.get(level)
-        how = f"{isa} ({_HOW[isa, dtype]})" if (isa, dtype) in _HOW else isa
+    for level, isa, format_ in dict.fromkeys(key[:-1] for key in newest):
+        what = {"registers": f"multiply-adds, {format_}", "between cores": "passing data between cores"}.get(level)
+        how = f"{isa} ({_HOW[isa, format_]})" if (isa, format_) in _HOW else isa
         shown.add_row(
-            what or f"reading {level}", how, *(_rate(newest.get((level, isa, dtype, count))) for count in threads)
+            what or f"reading {level}", how, *(_rate(newest.get((level, isa, format_, count))) for count in threads)
         )
     return shown
 

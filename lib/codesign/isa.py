@@ -32,8 +32,8 @@ _LEAST, _LEAST_512 = {"avx2", "fma"}, {"f16c", *_V4}
 
 #: Number format -> instruction sets that multiply in it, the fastest first; each with the flags that it takes.
 _FORMATS = {
-    "float32": {"avx512f": {*_V4}, "avx2": _LEAST},
-    "bfloat16": {"amx_bf16": {"amx_tile", "amx_bf16"}, "avx512_bf16": {*_V4, "avx512_bf16"}},
+    "fp32": {"avx512f": {*_V4}, "avx2": _LEAST},
+    "bf16": {"amx_bf16": {"amx_tile", "amx_bf16"}, "avx512_bf16": {*_V4, "avx512_bf16"}},
     "int8": {
         "amx_int8": {"amx_tile", "amx_int8"},
         "avx512_vnni": {*_V4, "avx512_vnni"},

@@ -23,7 +23,7 @@ from traitlets import default
 
 from codesign import machine
 from codesign.errors import BookFailed, InputError, NotebookFailed
-from codesign.records import REPOSITORY
+from codesign.records import LOCAL, REPOSITORY
 from codesign.study import ledger, places, profile_file
 from codesign.study.chain import say
 from codesign.study.parameters import check_all, nearest, parameters_of
@@ -101,7 +101,7 @@ def notebook_section(path: Path, notebook: str) -> dict[str, Any]:
 def _merge(notebook: str, common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     wanted = [name for name in parameters_of(notebook) if name not in MODE]
     values = {name: value for name, value in common.items() if name in wanted} | dict(own)
-    placeholders = dict(zip(MODE, ("reference", "report"), strict=True))
+    placeholders = dict(zip(MODE, (places.SHOWN, "report"), strict=True))
     checked = check_all(notebook, placeholders | values)
     return {name: checked[name] for name in wanted}
 
@@ -181,7 +181,7 @@ def build_book(results: str, profile: str, *, done: Collection[str] = ()) -> Pat
     Parameters
     ----------
     results
-        ``"reference"`` reads committed records; ``"local"`` first measures what is missing.
+        As `codesign.study.places.results`; ``"local"`` first measures what is missing.
     profile
         Whose parameters the notebooks take when they measure. Committed records have parameters of their own.
     done
@@ -197,11 +197,12 @@ def build_book(results: str, profile: str, *, done: Collection[str] = ()) -> Pat
     NotebookFailed, BookFailed
     """
     path = profile_path(profile)  # refuses an unknown name
-    sections = load_profile(places.COMMITTED if results == "reference" else path)
+    committed = places.results(results).directory / places.PARAMETERS
+    sections = load_profile(path if results == LOCAL or not committed.exists() else committed)
     notebooks = {name: {**values, "results": results, "profile": profile} for name, values in sections.items()}
     if TRY not in done:
-        notebooks[TRY] = {"results": "reference"}
-    if results == "local":
+        notebooks[TRY] = {"results": places.SHOWN}
+    if results == LOCAL:
         for name, values in notebooks.items():
             _announced(name, values)
     else:

@@ -1,8 +1,7 @@
 """Results: JSON Lines, one record a line. This module alone reads and writes them.
 
-A record is a flat JSON object. Its ``kind`` decides which file it lives in (``<root>/<mode>/<kind>.jsonl``, or
-``<root>/elsewhere/<name>/<kind>.jsonl``) and which fields it must have (`codesign.schema`). Files are only ever
-appended to, one whole line at a time.
+A record is a flat JSON object. Its ``kind`` decides which file it lives in (``<root>/<machine>/<kind>.jsonl``) and
+which fields it must have (`codesign.schema`). Files are only ever appended to, one whole line at a time.
 """
 
 from __future__ import annotations
@@ -19,48 +18,43 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 from codesign.errors import InputError, MissingRecord, RecordError
-from codesign.schema import KINDS, SCHEMA_VERSION, STAMP, Record, validate
-from codesign.schema.withdrawn import why_withdrawn
-from codesign.sources import code_digest
+from codesign.schema import KINDS, SCHEMA_VERSION, Record, defaults, validate
 
-__all__ = ["KINDS", "Record", "Results", "code_digest", "commit", "new_run_id", "stamp", "validate"]
+__all__ = ["KINDS", "LOCAL", "RESULTS_ROOT", "Record", "Results", "commit", "new_run_id", "stamp", "validate"]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS_ROOT = REPOSITORY / "book" / "results"
+#: The folder of what is measured here; git ignores it. Every other folder is a machine whose records are committed.
+LOCAL = "local"
 
 
 @dataclass(frozen=True)
 class Results:
-    """The results of one mode: ``reference`` (committed) or ``local`` (this machine, ignored by git).
+    """The results of one machine: a folder of ``root``.
 
     Parameters
     ----------
-    mode
-        ``"reference"`` or ``"local"``.
+    machine
+        Name of the folder: that of a machine whose results are committed, or `LOCAL`.
     root
-        Folder that holds both modes; the book's by default.
-    elsewhere
-        Name of another machine whose results are committed, too: theirs lie in ``elsewhere/<name>``.
+        Folder that holds all of them; the book's by default.
     """
 
-    mode: Literal["reference", "local"]
-    root: Path | None = None
-    elsewhere: str | None = None
+    machine: str
+    root: Path = RESULTS_ROOT
 
-    def __post_init__(self) -> None:
-        if self.mode not in ("reference", "local"):
-            raise InputError("results", self.mode, "'reference' or 'local'")
-        if self.elsewhere is not None and self.mode == "local":
-            raise InputError("elsewhere", self.elsewhere, "None for local results, which are of this machine")
+    @property
+    def local(self) -> bool:
+        """Whether these are the results of this machine, to which a run appends."""
+        return self.machine == LOCAL
 
     @property
     def directory(self) -> Path:
         """Folder of these results."""
-        root = self.root or RESULTS_ROOT
-        return root / self.mode if self.elsewhere is None else root / "elsewhere" / self.elsewhere
+        return self.root / self.machine
 
     def path(self, kind: str) -> Path:
         """File that holds records of ``kind``; it need not exist yet."""
@@ -95,7 +89,7 @@ class Results:
             size = file.seek(0, os.SEEK_END)
             if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
                 content = path.read_bytes()
-                if self.mode != "local":
+                if not self.local:
                     _refuse_torn(path, content.count(b"\n") + 1)
                 size = content.rfind(b"\n") + 1
                 if _is_record(content[size:]):
@@ -113,9 +107,6 @@ class Results:
     def read(self, kind: str, **filters: object) -> list[Record]:
         """Records of ``kind`` whose fields equal ``filters``, in the order they were written.
 
-        A record that was withdrawn (`codesign.schema.withdrawn`) reads as skipped, with the reason, where results are
-        committed. In local results it reads as missing, so that it is measured again.
-
         Raises
         ------
         InputError
@@ -125,18 +116,12 @@ class Results:
             file a torn last line is being written, or was when its run was killed.)
         """
         path = self.path(kind)
-        fields = STAMP | KINDS[kind].fields | KINDS[kind].absent
+        fields = KINDS[kind].model_fields
         for name in filters.keys() - fields.keys():
             raise InputError("filter", name, f"a field of {kind!r} records: {', '.join(fields)}")
         wanted = filters.items()
-        records = (self._counting(record) for record in _read_lines(path, kind, torn=self.mode == "local"))
-        return [each for each in records if each and all(each[name] == value for name, value in wanted)]
-
-    def _counting(self, record: Record) -> Record | None:
-        """Return a record as it counts here, None where it does not."""
-        if (reason := why_withdrawn(record)) is None:
-            return record
-        return None if self.mode == "local" else record | {"status": "skipped", "reason": reason}
+        records = _read_lines(path, kind, torn=self.local)
+        return [record for record in records if all(record[name] == value for name, value in wanted)]
 
     def one(self, kind: str, **filters: object) -> Record:
         """Return the newest record that `read` finds.
@@ -169,7 +154,7 @@ def _read_lines(path: Path, kind: str, *, torn: bool) -> Iterator[Record]:
         except (ValueError, AttributeError, RecursionError) as error:
             what = "" if isinstance(error, RecordError) else "not a JSON object: "
             raise RecordError(f"{path}:{number}: {what}{error}") from None
-        yield KINDS[kind].absent | record
+        yield defaults(kind) | record
 
 
 @functools.lru_cache(maxsize=1 << 14)
@@ -198,10 +183,10 @@ VERSIONED = ("apache-tvm", "apache-tvm-ffi", "numpy", "onnx", "onnxruntime", "op
 
 
 def stamp(kind: str, *, profile: str, run_id: str, machine_id: str) -> Record:
-    """Start a record: the fields of `schema.STAMP`, ``schema_version`` first.
+    """Start a record: the fields of `codesign.schema.parts.Stamp`, ``schema_version`` first.
 
-    ``commit`` is the git commit, with ``-dirty`` where the checkout differs from it outside the results, and
-    ``code`` is `code_digest`; ``started_at`` is the time of this call (ISO 8601, UTC).
+    ``commit`` is the git commit, with ``-dirty`` where the checkout differs from it outside the results;
+    ``measurement`` is the version of what this kind measures; ``started_at`` is the time of this call (ISO 8601, UTC).
     """
     versions = {"python": platform.python_version()}
     return {
@@ -212,7 +197,7 @@ def stamp(kind: str, *, profile: str, run_id: str, machine_id: str) -> Record:
         "machine_id": machine_id,
         "versions": versions | {name: importlib.metadata.version(name) for name in VERSIONED},
         "commit": commit(),
-        "code": code_digest(kind),
+        "measurement": KINDS[kind].measurement_version,
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

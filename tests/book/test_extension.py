@@ -44,7 +44,7 @@ def sphinx(command: list[str], environment: dict[str, str], log: Path) -> None:
 def build(tmp_path: Path) -> Build:
     """Return a function that builds one page from records: (exit code, log, HTML)."""
 
-    def run(text: str, records: list, mode: str = "reference") -> tuple[int, str, str]:
+    def run(text: str, records: list, mode: str = "xeon") -> tuple[int, str, str]:
         results = Results(mode, tmp_path / "results")  # type: ignore[arg-type]
         for record in records:
             results.append(record)
@@ -161,7 +161,7 @@ def test_a_changed_verdict_stands_above_the_paragraph(build: Build) -> None:
 
 def test_every_machine_has_a_column_and_the_text_is_about_the_first(build: Build, tmp_path: Path) -> None:
     slower = MILLISECONDS | {("tvm-bsr", "all", "32x1"): 100.0}
-    there = Results("reference", tmp_path / "results", "there")
+    there = Results("there", tmp_path / "results")
     for record in [machine(machine_id="two", cpu="Other CPU"), *session(slower, machine_id="two")]:
         there.append(record)
     tables = "```{claims}\n```\n\n```{machines}\n```\n\n```{drawing} machines\n```\n"
@@ -179,7 +179,7 @@ def test_every_machine_has_a_column_and_the_text_is_about_the_first(build: Build
 
 
 def test_locally_the_reference_stands_beside(build: Build, tmp_path: Path) -> None:
-    reference = Results("reference", tmp_path / "results")
+    reference = Results("xeon", tmp_path / "results")
     for record in everything():
         reference.append(record)
     code, log, page = build("```{claims}\n:check:\n```\n", [machine()], mode="local")

@@ -55,7 +55,7 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 def name_of(instruction: Instruction) -> str:
-    return f"{instruction.isa}-{instruction.dtype}"
+    return f"{instruction.isa}-{instruction.format}"
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def generic(instruction: Instruction) -> TargetSpec:
 def test_chains_of_an_instruction_compute_their_sums(
     instruction: Instruction, threads: int, runners: Callable[[int], Any]
 ) -> None:
-    if instruction.isa not in isa.isa_of(isa.cpu_flags()).formats[instruction.dtype]:
+    if instruction.isa not in isa.isa_of(isa.cpu_flags()).formats[instruction.format]:
         pytest.skip(f"this CPU has no {instruction.isa}; its code is looked at in the next test")
     spec = target_spec(threads, "avx2" if instruction.isa == "avx2" else "native")
     check(peak(instruction, threads), spec, runners)
@@ -142,7 +142,7 @@ def test_the_timed_loop_has_nothing_but_independent_multiply_adds(instruction: I
         assert len(sums) == kernel.chains
 
 
-@pytest.mark.parametrize("instruction", [each for each in EVERY if each.dtype != "float32"], ids=name_of)
+@pytest.mark.parametrize("instruction", [each for each in EVERY if each.format != "fp32"], ids=name_of)
 def test_an_instruction_that_the_target_lacks_is_a_reason_and_ends_no_process_of_ours(
     instruction: Instruction, compiler: Any
 ) -> None:
@@ -191,7 +191,7 @@ def test_every_launch_of_an_exchange_is_one_parallel_loop() -> None:
 
 
 def test_work_counts_two_operations_for_a_multiply_add_and_four_bytes_for_a_float() -> None:
-    assert Peak(Instruction("avx512f", "float32", "float32", 16), 28, 2).work(10) == 2 * 10 * 28 * 16 * 2
+    assert Peak(Instruction("avx512f", "fp32", "float32", 16), 28, 2).work(10) == 2 * 10 * 28 * 16 * 2
     assert Peak(INSTRUCTIONS[-1], 28, 1).work(10) == 2 * 10 * 28 * 64
     assert [TilePeak(each, 2).work(10) for each in TILE_INSTRUCTIONS] == [2 * 10 * 6 * 2 * 16**3 * k for k in (2, 4)]
     assert Stream(16, 10, 2).work(3) == 3 * 2 * 10 * 12 * 16 * 4
@@ -217,10 +217,10 @@ def test_kernels_have_the_sizes_of_their_buffers(spec: TargetSpec) -> None:
 
 
 def made_up(instruction: Instruction) -> Ceiling:
-    best = 5.0 if instruction.dtype == "float32" else None
+    best = 5.0 if instruction.format == "fp32" else None
     reason = None if best else "this CPU has no such thing"
     samples = [4.0, 5.0] if best else []
-    return Ceiling("registers", instruction.isa, instruction.dtype, "cpu", 1, 0, "GFLOP/s", best, samples, reason)
+    return Ceiling("registers", instruction.isa, instruction.format, "cpu", 1, 0, "GFLOP/s", best, samples, reason)
 
 
 def test_ceilings_are_measured_once_and_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +231,7 @@ def test_ceilings_are_measured_once_and_recorded(tmp_path: Path, monkeypatch: py
     assert ensure_ceilings(study) == first
     assert len(study.results.read("ceiling")) == len(INSTRUCTIONS)
     assert [record["rate"] for record in first] == [5.0, 5.0, *[None] * 5]
-    assert first[0].keys() >= KINDS["ceiling"].fields.keys()
+    assert first[0].keys() >= KINDS["ceiling"].model_fields.keys()
     assert ceilings_of(Results("local", tmp_path / "results"), "another") == []
 
 

@@ -176,7 +176,7 @@ def test_a_family_refuses_weights_of_a_type_that_it_cannot_read(
     assert [family.name for _, family in applicable(linear, spec)] == ["token_tile"]
     assert refusals(linear, spec)["row_tile"] == "weights are float16, not float32"
     with pytest.raises(InputError, match="did you mean float32"):
-        Linear(64, 64, 64, 32, 1, 40, 2, "bias", dtype="bfloat16")
+        Linear(64, 64, 64, 32, 1, 40, 2, "bias", format="bf16")
 
 
 def test_strips_divide_a_block_and_whole_ones_do_not_show_in_a_task() -> None:

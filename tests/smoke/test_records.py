@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from codesign import pipeline
-from codesign.records import Record, code_digest
+from codesign.records import KINDS, Record
 from codesign.study import places
 from codesign.study.screening import point_key
 
@@ -16,7 +16,7 @@ SMOKE = pipeline.load_profile(places.PROFILES / "smoke.yaml")
 
 def smoke(kind: str) -> list[Record]:
     """Records of the smoke profile by the code as it is."""
-    if not (found := places.results("local").read(kind, profile="smoke", code=code_digest(kind))):
+    if not (found := places.results("local").read(kind, profile="smoke", measurement=KINDS[kind].measurement_version)):
         pytest.skip("the smoke profile was not run: make reproduce PROFILE=smoke")
     return found
 

@@ -49,7 +49,7 @@ def test_opening_describes_the_machine_once_and_checks_its_parameters(study: Stu
 
 def test_records_of_one_command_share_their_run_id(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODESIGN_RUN_ID", "the-run")
-    assert open_study("reference", "smoke").run_id == "the-run"
+    assert open_study("book", "smoke").run_id == "the-run"
 
 
 def test_finished_points_are_not_pruned_again(study: Study, pruned_points: list[Point]) -> None:
@@ -60,13 +60,13 @@ def test_finished_points_are_not_pruned_again(study: Study, pruned_points: list[
     assert [(record["scope"], record["block"]) for record in again] == [(p.scope, p.block) for p in POINTS[:3]]
 
 
-@pytest.mark.parametrize("differs", ["profile", "machine_id", "code"])
+@pytest.mark.parametrize("differs", ["profile", "machine_id", "measurement"])
 def test_records_of_another_profile_machine_or_code_do_not_count(
     study: Study, pruned_points: list[Point], monkeypatch: pytest.MonkeyPatch, differs: str
 ) -> None:
     pruned.ensure_pruned(study, POINTS[:1])
-    if differs == "code":
-        monkeypatch.setattr(chain, "code_digest", lambda kind: "another")
+    if differs == "measurement":
+        monkeypatch.setattr(chain.KINDS["pattern"], "measurement_version", 99)
     else:
         study = replace(study, **{differs: "another"})
     assert not study.found("pattern", POINTS[0].fields())
@@ -98,7 +98,7 @@ def test_an_encoder_of_which_some_tasks_were_recorded_is_lowered_again(
 
 
 def test_reading_does_no_work_and_names_who_does(study: Study, pruned_points: list[Point], tmp_path: Path) -> None:
-    reading = replace(study, results=Results("reference", tmp_path))
+    reading = replace(study, results=Results("xeon", tmp_path))
     with pytest.raises(MissingRecord, match="01_prune makes it"):
         pruned.ensure_pruned(reading, POINTS)
     assert not pruned_points

@@ -61,7 +61,7 @@ def test_try_measures_here_and_then_builds_the_book_from_the_committed_results(r
     assert cli.main(["try", "--block", "24x1", "--sparsity", "0.9", "--scope", "", "-p", "seq=64"]) == 0
     assert ran == [
         ("07_your_shape", {"block": "24x1", "sparsity": 0.9, "seq": 64, "results": "local"}),
-        (("reference", "report"), {"done": ["07_your_shape"]}),
+        (("book", "report"), {"done": ["07_your_shape"]}),
     ]
 
 
@@ -301,8 +301,8 @@ def test_the_doctor_imports_nothing_that_could_crash() -> None:
 
 
 def test_the_doctor_shows_ceilings_and_says_what_they_are_worth(capsys: pytest.CaptureFixture[str]) -> None:
-    peak = {"level": "registers", "isa": "avx2", "dtype": "float32", "unit": "GFLOP/s", "load_average": 0.1}
-    read = {"level": "L2", "isa": "avx2", "dtype": "float32", "unit": "GB/s", "load_average": 3.0}
+    peak = {"level": "registers", "isa": "avx2", "format": "fp32", "unit": "GFLOP/s", "load_average": 0.1}
+    read = {"level": "L2", "isa": "avx2", "format": "fp32", "unit": "GB/s", "load_average": 3.0}
     one = {"threads": 1, "rate": 130.2, "reason": None}
     two = {"threads": 2, "rate": None, "reason": "why not"}
     console = Console(width=160)

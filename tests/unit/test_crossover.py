@@ -38,7 +38,7 @@ def stop(sparse: dict[str, float], *, dense: float = 50.0, **changes: Any) -> li
     """Return a session: two exact dense engines, one that rounds and is faster, and sparse ones by block shape."""
     where = {"session_id": repr(sorted(changes.items())), **changes}
     others = [pruned("openvino", dense, **where), pruned("onnxruntime", 1.3 * dense, **where)]
-    others.append(pruned("openvino-bf16", dense / 2, dtype="bfloat16", **where))
+    others.append(pruned("openvino-bf16", dense / 2, format="bf16", **where))
     others.append(pruned("deepsparse", dense / 3, **where))
     return others + [pruned("tvm-bsr", ms, block=block, **where) for block, ms in sparse.items()]
 

@@ -24,7 +24,7 @@ from codesign.prune import prune_model
 
 THREADS = min(2, len(machine.cpus()))
 #: Largest error against PyTorch that rounding explains on two layers.
-TOLERANCE = {"float32": 1e-5, "bfloat16": 0.1}
+TOLERANCE = {"fp32": 1e-5, "bf16": 0.1}
 
 
 def job(tiny, engine: str, artifact: str | None = None, block: str = "dense") -> Job:
@@ -56,7 +56,7 @@ def squares(tiny, tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.mark.parametrize("engine", [name for name in engines.ENGINES if not name.startswith("tvm-")])
 def test_engine_computes_what_pytorch_computes(squares, engine: str) -> None:
-    tiny, dtype = squares, engines.find(engine).dtype
+    tiny, format_ = squares, engines.find(engine).format
     with Worker(job(tiny, engine, block="32x32")) as worker:
         try:
             answer = worker.prepare()
@@ -74,8 +74,8 @@ def test_engine_computes_what_pytorch_computes(squares, engine: str) -> None:
         assert cpu_seconds(worker.pid) - before < 0.1  # it rests while others are timed: nobody spins
     expected = np.load(tiny.expected)
     assert output.dtype == np.float32
-    np.testing.assert_allclose(output, expected, atol=TOLERANCE[dtype])
-    assert dtype == "float32" or np.abs(output - expected).max() > TOLERANCE["float32"]  # it is what it says
+    np.testing.assert_allclose(output, expected, atol=TOLERANCE[format_])
+    assert format_ == "fp32" or np.abs(output - expected).max() > TOLERANCE["fp32"]  # it is what it says
     np.testing.assert_array_equal(output, again)
     assert (len(samples), len(discarded)) == (4, 3)
     assert min(*samples, *discarded, call_ns) > 0

@@ -107,7 +107,7 @@ def test_the_flags_of_a_cpu_decide_what_llvm_is_told(cpu: str) -> None:
     flags, told, float32, bfloat16, int8 = EXPECTED[cpu]
     found = isa_of(set(flags.split()))
     assert "".join((found.mcpu, *found.mattr)) == told
-    assert found.formats == {"float32": float32, "bfloat16": bfloat16, "int8": int8}
+    assert found.formats == {"fp32": float32, "bf16": bfloat16, "int8": int8}
     assert (found.lanes, found.registers) == ((16, 32) if float32 == FP32_512 else (8, 16))
 
 
@@ -126,7 +126,7 @@ def test_llvm_then_uses_nothing_that_the_cpu_lacks(cpu: str) -> None:
 @CPUS
 def test_a_mask_leaves_what_it_says(cpu: str, mask: str) -> None:
     found = isa_of(isa.masked(set(EXPECTED[cpu][0].split()), mask))
-    assert found.formats["bfloat16"] == ()
+    assert found.formats["bf16"] == ()
     assert not [attribute for attribute in found.mattr if attribute.startswith("+")]
     assert found.formats["int8"] == (("avx512bw", "avx2") if found.lanes == 16 else ("avx2",))
     assert found.lanes == (isa_of(set(EXPECTED[cpu][0].split())).lanes if mask == "avx512" else 8)

@@ -11,7 +11,7 @@ from tests.synthetic import Memory, latency, machine, profile, session, vectors
 
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
-from codesign.records import Results, code_digest, validate
+from codesign.records import Results, validate
 from codesign.study import comparisons, figures, sessions
 from codesign.study.chain import open_study
 from codesign.study.comparisons import ensure_vectors, vector_cases
@@ -176,5 +176,7 @@ def test_a_session_is_kept_under_its_own_name_and_not_repeated(tmp_path: Path, m
     assert ensure_vectors(study, points, ["native", "avx2"], 4) == records
     assert timed == [6]
     assert tuned == ["avx2", "avx2"]  # its own vectors were tuned by step 3
-    assert {(record["kind"], record["code"]) for record in records} == {("vectors", code_digest("vectors"))}
+    assert {(record["kind"], record["measurement"]) for record in records} == {
+        ("vectors", KINDS["vectors"].measurement_version)
+    }
     assert study.results.read("latency") == []

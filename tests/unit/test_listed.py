@@ -31,8 +31,8 @@ def committed(folder: Path, *records: dict[str, Any]) -> Study:
     for record in records:
         Results("local", folder).append(record)
     if records:
-        (folder / "local").rename(folder / "reference")
-    return Study(Results("reference", folder), "report", "run", "one", folder)
+        (folder / "local").rename(folder / "xeon")
+    return Study(Results("xeon", folder), "report", "run", "one", folder)
 
 
 def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:

@@ -38,9 +38,9 @@ def on(machine_id: str, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Committed results: the reference, and another machine on which nothing is as fast as there."""
-    write(Results("reference", tmp_path), everything())
+    write(Results("xeon", tmp_path), everything())
     slow = [machine(**XEON), *on("two", session(MILLISECONDS | {SHAPE: 51.0}))]
-    write(Results("reference", tmp_path, "xeon"), slow)
+    write(Results("slow", tmp_path), slow)
     return tmp_path
 
 
@@ -58,7 +58,7 @@ def test_a_machine_is_called_by_its_cpu_in_words(cpu: str, isa: list[str], label
 
 
 def test_each_machine_is_judged_by_its_own_records(root: Path) -> None:
-    here, there = machines(Results("reference", root), root)
+    here, there = machines(Results("xeon", root), root)
     assert (here.label, there.label) == ("Test (AVX2)", "Intel Xeon (AVX-512)")
     assert {record["machine_id"] for record in there.evidence.records("latency")} == {"two"}
     verdicts = [{v.id: machine.say(v) for v in machine.verdicts} for machine in (here, there)]
@@ -76,13 +76,13 @@ def test_local_results_stand_before_the_reference_even_of_the_same_machine(root:
 
 
 def test_a_machine_that_is_the_reference_is_not_shown_twice(root: Path) -> None:
-    write(Results("reference", root, "again"), everything())
-    assert len(machines(Results("reference", root), root)) == 2
+    write(Results("again", root), everything())
+    assert len(machines(Results("xeon", root), root)) == 2
 
 
 def test_two_machines_with_one_name_are_told_apart(root: Path) -> None:
-    write(Results("reference", root, "xeons"), [machine(**XEON | {"machine_id": "three"})])
-    labels = [each.label for each in machines(Results("reference", root), root)]
+    write(Results("slows", root), [machine(**XEON | {"machine_id": "three"})])
+    labels = [each.label for each in machines(Results("xeon", root), root)]
     assert labels == ["Test (AVX2)", "Intel Xeon (AVX-512), xeon", "Intel Xeon (AVX-512), xeons"]
 
 
@@ -94,7 +94,7 @@ def test_with_nothing_measured_there_is_still_a_column(tmp_path: Path) -> None:
 
 
 def test_rows_and_table_say_the_same(root: Path) -> None:
-    found = machines(Results("reference", root), root)
+    found = machines(Results("xeon", root), root)
     listed = rows(found)
     assert [(row["id"], row["machine_id"]) for row in listed] == [(c.id, m) for m in ("one", "two") for c in CLAIMS]
     (decided,) = (row for row in listed if (row["id"], row["machine_id"]) == ("credit-dense", "one"))
@@ -122,7 +122,7 @@ def test_times_are_relative_to_the_best_dense_engine_of_the_machine() -> None:
 
 
 def ceiling(isa: str, rate: float | None, **changes: Any) -> dict[str, Any]:
-    where = {"level": "registers", "isa": isa, "dtype": "float32", "threads": 2, "unit": "GFLOP/s", "rate": rate}
+    where = {"level": "registers", "isa": isa, "format": "fp32", "threads": 2, "unit": "GFLOP/s", "rate": rate}
     where |= {"target": "cpu", "bytes": 0, "samples": [] if rate is None else [rate], "governor": None}
     where |= {"reason": "no such unit" if rate is None else None, "load_average": 0.0}
     return stamp("ceiling", **where | changes)
@@ -131,7 +131,7 @@ def ceiling(isa: str, rate: float | None, **changes: Any) -> dict[str, Any]:
 def test_a_machine_is_described_by_what_it_is_and_what_it_reached() -> None:
     peaks = [ceiling("avx2", 200.0), ceiling("avx512f", 1.0), ceiling("avx512f", 371.4), ceiling("amx", None)]
     others = [ceiling("avx512f", 9e3, threads=1), ceiling("avx512f", 9e3, machine_id="two")]
-    others.append(ceiling("vnni", 9e3, dtype="int8"))
+    others.append(ceiling("vnni", 9e3, format="int8"))
     found = Machine("one", Evidence(Memory([*peaks, *others, machine(l3_kib=0), *session()])))
     bare = Machine("two", Evidence(Memory([machine()])))
     said = dict(description([found, bare]))
@@ -147,7 +147,7 @@ def test_a_machine_is_described_by_what_it_is_and_what_it_reached() -> None:
     assert dict(description([old]))["which is"] == ["older code"]
 
 
-@pytest.mark.parametrize("results", [Results("reference"), *places.elsewhere()], ids=lambda r: r.directory.name)
+@pytest.mark.parametrize("results", [places.results(name) for name in places.machines()], ids=lambda r: r.machine)
 def test_committed_results_are_of_one_machine_each(results: Results) -> None:
     kinds = [path.stem for path in results.directory.glob("*.jsonl") if path.stem not in TRAVELS]
     assert len({record["machine_id"] for kind in kinds for record in results.read(kind)}) == 1
@@ -156,9 +156,9 @@ def test_committed_results_are_of_one_machine_each(results: Results) -> None:
 
 def test_ceilings_are_compared_in_proportion_and_other_machines_go_by_their_folder(root: Path) -> None:
     here = [ceiling("avx2", 100.0), ceiling("avx512f", 190.0), ceiling("avx512f", 38.0, level="L2", unit="GB/s")]
-    write(Results("reference", root), here)
-    write(Results("reference", root, "xeon"), on("two", [ceiling("avx2", 100.0), ceiling("avx512f", 102.0)]))
-    values = dict(machine_numbers(machines(Results("reference", root), root)))
+    write(Results("xeon", root), here)
+    write(Results("slow", root), on("two", [ceiling("avx2", 100.0), ceiling("avx512f", 102.0)]))
+    values = dict(machine_numbers(machines(Results("xeon", root), root)))
     assert values["ceiling.wider"].startswith("1.90")
     assert values["ceiling.l2"] == "0.20"  # bytes for an operation
     assert values["xeon.ceiling.wider"].startswith("1.02")

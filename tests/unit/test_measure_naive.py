@@ -20,7 +20,7 @@ from codesign.study.points import Case, Point
 QUICK = Protocol(rounds=3, calls=4, turn_s=0.1, engine_s=1.0)
 POINT: dict[str, Any] = {
     **{"model": "bert-tiny", "seed": 1, "scope": "none", "pruner": "none", "block": "dense", "sparsity": 0.0},
-    **{"batch": 2, "seq": 16, "threads": 1, "dtype": "float32", "block_sparsity": 0.0, "element_sparsity": 0.0},
+    **{"batch": 2, "seq": 16, "threads": 1, "format": "fp32", "block_sparsity": 0.0, "element_sparsity": 0.0},
     "isa": "native",
 }
 
@@ -128,6 +128,6 @@ def test_a_pair_is_compared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(comparisons, "contender", lambda study, case: case)
     monkeypatch.setattr(comparisons, "compare_ways", compare)
     first = comparisons.ensure_compared(study, pair)
-    assert [(r["way"], r["dtype"]) for r in first[:2]] == [("alone", "float32"), ("alone", "bfloat16")]
+    assert [(r["way"], r["format"]) for r in first[:2]] == [("alone", "fp32"), ("alone", "bf16")]
     assert comparisons.ensure_compared(study, pair) == first
     assert done == [list(pair)]

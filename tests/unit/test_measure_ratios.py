@@ -13,7 +13,7 @@ from codesign.measure.ratios import doubts, process_spread, ratio_draws, spread_
 
 POINT = {
     **{"model": "bert-tiny", "seed": 0, "scope": "none", "pruner": "none", "block": "dense", "sparsity": 0.0},
-    **{"batch": 1, "seq": 16, "threads": 1, "dtype": "float32"},
+    **{"batch": 1, "seq": 16, "threads": 1, "format": "fp32"},
 }
 
 

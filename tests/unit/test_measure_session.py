@@ -23,7 +23,7 @@ from codesign.records import Results
 QUICK = Protocol(rounds=2, calls=2, turn_s=0.1, engine_s=1.0)
 POINT = {
     **{"model": "bert-tiny", "seed": 1, "scope": "none", "pruner": "none", "block": "dense", "sparsity": 0.0},
-    **{"batch": 2, "seq": 16, "threads": 1, "dtype": "float32", "block_sparsity": 0.0, "element_sparsity": 0.0},
+    **{"batch": 2, "seq": 16, "threads": 1, "format": "fp32", "block_sparsity": 0.0, "element_sparsity": 0.0},
     "isa": "native",
 }
 

@@ -26,7 +26,7 @@ GOOD, FAR, SHARED = Look(100.0, (150.0, 150.0)), Look(40.0, (150.0, 150.0)), Loo
 KNOWN = (100.0, 150.0)
 POINT: dict[str, Any] = {
     **{"model": "bert-tiny", "seed": 1, "scope": "none", "pruner": "none", "block": "dense", "sparsity": 0.0},
-    **{"batch": 2, "seq": 16, "threads": 1, "dtype": "float32", "block_sparsity": 0.0, "element_sparsity": 0.0},
+    **{"batch": 2, "seq": 16, "threads": 1, "format": "fp32", "block_sparsity": 0.0, "element_sparsity": 0.0},
 }
 QUICK = Protocol(rounds=4, calls=2, turn_s=0.1, engine_s=10.0, alone_passes=2)
 

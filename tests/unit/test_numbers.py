@@ -60,7 +60,7 @@ def test_every_number_is_text(values: dict[str, str]) -> None:
 
 def test_a_missing_number_is_an_error_in_the_reference(values: dict[str, str]) -> None:
     with pytest.raises(InputError, match=r"did you mean best\.all\.block"):
-        lookup(values, "best.all.blok", "reference")
+        lookup(values, "best.all.blok", True)
 
 
 def test_a_missing_number_reads_not_measured_here_locally(values: dict[str, str]) -> None:

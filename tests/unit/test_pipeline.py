@@ -136,7 +136,7 @@ def test_the_notebooks_default_to_what_was_committed() -> None:
     committed = pipeline.load_profile(places.COMMITTED)
     assert set(committed) == set(pipeline.load_profile(places.PROFILES / "report.yaml"))
     for name, values in committed.items():
-        assert pipeline.default_parameters(name) == {"results": "reference", "profile": "report", **values}
+        assert pipeline.default_parameters(name) == {"results": "book", "profile": "report", **values}
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_notebooks_that_measure_nothing_run_in_processes_of_their_own(
             raise NotebookFailed(f"{name}, cell 1, {values['results']}")
 
     monkeypatch.setattr(pipeline, "run_notebook", run)
-    read = {"results": "reference"}
+    read = {"results": "book"}
     pipeline._side_by_side({"one": read, "two": read})
     assert str(os.getpid()) not in {(tmp_path / name).read_text() for name in ("one", "two")}
     with pytest.raises(NotebookFailed, match="bad, cell 1, reference"):

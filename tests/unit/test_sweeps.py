@@ -190,7 +190,7 @@ def test_the_cost_is_said_before_and_the_time_left_during(
 
 def test_reading_does_no_work(study: Study, work: list[str], tmp_path: Path) -> None:
     with pytest.raises(MissingRecord, match="latency"):
-        ensure_swept(replace(study, results=Results("reference", tmp_path)), SWEEP, 4)
+        ensure_swept(replace(study, results=Results("xeon", tmp_path)), SWEEP, 4)
     assert not work
 
 

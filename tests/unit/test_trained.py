@@ -146,7 +146,7 @@ def test_an_interrupted_sweep_goes_on(study: Study, recipe: Recipe, monkeypatch:
 
 
 def test_reading_does_no_work_and_names_who_does(study: Study, recipe: Recipe, tmp_path: Path) -> None:
-    reading = replace(study, results=Results("reference", tmp_path / "nowhere"))
+    reading = replace(study, results=Results("xeon", tmp_path / "nowhere"))
     with pytest.raises(MissingRecord, match="11_accuracy makes it"):
         ensure_trained(reading, planned(recipe))
 

@@ -4,9 +4,9 @@
     The fastest shape is {num}`best.all.block`.
     ```
 
-Locally, one sentence stands there instead until they do. In the reference the prose always stands, and a number that is
-missing fails the build as anywhere else. What is ``:optional:`` stands only where its numbers exist, and nothing does
-where they do not.
+Locally, one sentence stands there instead until they do. With committed records the prose always stands, and a number
+that is missing fails the build as anywhere else. What is ``:optional:`` stands only where its numbers exist, and
+nothing does where they do not.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Num(SphinxRole):
         """Return the text, or an error that fails the build."""
         here = shown()
         try:
-            text = lookup(here.numbers, self.text, here.evidence.results.mode)
+            text = lookup(here.numbers, self.text, here.strict)
         except InputError as error:
             return hole(self, str(error))
         number = ["num", *(["listed"] if ", " in text else [])]  # a list may be longer than a line

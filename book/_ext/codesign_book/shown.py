@@ -45,7 +45,7 @@ class Shown:
     @property
     def strict(self) -> bool:
         """Whether something missing fails the build: it does unless the book shows this machine's own records."""
-        return self.evidence.results.mode == "reference"
+        return not self.evidence.results.local
 
 
 @functools.cache
@@ -57,10 +57,10 @@ def filed(name: str) -> dict[str, dict[str, str]]:
 
 @functools.cache
 def shown() -> Shown:
-    """Read ``CODESIGN_RESULTS`` ("reference", the default, or "local"; under ``CODESIGN_RESULTS_ROOT`` when set)."""
+    """Read ``CODESIGN_RESULTS`` (as `codesign.study.places.results`; under ``CODESIGN_RESULTS_ROOT`` when set)."""
     root = os.environ.get("CODESIGN_RESULTS_ROOT")
-    mode = os.environ.get("CODESIGN_RESULTS", "reference")
-    results = Results(mode, Path(root)) if root else places.results(mode)  # type: ignore[arg-type]  # it checks modes
+    name = os.environ.get("CODESIGN_RESULTS", places.SHOWN)
+    results = Results(name, Path(root)) if root else places.results(name)
     found = machines(results, Path(root) if root else RESULTS_ROOT)
     verdicts = {verdict.id: verdict for verdict in found[0].verdicts}
     values = {**numbers(results), **dict(travel_numbers(found)), **dict(machine_numbers(found))}

@@ -17,14 +17,14 @@ def text(here: Shown) -> str:
     Raises
     ------
     MissingRecord
-        When the reference names no machine.
+        When the committed results name no machine.
     """
     values = {key: html.escape(value) for key, value in here.numbers.items()}
     if "stamp.machine" not in values:
         if here.strict:
             raise missing("machine")
         return '<p class="stamp">Nothing has been measured on this machine yet.</p>'
-    source = "the committed reference" if here.strict else "this machine"
+    source = "committed records" if here.strict else "this machine"
     age = "" if values["stamp.code"] == "this code" else ' <strong class="older">Measured by older code.</strong>'
     return (
         f'<p class="stamp">Numbers on this page come from {source}: {values["stamp.machine"]} · commit '

@@ -19,13 +19,13 @@ class Instruction:
     """A multiply-add of vectors, or of tiles.
 
     ``isa`` is what a CPU must have; there are ``lanes`` sums of type ``total``, and each takes in ``products`` of
-    ``dtype``. Where TVM has no vectors of such types, ``llvm`` is a function of LLVM named ``isa``, of the sums and two
-    vectors of packed operands. (TVM widens every bfloat16 vector before code generation.) ``scaled`` says that the sums
-    are themselves a factor, so that no product can be moved out of a loop.
+    ``format``. Where TVM has no vectors of such types, ``llvm`` is a function of LLVM named ``isa``, of the sums and
+    two vectors of packed operands. (TVM widens every bfloat16 vector before code generation.) ``scaled`` says that the
+    sums are themselves a factor, so that no product can be moved out of a loop.
     """
 
     isa: str
-    dtype: str
+    format: str
     total: str
     lanes: int
     products: int = 1
@@ -82,9 +82,9 @@ _DPBF16PS = _dot("avx512_bf16", 16, "float", "<32 x bfloat>", "llvm.x86.avx512bf
 
 #: Of vectors, by number format and by age.
 INSTRUCTIONS = (
-    Instruction("avx2", "float32", "float32", 8, scaled=True),
-    Instruction("avx512f", "float32", "float32", 16, scaled=True),
-    Instruction("avx512_bf16", "bfloat16", "float32", 16, 2, _DPBF16PS),
+    Instruction("avx2", "fp32", "float32", 8, scaled=True),
+    Instruction("avx512f", "fp32", "float32", 16, scaled=True),
+    Instruction("avx512_bf16", "bf16", "float32", 16, 2, _DPBF16PS),
     _vpmaddubsw("avx2", 8, "llvm.x86.avx2.pmadd.ub.sw", "llvm.x86.avx2.pmadd.wd"),
     _vpmaddubsw("avx512bw", 16, "llvm.x86.avx512.pmaddubs.w.512", "llvm.x86.avx512.pmaddw.d.512"),
     _vpdpbusd("avx_vnni", 8),
@@ -126,10 +126,10 @@ class Peak(Operator):
     def example_inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
         start = rng.integers(0, 100, self.chains * self.instruction.lanes).astype(self.instruction.total)
         lanes = self.instruction.lanes
-        match self.instruction.dtype:
-            case "float32":
+        match self.instruction.format:
+            case "fp32":
                 a, b = np.full(lanes, 0.5, np.float32), rng.integers(1, 9, lanes).astype(np.float32)
-            case "bfloat16":  # the upper halves of small float32
+            case "bf16":  # the upper halves of small float32
                 halves = rng.integers(-8, 9, (2, lanes, 2)).astype(np.float32).view(np.uint32) >> 16
                 a, b = halves.astype(np.uint16).view(np.int32)[..., 0]
             case _:
@@ -148,7 +148,7 @@ class Peak(Operator):
 
     def _dot(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """What one packed instruction adds to each lane."""
-        if self.instruction.dtype == "int8":
+        if self.instruction.format == "int8":
             products = a.view(np.uint8).astype(np.float64) * b.view(np.int8)  # one side is unsigned
         else:
             products = widened(a) * widened(b)

@@ -15,7 +15,7 @@ from codesign.compiler.tvm_compat import T, tirx
 ROWS, BYTES = 16, 64
 #: Instructions for whole tiles: 16 x 16 sums, each of one row and one column.
 TILE_INSTRUCTIONS = (
-    Instruction("amx_bf16", "bfloat16", "float32", ROWS * ROWS, BYTES // 2),
+    Instruction("amx_bf16", "bf16", "float32", ROWS * ROWS, BYTES // 2),
     Instruction("amx_int8", "int8", "int32", ROWS * ROWS, BYTES),
 )
 _INTRINSICS = {"amx_bf16": "tdpbf16ps", "amx_int8": "tdpbusd"}
@@ -55,7 +55,7 @@ class TilePeak(Operator):
         config[0] = 1  # the palette; then bytes of a row and rows of each register
         config[16:32].view(np.uint16)[:] = BYTES
         config[48:56] = ROWS
-        if self.instruction.dtype == "int8":
+        if self.instruction.format == "int8":
             a, b = rng.integers(0, 100, (2, ROWS, BYTES)).astype(np.uint8)
         else:  # the upper halves of small float32
             halves = rng.integers(-8, 9, (2, ROWS, BYTES // 2)).astype(np.float32).view(np.uint32) >> 16
@@ -64,7 +64,7 @@ class TilePeak(Operator):
 
     def oracle(self, *inputs: np.ndarray) -> np.ndarray:
         (passes,), _, a, b = inputs
-        if self.instruction.dtype == "int8":
+        if self.instruction.format == "int8":
             x, w = a.astype(np.float64), b.view(np.int8).astype(np.float64)
         else:
             x, w = widened(a), widened(b)

@@ -42,7 +42,7 @@ class Ceiling:
 
     level: str
     isa: str
-    dtype: str
+    format: str
     target: str
     threads: int
     bytes: int
@@ -65,15 +65,15 @@ def measure() -> Iterator[Ceiling]:
 
 
 def _peak(pool: Any, instruction: Instruction, threads: int) -> Ceiling:
-    unit = "Gop/s" if instruction.dtype == "int8" else "GFLOP/s"
+    unit = "Gop/s" if instruction.format == "int8" else "GFLOP/s"
     spec = target_spec(threads, "avx2" if instruction.isa == "avx2" else "native")
     samples: list[float] = []
     reason: str | None = f"this CPU has no {instruction.isa}"
-    if instruction.isa in isa_of(cpu_flags()).formats[instruction.dtype]:
+    if instruction.isa in isa_of(cpu_flags()).formats[instruction.format]:
         samples, reason = _timed(pool, peak(instruction, threads), spec)
     best = max(samples, default=None)
-    isa, dtype = instruction.isa, instruction.dtype
-    return Ceiling("registers", isa, dtype, spec.cpu, threads, 0, unit, best, samples, reason)
+    isa, format_ = instruction.isa, instruction.format
+    return Ceiling("registers", isa, format_, spec.cpu, threads, 0, unit, best, samples, reason)
 
 
 def peak(instruction: Instruction, threads: int) -> Peak | TilePeak:
@@ -100,7 +100,7 @@ def _moved(pool: Any, kernel: Exchange | Stream, level: str, spec: TargetSpec) -
         samples, reason = _timed(pool, kernel, spec)
     isa = "avx512f" if spec.lanes == 16 else "avx2"
     best = max(samples, default=None)
-    return Ceiling(level, isa, "float32", spec.cpu, spec.threads, kernel.bytes, "GB/s", best, samples, reason)
+    return Ceiling(level, isa, "fp32", spec.cpu, spec.threads, kernel.bytes, "GB/s", best, samples, reason)
 
 
 def stream(info: machine.MachineInfo, level: str, spec: TargetSpec) -> Stream:

@@ -200,7 +200,7 @@ def time_library(library: Path, seed: int, samples: int, seconds: float) -> Timi
 
 @lru_cache(maxsize=1)
 def _peak(spec: TargetSpec) -> tuple[Peak, Any, list[Any]]:
-    instruction = next(i for i in INSTRUCTIONS if (i.dtype, i.lanes) == ("float32", spec.lanes))
+    instruction = next(i for i in INSTRUCTIONS if (i.format, i.lanes) == ("fp32", spec.lanes))
     kernel = Peak(instruction, spec.registers - 4, spec.threads)
     tensors = [tvm.runtime.tensor(array) for array in kernel.example_inputs(np.random.default_rng(0))[1:]]
     output = kernel.arguments()[-1]

@@ -79,7 +79,7 @@ class Engine(Protocol):
     name: str
     """Name in records and on the command line."""
 
-    dtype: str = "float32"
+    format: str = "fp32"
     """Number type that it computes in; what it returns is float32."""
 
     reads: str | None = None

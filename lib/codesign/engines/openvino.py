@@ -12,13 +12,13 @@ from codesign.engines.base import Call, Engine, Job, Refused, missing
 from codesign.engines.convert import ATTENTION, FILES
 
 # Without the precision hint OpenVINO computes in bfloat16 where the CPU can.
-_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
 @dataclass
 class OpenVINO(Engine):
     name: str
-    dtype: str
+    format: str
     reads = "openvino"
 
     def unavailable(self) -> str | None:
@@ -29,7 +29,7 @@ class OpenVINO(Engine):
         import openvino
 
         core = openvino.Core()
-        if self.dtype == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if self.format == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise Refused("this CPU has no bfloat16 arithmetic: OpenVINO would compute in float32 without a word")
         path = Path(job.require_artifact()) / FILES["openvino"]
         request = core.compile_model(path, "CPU", self._config(job)).create_infer_request()
@@ -49,5 +49,5 @@ class OpenVINO(Engine):
         return {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": job.threads,
-            "INFERENCE_PRECISION_HINT": _HINTS[self.dtype],
+            "INFERENCE_PRECISION_HINT": _HINTS[self.format],
         }

@@ -13,7 +13,7 @@ from codesign.engines.torch_eager import TorchEager
 
 class TorchBF16(TorchEager):
     name = "torch-bf16"
-    dtype = "bfloat16"
+    format = "bf16"
 
     def adapt(self, model: Any, inputs: list[Any], job: Job) -> Any:
         import torch

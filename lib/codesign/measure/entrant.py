@@ -17,7 +17,7 @@ from codesign.measure.protocol import SLOW_CALL_S, Plan, Protocol
 
 #: A larger error against fp32 PyTorch is a wrong result, whatever its speed, by the number type an engine computes in.
 #: Rounding stays below a hundredth of the first and a fifth of the second: bfloat16 keeps eight bits of each value.
-WRONG_ABOVE = {"float32": 1e-2, "bfloat16": 0.5}
+WRONG_ABOVE = {"fp32": 1e-2, "bf16": 0.5}
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Contender:
         return Job(self.engine, *paths, threads=self.point["threads"], block=self.point["block"])
 
     @property
-    def dtype(self) -> str:
+    def format(self) -> str:
         """The number type that the engine computes in."""
-        return find(self.engine).dtype
+        return find(self.engine).format
 
     def label(self) -> str:
         """A few words for progress displays."""
@@ -128,7 +128,7 @@ class Entrant:
             self._leave("failed", reason)
             return
         self.max_abs_err = float(np.abs(output.astype(np.float64) - expected).max())
-        allowed = self.settings["max_abs_err_allowed"] = WRONG_ABOVE[self.contender.dtype]
+        allowed = self.settings["max_abs_err_allowed"] = WRONG_ABOVE[self.contender.format]
         if self.max_abs_err > allowed:
             reason = f"wrong output: max abs error {self.max_abs_err:.3g} against PyTorch, {allowed:g} allowed"
             self._leave("failed", reason)

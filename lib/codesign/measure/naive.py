@@ -81,7 +81,7 @@ def time_ways(entrants: Sequence[Entrant], protocol: Protocol) -> dict[str, list
 
 def _fields(entrant: Entrant) -> Record:
     contender, settings = entrant.contender, entrant.settings
-    own = {"engine": contender.engine, "dtype": contender.dtype, "max_abs_err": entrant.max_abs_err}
+    own = {"engine": contender.engine, "format": contender.format, "max_abs_err": entrant.max_abs_err}
     return {**contender.point, **own, "settings": settings}
 
 

@@ -32,7 +32,7 @@ from codesign.measure.entrant import Contender, Entrant, Times
 from codesign.measure.protocol import Protocol
 from codesign.measure.ratios import doubts, process_spread
 from codesign.measure.watch import Watch
-from codesign.records import RESULTS_ROOT, Results, stamp
+from codesign.records import LOCAL, Results, stamp
 
 #: Without these two a latency says nothing: absolute times drift, and only their ratios travel.
 REFERENCES = ("torch-eager", "openvino")
@@ -144,7 +144,7 @@ class _Session:
         """Time everyone once; return the records and the journal of this attempt."""
         start = stamp("latency", profile=self.profile, run_id=self.run_id, machine_id=machine.describe().machine_id)
         session_id = f"{self.run_id}-{uuid.uuid4().hex[:8]}"
-        journal = (self.results.root or RESULTS_ROOT) / "local" / "interrupted" / f"{session_id}.jsonl"
+        journal = self.results.root / LOCAL / "interrupted" / f"{session_id}.jsonl"
         _note(journal, **start, session_id=session_id)
         times = self._time(journal, session_id)
         best = self.watch.best
@@ -213,7 +213,7 @@ class _Session:
         return {
             **contender.point,
             "engine": contender.engine,
-            "dtype": contender.dtype,
+            "format": contender.format,
             "control": contender.control,
             "max_abs_err": entrant.max_abs_err,
             "peak_rss_bytes": entrant.peak_rss_bytes,

@@ -108,7 +108,7 @@ def committed_database(study: Study, spec: TargetSpec) -> Path | None:
 
     Machines with the same instructions run the same code, but no schedule is the best on all of them.
     """
-    for results in (places.results("reference"), *places.elsewhere()):
+    for results in map(places.results, places.machines()):
         if results.tuning(spec.key).exists() and results.read("machine", machine_id=study.machine_id):
             return results.tuning(spec.key)
     return None

@@ -19,9 +19,9 @@ from codesign.checkpoint import left_out
 from codesign.encoder import MODELS, SCOPES, example_inputs, load_encoder, prunable_linears
 from codesign.engines import SPARSE, find
 from codesign.errors import InputError
+from codesign.isa import NATIVE
 from codesign.prune import AS_FOUND, ONE_SHOT, check_blocks, refuse_untrained
 from codesign.prune.found import Fit, best, fits, pruned_matrices
-from codesign.schema import NATIVE
 from codesign.study.chain import say
 from codesign.study.parameters import RULES, check
 from codesign.study.points import Point, sweep

@@ -10,9 +10,9 @@ from rich.table import Table
 
 from codesign.blocks import DENSE
 from codesign.engines import ENGINES, SPARSE
+from codesign.isa import NATIVE
 from codesign.measure import Interval, median, ratio
 from codesign.records import Record
-from codesign.schema import NATIVE
 from codesign.study.artefacts import ensure_built
 from codesign.study.asked import Plan
 from codesign.study.chain import Study
@@ -57,7 +57,7 @@ def rows(records: Sequence[Record]) -> list[Row]:
 
 def _exact(record: Record) -> bool:
     """Whether an engine computes in float32, as ours do."""
-    return ENGINES[record["engine"]].dtype == "float32"
+    return ENGINES[record["engine"]].format == "fp32"
 
 
 def _row(record: Record, baselines: dict[str, Record | None]) -> Row:

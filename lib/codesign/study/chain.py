@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from codesign import machine
-from codesign.records import Record, Results, code_digest, new_run_id, stamp
+from codesign.records import KINDS, Record, Results, new_run_id, stamp
 from codesign.study import places
 from codesign.study.parameters import check
 from codesign.study.words import ASIDE
@@ -60,7 +60,7 @@ class Study:
     @property
     def local(self) -> bool:
         """Whether missing work is done here (True) or reported (False)."""
-        return self.results.mode == "local"
+        return self.results.local
 
     @property
     def protocol(self) -> str:
@@ -69,7 +69,10 @@ class Study:
 
     def found(self, kind: str, fields: Mapping[str, Any]) -> list[Record]:
         """Records with these fields that count, oldest first."""
-        here = {"profile": self.profile, "machine_id": self.machine_id, "code": code_digest(kind)} if self.local else {}
+        if not self.local:
+            return self.results.read(kind, **fields)
+        here: dict[str, Any] = {"profile": self.profile, "machine_id": self.machine_id}
+        here["measurement"] = KINDS[kind].measurement_version
         return self.results.read(kind, **fields, **here)
 
     def newest(self, kind: str, fields: Mapping[str, Any]) -> Record:
@@ -100,13 +103,13 @@ class Study:
         self.results.append(record)
 
 
-def open_study(results: Literal["reference", "local"], profile: str, *, encoder_only: bool = False) -> Study:
+def open_study(results: str, profile: str, *, encoder_only: bool = False) -> Study:
     """Open the results for a notebook.
 
     Parameters
     ----------
     results
-        ``"reference"`` reads the committed records, ``"local"`` measures on this machine what is missing.
+        ``"local"`` measures on this machine what is missing; ``"book"``, or the name of a machine, only reads.
     profile
         As in ``notebooks/params``, or one of `codesign.study.words.ASIDE`.
     encoder_only

@@ -14,11 +14,11 @@ from typing import Any
 from codesign.compiler import target_spec
 from codesign.compiler.operators.linear import strip_of
 from codesign.compiler.slabs import slabs_for
+from codesign.isa import NATIVE
 from codesign.measure import PROTOCOLS
 from codesign.measure.naive import WAYS, compare_ways
 from codesign.measure.session import REFERENCES
-from codesign.records import Record, Results, code_digest
-from codesign.schema import NATIVE
+from codesign.records import KINDS, Record, Results
 from codesign.study.artefacts import ensure_built
 from codesign.study.chain import Study, duration, say
 from codesign.study.points import Case, Point, headline
@@ -155,7 +155,7 @@ class _OfKind(Results):
     kind: str = ""
 
     def append(self, record: Any) -> None:
-        super().append({**record, "kind": self.kind, "code": code_digest(self.kind)})
+        super().append({**record, "kind": self.kind, "measurement": KINDS[self.kind].measurement_version})
 
 
 def _ensure_aside(
@@ -168,7 +168,7 @@ def _ensure_aside(
         if untuned:
             ensure_tuned(study, untuned, trials_per_task)
         ensure_built(study, [case for case in wanted if case.compiled])
-        results = _OfKind(study.results.mode, study.results.root, kind=kind)
+        results = _OfKind(study.results.machine, study.results.root, kind=kind)
         time_together(replace(study, results=results), wanted)
     session = session_id(study, wanted, kind) or study.newest(kind, wanted[-1].fields())["session_id"]
     return study.found(kind, {"session_id": session})

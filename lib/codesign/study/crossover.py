@@ -93,7 +93,7 @@ def gains(records: Iterable[Record]) -> list[Gain]:
             sessions.setdefault(record["session_id"], []).append(record)
     found = []
     for session in sessions.values():
-        dense = [r for r in session if r["engine"] not in SPARSE and ENGINES[r["engine"]].dtype == "float32"]
+        dense = [r for r in session if r["engine"] not in SPARSE and ENGINES[r["engine"]].format == "fp32"]
         if dense:
             fastest = min(dense, key=lambda record: float(np.median(record["samples_ns"])))
             sparse = [r for r in session if r["engine"] == OURS and r["sparsity"] >= MIN_BLOCK_SPARSITY]

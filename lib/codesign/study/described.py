@@ -42,7 +42,7 @@ def relative_times(evidence: Evidence, scope: str) -> dict[str, Interval]:
     The engine is the fastest that was timed beside the shapes of ``scope``. Empty where there is none, or no shape.
     """
     timed = beside(evidence.records("latency"), scope)
-    dense = [r for r in timed.values() if r["engine"] not in SPARSE and ENGINES[r["engine"]].dtype == "float32"]
+    dense = [r for r in timed.values() if r["engine"] not in SPARSE and ENGINES[r["engine"]].format == "fp32"]
     if not dense:
         return {}
     fastest = min(dense, key=lambda record: median_ms(record).value)
@@ -84,13 +84,10 @@ def _measured(evidence: Evidence, scope: str) -> dict[str, str]:
 def machine_numbers(found: Sequence[Machine]) -> Iterator[tuple[str, str]]:
     """Yield what makes machines differ, as key and text: ratios of their ceilings, and claims of all but the first.
 
-    The keys of another machine than the first begin with the name of its folder: ``amd-zen4.claim.lanes.effect``.
+    The keys of another machine than the first begin with the name of its folder: ``zen4-avx512.claim.lanes.effect``.
     """
     for place, machine in enumerate(found):
-        folder = getattr(machine.evidence.results, "elsewhere", None)
-        if place and not folder:
-            continue
-        prefix = f"{folder}." if place else ""
+        prefix = f"{machine.evidence.results.machine}." if place else ""
         for name, (over, under) in RATIOS.items():
             above, below = (_highest(machine.evidence, *each) for each in (over, under))
             if above is not None and below is not None:
@@ -113,7 +110,7 @@ def _highest(evidence: Evidence, level: str, isa: str = "") -> Record | None:
     known = [
         record
         for record in newest_ceilings(evidence.read("ceiling"))
-        if (record["level"], record["dtype"], record["threads"]) == (level, "float32", evidence.threads)
+        if (record["level"], record["format"], record["threads"]) == (level, "fp32", evidence.threads)
         and record["rate"] is not None
         and isa in ("", record["isa"])
     ]

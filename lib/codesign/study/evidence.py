@@ -9,8 +9,9 @@ from typing import Protocol
 
 from codesign.engines import SPARSE
 from codesign.errors import MissingRecord
+from codesign.isa import NATIVE
 from codesign.measure.ratios import Interval, Ratio, median, ratio
-from codesign.schema import KINDS, NATIVE, WHOLE, Record
+from codesign.schema import KINDS, WHOLE, Record
 from codesign.study.words import ASIDE
 
 Key = tuple[str, str, str]  # engine (or "" for kinds without one), scope, block; see `key_of`
@@ -47,7 +48,10 @@ class Source(Protocol):
     """What this module needs of `codesign.records.Results`."""
 
     @property
-    def mode(self) -> str: ...
+    def machine(self) -> str: ...
+
+    @property
+    def local(self) -> bool: ...
 
     def read(self, kind: str, **filters: object) -> list[Record]: ...
 

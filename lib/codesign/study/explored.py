@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from codesign.engines import ENGINES
+from codesign.isa import NATIVE
 from codesign.measure.ratios import ratio
-from codesign.schema import NATIVE, Record
+from codesign.schema import Record
 from codesign.study.doubts import doubts_of
 from codesign.study.evidence import key_of, median_ms
 from codesign.study.words import ASIDE, ENGINE_LABELS, shape_order, three_digits, times
@@ -65,7 +66,7 @@ def _row(record: Record, dense: Record | None, blocks: list[str]) -> list[Cell]:
     engine, scope, block = key_of(record)
     isa = record.get("isa", NATIVE)
     name = ENGINE_LABELS[engine] + ("" if isa == NATIVE else f", {isa}")
-    kind = ENGINES[engine].dtype if engine in ENGINES else record["dtype"]
+    kind = ENGINES[engine].format if engine in ENGINES else record["format"]
     session = record["session_id"].rpartition("-")[2]
     time, interval, gain, error = _measured(record, dense)
     return [

@@ -231,6 +231,6 @@ def _append(
     outcome = {"status": "failed", "reason": timing} if isinstance(timing, str) else {"status": "ok", "reason": None}
     named = ("rows", "cols", "strip", "nnz", "epilogue", "flops", "slab", "token_shares")
     what = {name: getattr(operator, name) for name in named}
-    target = {"dtype": "float32", "target": spec.key, "lanes": spec.lanes}
+    target = {"format": "fp32", "target": spec.key, "lanes": spec.lanes}
     how = {"family": point.family, "decisions": point.decisions, "stage": stage, "session_id": session}
     study.append("kernel", asdict(problem), what, target, how, outcome, measured, {"peak_gflops": list(peaks)})

@@ -25,8 +25,8 @@ from codesign.compiler.slabs import slabs_for
 from codesign.compiler.storage import linear_over
 from codesign.compiler.tasks import task_of
 from codesign.compiler.tvm_compat import Schedule, tirx, tvm
+from codesign.isa import NATIVE
 from codesign.records import Record
-from codesign.schema import NATIVE
 from codesign.study.artefacts import committed_database, database
 from codesign.study.assembly import count
 from codesign.study.chain import Study, track

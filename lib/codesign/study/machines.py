@@ -46,7 +46,7 @@ class Machine:
 
     def say(self, verdict: Verdict) -> str:
         """Return a verdict in words that are true where other machines have a column, too."""
-        elsewhere = verdict.verdict == NOT_MEASURED and self.evidence.results.mode != "local"
+        elsewhere = verdict.verdict == NOT_MEASURED and not self.evidence.results.local
         return NOT_MEASURED_THERE if elsewhere else verdict.verdict
 
 
@@ -56,18 +56,13 @@ def machines(shown: Results, committed: Path = RESULTS_ROOT) -> list[Machine]:
     Parameters
     ----------
     shown
-        Reference or local. Beside local results the reference counts as another machine, even if it is the same one.
+        Those of a machine, or local ones. Beside these a machine with committed results counts as another one, even if
+        it is this one.
     committed
-        Folder that holds the reference and what was measured elsewhere.
+        Folder that holds the results of each machine.
     """
-    local = shown.mode == "local"
-    reference = [Results("reference", committed)] if local else []
-    found = [Machine(HERE if local else "", Evidence(shown))]
-    for results in (*reference, *places.elsewhere(committed)):
-        other = Machine("", Evidence(results))
-        known = [machine.evidence.machine_id for machine in found[local:]]
-        if other.evidence.machine_id is not None and other.evidence.machine_id not in known:
-            found.append(other)
+    others = [Results(name, committed) for name in places.machines(committed) if name != shown.machine]
+    found = [Machine(HERE if shown.local else "", Evidence(shown)), *(Machine("", Evidence(each)) for each in others)]
     return _named(found)
 
 
@@ -82,7 +77,7 @@ def _named(found: Sequence[Machine]) -> list[Machine]:
 
 
 def _folder(machine: Machine) -> str:
-    return getattr(machine.evidence.results, "elsewhere", None) or str(machine.evidence.machine_id)
+    return machine.evidence.results.machine
 
 
 def _cpu(machine: Machine) -> str:

@@ -10,8 +10,7 @@ import statistics
 from collections.abc import Callable, Iterator
 
 from codesign.errors import InputError, MissingRecord
-from codesign.records import code_digest
-from codesign.schema import Record
+from codesign.schema import KINDS, Record
 from codesign.study.accuracy_claims import accuracy_numbers
 from codesign.study.claims import NOT_MEASURED as NOT_MEASURED
 from codesign.study.claims import Verdict, amdahl_bound, attention_share, counts, evaluate
@@ -53,20 +52,20 @@ def numbers(results: Source, **point: object) -> dict[str, str]:
     return {key: text for part in parts for key, text in part(evidence)}
 
 
-def lookup(values: dict[str, str], key: str, mode: str) -> str:
+def lookup(values: dict[str, str], key: str, strict: bool) -> str:
     """Return the text of ``key``.
 
     Raises
     ------
     InputError
-        When there is no such number and ``mode`` is "reference". Locally it reads "not measured here".
+        When there is no such number and ``strict``; else it reads "not measured here".
     """
     if key in values:
         return values[key]
-    if mode == "local":
+    if not strict:
         return NOT_MEASURED
     nearest = next(iter(difflib.get_close_matches(key, values, n=1)), None)
-    raise InputError("num", key, "a number that the reference records contain", nearest)
+    raise InputError("num", key, "a number that the committed records contain", nearest)
 
 
 def milliseconds(value: float) -> str:
@@ -116,7 +115,7 @@ def stamp(evidence: Evidence) -> Iterator[Item]:
 
 def written_by(record: Record) -> str:
     """Say whether the code that made a record would make it today."""
-    return "this code" if record["code"] == code_digest(record["kind"]) else "older code"
+    return "this code" if record["measurement"] == KINDS[record["kind"]].measurement_version else "older code"
 
 
 def short_commit(commit: str) -> str:

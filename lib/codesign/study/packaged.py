@@ -74,7 +74,7 @@ def package(study: Study, case: Case, trials_per_task: int, out: Path | None) ->
     ensure_pruned(study, [case.point])
     ensure_tuned(study, [case], trials_per_task)
     (record,) = ensure_built(study, [case])
-    error, allowed = record["max_abs_err"], WRONG_ABOVE["float32"]
+    error, allowed = record["max_abs_err"], WRONG_ABOVE["fp32"]
     directory = artifact(study, case)
     if not error <= allowed:  # NaN is wrong, too
         raise ArtifactError(f"{directory}: off by {error:.3g} from PyTorch, {allowed:g} allowed: not to be used")

@@ -20,7 +20,9 @@ from codesign.errors import InputError
 from codesign.measure import PROTOCOLS
 from codesign.prune import AS_FOUND, PRUNERS
 from codesign.prune.allocation import ALLOCATIONS
+from codesign.records import LOCAL
 from codesign.schema import ISAS
+from codesign.study.places import SHOWN, machines
 from codesign.study.words import ASIDE
 
 
@@ -74,7 +76,7 @@ class Rule:
 SPARSITY_MAX = 0.999
 
 RULES: Mapping[str, Rule] = {
-    "results": Rule(str, choices=("reference", "local")),
+    "results": Rule(str, choices=(SHOWN, LOCAL, *machines())),
     "profile": Rule(str, choices=(*PROTOCOLS, *ASIDE)),
     "model": Rule(str),
     "seed": Rule(int, low=0, high=2**31 - 1),

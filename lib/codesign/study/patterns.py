@@ -105,7 +105,7 @@ def _time(study: Study, problem: Problem, candidate: Candidate, effort: Effort) 
     finally:
         worker.shutdown()
     session = new_run_id()
-    common = {"nnz": candidate.operator.nnz, "dtype": "float32", "target": problem.spec.key, "session_id": session}
+    common = {"nnz": candidate.operator.nnz, "format": "fp32", "target": problem.spec.key, "session_id": session}
     how = {"family": candidate.family, "decisions": dict(candidate.decisions)}
     for variant, timing in zip(VARIANTS, timings, strict=True):
         study.append("variant", asdict(problem), common, how, asdict(variant), asdict(timing))

@@ -1,35 +1,54 @@
 """Where work goes: local results, work products and executed notebooks.
 
 Found from the repository, never from the working directory, so that a notebook runs alike from JupyterLab and from
-papermill. The variable ``CODESIGN_WORKSPACE`` moves everything that a run writes into another folder; the committed
-reference results are read from the repository all the same.
+papermill. The variable ``CODESIGN_WORKSPACE`` moves everything that a run writes into another folder; committed results
+are read from the repository all the same.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
 
-from codesign.records import REPOSITORY, RESULTS_ROOT, Results
+import yaml
+
+from codesign.errors import InputError
+from codesign.records import LOCAL, REPOSITORY, RESULTS_ROOT, Results
 
 BOOK = REPOSITORY / "book"
 NOTEBOOKS = REPOSITORY / "notebooks"
 PROFILES = NOTEBOOKS / "params"
-#: What the committed records hold, in the form of a profile: more than anybody measures within an hour.
-COMMITTED = RESULTS_ROOT / "reference" / "parameters.yaml"
+#: Instead of the name of a machine: that whose records the pages show.
+SHOWN = "book"
+#: File of a machine's folder that says what its records hold, in the form of a profile.
+PARAMETERS = "parameters.yaml"
 
 
-def results(mode: Literal["reference", "local"]) -> Results:
-    """Return the results of one mode."""
-    return Results(mode, RESULTS_ROOT if mode == "reference" else _place("results", RESULTS_ROOT))
+def machines(root: Path = RESULTS_ROOT) -> list[str]:
+    """Return the names of the machines whose results are committed, that whose records the pages show first."""
+    found = sorted(path.parent.name for path in root.glob("*/machine.jsonl") if path.parent.name != LOCAL)
+    return sorted(found, key=lambda name: name != shown())
 
 
-def elsewhere(root: Path = RESULTS_ROOT) -> list[Results]:
-    """Return the committed results of other machines than the reference, by name."""
-    folder = root / "elsewhere"
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    return [Results("reference", root, name) for name in names]
+def shown() -> str:
+    """Return the name of the machine whose records the pages show; it is set in ``book/shown.yml``."""
+    return str(yaml.safe_load((BOOK / "shown.yml").read_text(encoding="utf-8"))["machine"])
+
+
+def results(name: str) -> Results:
+    """Return the results of a machine by name, of the one that the pages show (`SHOWN`), or of this one (`LOCAL`).
+
+    Raises
+    ------
+    InputError
+        If no such results are committed.
+    """
+    if name == LOCAL:
+        return Results(LOCAL, _place("results", RESULTS_ROOT))
+    wanted, known = shown() if name == SHOWN else name, machines()
+    if wanted not in known:
+        raise InputError("results", name, f"one of {', '.join((SHOWN, LOCAL, *known))}")
+    return Results(wanted)
 
 
 def build() -> Path:

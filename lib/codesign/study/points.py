@@ -11,7 +11,7 @@ from typing import Any
 
 from codesign.blocks import DENSE, BlockShape
 from codesign.engines import SPARSE, find
-from codesign.schema import NATIVE
+from codesign.isa import NATIVE
 from codesign.study.parameters import check
 
 #: The paper's best block shape: stands for all where one shape must.
@@ -63,7 +63,7 @@ class Point:
 
     def fields(self) -> dict[str, Any]:
         """The point fields of a record."""
-        return {**asdict(self), "dtype": "float32"}
+        return {**asdict(self), "format": "fp32"}
 
     def weights_key(self) -> str:
         """Name of the pruned weights: the same whatever load they run under."""
@@ -122,7 +122,7 @@ class Case:
 
     def fields(self) -> dict[str, Any]:
         """The fields of a record that name this case."""
-        return {"engine": self.engine, **self.point.fields(), "dtype": find(self.engine).dtype, "isa": self.isa}
+        return {"engine": self.engine, **self.point.fields(), "format": find(self.engine).format, "isa": self.isa}
 
     def key(self) -> str:
         """Directory name of the artefact."""

@@ -18,8 +18,8 @@ from codesign.compiler.slabs import slabs_for
 from codesign.compiler.storage import linear_over
 from codesign.compiler.target import TargetSpec
 from codesign.encoder import LINEARS, RANDOM_MODELS, directory_of
+from codesign.isa import NATIVE
 from codesign.prune.allocation import kept_blocks
-from codesign.schema import NATIVE
 from codesign.study.parameters import check
 
 

@@ -151,7 +151,7 @@ def rate(ceilings: Iterable[Record], record: Record, level: str, **more: str) ->
     MissingRecord
         If it was not measured.
     """
-    wanted = {"level": level, "dtype": "float32", **more}
+    wanted = {"level": level, "format": "fp32", **more}
     wanted |= {name: record[name] for name in ("machine_id", "threads")}
     rates = [c["rate"] for c in ceilings if all(c[name] == value for name, value in wanted.items()) and c["rate"]]
     if not rates:

@@ -12,10 +12,10 @@ from typing import Any
 
 from codesign import machine
 from codesign.engines import SPARSE
+from codesign.isa import NATIVE
 from codesign.measure import PROTOCOLS, Contender, run_session
 from codesign.measure.session import REFERENCES
 from codesign.records import Record
-from codesign.schema import NATIVE
 from codesign.study.artefacts import artifact
 from codesign.study.chain import Study, say
 from codesign.study.points import Case, Point, by_scope, headline

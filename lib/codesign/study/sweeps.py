@@ -11,9 +11,9 @@ from codesign import machine
 from codesign.bsr import MIN_BLOCK_SPARSITY
 from codesign.compiler import Lowered
 from codesign.errors import InputError
+from codesign.isa import NATIVE
 from codesign.measure import PROTOCOLS
 from codesign.records import Record
-from codesign.schema import NATIVE
 from codesign.study.artefacts import artifact, ensure_built, lower
 from codesign.study.chain import Study, duration, say, track
 from codesign.study.points import Case, Point, headline

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from codesign.schema import NATIVE, Record
+from codesign.isa import NATIVE
+from codesign.schema import Record
 from codesign.study.crossover import SHOWN, Crossover, Gain, crossovers, gains
 from codesign.study.evidence import Evidence, compiled_for
 from codesign.study.words import ASIDE, ENGINE_LABELS, shape_order, times

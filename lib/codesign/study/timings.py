@@ -23,7 +23,7 @@ def contenders(records: Iterable[Record]) -> list[dict[str, str]]:
     Returns
     -------
     list[dict[str, str]]
-        ``scope`` of the session, ``engine``, ``block`` that it stores, ``dtype``, ``median``, ``gain`` over our dense
+        ``scope`` of the session, ``engine``, ``block`` that it stores, ``format``, ``median``, ``gain`` over our dense
         engine, ``error``, ``memory`` and ``disk``. A dash stands for what is unknown, and for what was not timed the
         reason stands in the place of the time.
     """
@@ -44,7 +44,7 @@ def _row(record: Record, dense: Record | None) -> dict[str, str]:
         "scope": record["scope"],
         "engine": ENGINE_LABELS[record["engine"]],
         "block": key_of(record)[2],
-        "dtype": record["dtype"],
+        "format": record["format"],
         "median": f"{three_digits(median_ms(record).value)} ms" if timed else f"{record['status']}: {record['reason']}",
         "gain": times(ratio(dense, record)) if timed and dense is not None else "-",
         "error": "-" if record["max_abs_err"] is None else f"{record['max_abs_err']:.1e}",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from IPython.display import Markdown
 
-from codesign.records import Record, Results
+from codesign.records import Record
 from codesign.study import places
 from codesign.study.artefacts import ensure_built
 from codesign.study.chain import Study
@@ -43,7 +43,7 @@ def tried() -> list[Record]:
 
 def in_the_book(tried: Sequence[Record]) -> list[Record]:
     """Return the committed latency records in the setting of the tried ones."""
-    return _alike(Results("reference").read("latency"), tried)
+    return _alike(places.results(places.SHOWN).read("latency"), tried)
 
 
 def summary(tried: Sequence[Record]) -> Markdown:

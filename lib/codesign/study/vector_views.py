@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from codesign.isa import NATIVE
 from codesign.measure.ratios import Interval, ratio
-from codesign.schema import NATIVE, Record
+from codesign.schema import Record
 from codesign.study.doubts import trusted
 from codesign.study.evidence import OURS, Evidence, median_ms, missing
 from codesign.study.ways import newest

@@ -52,7 +52,9 @@ SCOPE_LABELS = {
 
 
 def cpu_label(machine: Mapping[str, Any]) -> str:
-    """Name a machine by its CPU in few words: ``"Intel Xeon (AVX-512)"``."""
+    """Name a machine in few words, where it has no name of its own by its CPU: ``"Intel Xeon (AVX-512)"``."""
+    if machine.get("name"):
+        return str(machine["name"])
     noise = r"\((R|TM)\)|@.*|\bCPU\b|\bProcessor\b|\b\d+-Core\b"
     name = " ".join(re.sub(noise, " ", machine["cpu"], flags=re.IGNORECASE).split())
     widest = vectors(machine)

@@ -90,7 +90,7 @@ def dense_beside(record: Record, latencies: Iterable[Record]) -> Record | None:
     dense = [
         other
         for (engine, *_), other in newest_latencies(r for r in latencies if _beside(r, record)).items()
-        if engine not in SPARSE and ENGINES[engine].dtype == "float32"
+        if engine not in SPARSE and ENGINES[engine].format == "fp32"
     ]
     return min(dense, key=lambda other: median_ms(other).value, default=None)
 

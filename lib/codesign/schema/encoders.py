@@ -1,0 +1,300 @@
+"""Kinds of records about machines and whole encoders: one class each, whose fields name their unit in the end."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from codesign.schema.parts import (
+    Allocation,
+    Amount,
+    Answers,
+    Block,
+    Cosine,
+    Count,
+    Engine,
+    Object,
+    Part,
+    Point,
+    Positive,
+    Rates,
+    Samples,
+    Share,
+    Stamp,
+    Text,
+)
+
+
+class Machine(Stamp):
+    """What a machine is; ``name`` is that of its generation, clock and instruction sets, where somebody gave it one."""
+
+    producer = "notebook 04_latency (or `codesign doctor`)"
+    cpu: Text
+    vendor: Text
+    isa: list[Text]
+    cores: Positive
+    threads: Positive
+    l1d_kib: Amount
+    l2_kib: Amount
+    l3_kib: Amount
+    memory_gib: Amount
+    name: Text | None = None
+
+
+class _Rows(Part):
+    min: Count
+    mean: Amount
+    max: Count
+    cv: Amount
+
+
+class _Matrix(Part):
+    name: Text
+    shape: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    blocks: Positive
+    nnz_blocks: Count
+    element_sparsity: Share
+    block_sparsity: Share
+    rows: _Rows | None = None
+    distinct_patterns: Count | None = None
+    pattern_entropy: Amount | None = None
+
+
+class _Stored(Part):
+    block: Block
+    block_sparsity: Share
+    fill_in: Amount
+    distinct_patterns: Count
+    pattern_entropy: Amount
+
+
+class Pattern(Point):
+    """What pruning left of the weights."""
+
+    producer = "notebook 01_prune"
+    allocation: Allocation
+    element_sparsity: Share
+    block_sparsity: Share
+    retained_l2: Amount
+    matrices: list[_Matrix]
+    stored_as: list[_Stored] | None = None
+
+
+class Accuracy(Point):
+    """What a trained model answers."""
+
+    producer = "notebook 11_accuracy"
+    recipe: Text
+    task: Text
+    task_digest: Text
+    labels: Annotated[list[Text], Field(min_length=2)]
+    train_size: Annotated[list[Count], Field(min_length=2)]
+    test_size: Annotated[list[Count], Field(min_length=2)]
+    allocation: Allocation
+    settings: Object
+    steps: Count
+    seconds: Amount
+    device: Text
+    accuracy: Share
+    hits: Answers
+    baseline: Share
+    baseline_hits: Answers
+    majority: Share
+    cosine: Cosine
+    rank_correlation: Cosine
+    element_sparsity: Share
+    block_sparsity: Share
+
+    @model_validator(mode="after")
+    def _shares_are_those_of_the_answers(self) -> Accuracy:
+        tested = sum(self.test_size)
+        for share, hits in (("accuracy", "hits"), ("baseline", "baseline_hits")):
+            answers = getattr(self, hits)
+            if len(answers) != tested:
+                raise ValueError(f"field {hits!r}: {len(answers)} answers to {tested} questions")
+            if abs(getattr(self, share) - answers.count("1") / tested) > 1e-9:
+                raise ValueError(f"field {share!r}: is not the share of right answers in {hits!r}")
+        return self
+
+
+class Compile(Engine):
+    """A compiled encoder."""
+
+    producer = "notebook 02_compile"
+    measurement_version = 2
+    target: Text
+    artifact_bytes: Count
+    build_s: Amount
+    bsr_linears: Count
+    dense_linears: Count
+    functions: Count
+    max_abs_err: Amount
+
+
+class Task(Engine):
+    """A tuning task of a compiled encoder; ``tasks`` is how many that has."""
+
+    producer = "notebook 03_tune"
+    measurement_version = 2
+    target: Text
+    task: Text
+    digest: Text
+    family_kind: Literal["bsr", "dense", "other", "stock"]
+    weight: Positive
+    m: Positive | None
+    n: Positive | None
+    k: Positive | None
+    task_block: Block | None = None
+    nnz_blocks: Count | None
+    trials: Count
+    best_ns: Amount | None
+    decisions: Object | None
+    tasks: Positive
+
+
+class Tuning(Engine):
+    """A run of the tuner; its curve has seconds, trials, and the weighted sum of best times in ns."""
+
+    producer = "notebook 03_tune"
+    measurement_version = 2
+    target: Text
+    tasks: Count
+    trials: Count
+    seconds: Amount
+    failed_trials: Count
+    curve: list[Annotated[list[Amount | None], Field(min_length=3, max_length=3)]]
+    from_nothing: bool
+
+
+class Search(Point):
+    """A search of one kernel's space: ``best_ns`` is the best time so far after each trial."""
+
+    producer = "notebook 10_search"
+    measurement_version = 2
+    target: Text
+    settings: Object
+    m: Positive
+    n: Positive
+    k: Positive
+    flop: Count
+    strategy: Literal["exhaustive", "random", "model", "taught", "scheduler", "stock rules"]
+    search_seed: Count
+    space: Positive | None
+    rank: Positive | None
+    failed: Count
+    best_ns: list[Amount]
+    points: list[Object] | None = None  # of an exhaustive search: every point, with its time in each pass
+
+
+class Identity(Point):
+    """Every task of an encoder after fusion; the operator's sizes are there where it is a linear."""
+
+    producer = "notebook 12_identity"
+    measurement_version = 2
+    target: Text
+    allocation: Allocation
+    weights: Literal["random", "pretrained"]
+    tasks: Annotated[list[Object], Field(min_length=1)]
+
+
+class _Company(Part):
+    """What the probe saw: its best, and the worse of the two looks around each turn that counts or does not."""
+
+    best: Rates
+    turns: list[Rates]
+    disturbed: list[Rates]
+
+
+class _Rounds(Engine):
+    session_id: Text
+    samples_ns: list[Amount]
+    rounds: list[Count]
+    max_abs_err: Amount | None
+    block_sparsity: Share
+    element_sparsity: Share
+    settings: Object
+
+    @model_validator(mode="after")
+    def _samples_are_those_of_the_rounds(self) -> _Rounds:
+        for rounds, samples in (("rounds", "samples_ns"), ("disturbed_rounds", "disturbed_ns")):
+            if sum(getattr(self, rounds, ())) != len(getattr(self, samples, ())):
+                raise ValueError(f"field {rounds!r}: does not add up to the number of samples")
+        return self
+
+
+class Latency(_Rounds):
+    """An engine in a session.
+
+    ``disturbed_*`` are turns and passes alone that do not count, because the machine was disturbed around them;
+    ``process_spread`` is the factor by which two processes of one engine differ in the session.
+    """
+
+    producer = "notebook 04_latency"
+    measurement_version = 2
+    warmup_ns: list[Amount]
+    solo_ns: list[Amount]
+    status: Literal["ok", "skipped", "failed"]
+    reason: str | None
+    control: Text | None
+    flagged: bool
+    flag_reason: str | None
+    peak_rss_bytes: Count | None = None
+    disk_bytes: Count | None = None
+    disturbed_ns: list[Amount] = Field(default=[])
+    disturbed_rounds: list[Count] = Field(default=[])
+    disturbed_solo_ns: list[Amount] = Field(default=[])
+    disturbed_share: Share = 0.0
+    company: _Company | None = None
+    process_spread: Annotated[float, Field(ge=1)] = 1.0
+
+    @model_validator(mode="after")
+    def _a_time_was_checked(self) -> Latency:
+        if self.max_abs_err is None and (self.samples_ns or self.status == "ok"):
+            raise ValueError("field 'max_abs_err': a timing without a correctness value is refused")
+        if self.status == "ok" and not self.samples_ns:
+            raise ValueError("field 'samples_ns': status 'ok' without a sample")
+        if self.status != "ok" and not self.reason:
+            raise ValueError(f"field 'reason': status {self.status!r} needs one")
+        for turns, rounds in (("turns", "rounds"), ("disturbed", "disturbed_rounds")):
+            if self.company and len(getattr(self.company, turns)) != len(getattr(self, rounds)):
+                raise ValueError(f"field 'company': needs a pair of rates for each of {rounds!r}")
+        return self
+
+
+class Vectors(Latency):
+    """One session in which the same encoders run compiled for several instruction sets."""
+
+    producer = "notebook 15_ledger"
+
+
+class Layouts(Latency):
+    """One session in which the same encoders run laid out in several ways."""
+
+    producer = "notebook 17_layouts"
+
+
+class Protocol(_Rounds):
+    """An engine of a pair that took turns in some way."""
+
+    producer = "notebook 04_latency"
+    measurement_version = 2
+    way: Literal["alone", "naive", "turns"]
+    samples_ns: Samples
+    max_abs_err: Amount
+
+
+class Profile(Engine):
+    """A kernel inside whole inferences."""
+
+    producer = "notebook 15_ledger"
+    measurement_version = 2
+    target: Text
+    function: Text
+    function_kind: Literal[
+        "sparse linear", "dense linear", "attention", "layer norm", "GELU", "embedding", "layout", "other", "whole"
+    ]
+    calls: Positive
+    median_ns: Amount
+    samples_ns: Samples
+    max_abs_err: Amount
