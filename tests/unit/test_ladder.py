@@ -11,7 +11,7 @@ from tests.synthetic import Memory, latency, machine, profile, session, vectors
 
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
-from codesign.records import Results, validate
+from codesign.records import KINDS, Results, validate
 from codesign.study import comparisons, figures, sessions
 from codesign.study.chain import open_study
 from codesign.study.comparisons import ensure_vectors, vector_cases
