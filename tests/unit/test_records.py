@@ -148,7 +148,7 @@ def test_a_missing_field_is_named() -> None:
 
 
 def test_nan_is_refused(results: Results) -> None:
-    with pytest.raises(RecordError, match="field .max_abs_err.|NaN"):
+    with pytest.raises(RecordError, match=r"field .max_abs_err.|NaN"):
         results.append(latency(max_abs_err=float("nan")))
 
 
