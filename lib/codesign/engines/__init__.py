@@ -24,8 +24,8 @@ _ALL: tuple[Engine, ...] = (
     TorchBF16(),
     TorchBSR(),
     ONNXRuntime(),
-    OpenVINO("openvino", "float32"),
-    OpenVINO("openvino-bf16", "bfloat16"),
+    OpenVINO("openvino", "fp32"),
+    OpenVINO("openvino-bf16", "bf16"),
     DeepSparse(),
     TVM("tvm-stock-default"),  # dense, TVM's default pipeline
     TVM("tvm-stock-tuned"),  # dense, TVM's own rules tuned

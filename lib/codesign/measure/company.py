@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 import statistics
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from codesign import machine
 from codesign.engines.client import Process
+from codesign.measure.protocol import SPIN_S
 
 #: Lowest share of the best rate between cores that is undisturbed. Where this was set up, cores on different L3 caches
 #: passed data on at less than 0.45 of it, and cores on one L3 at more than 0.7.
@@ -23,9 +25,11 @@ NEAR = 0.55
 OWN = 0.6
 #: The best is what so many looks reached, and this share of them: lucky ones must not make all others disturbed.
 _OFTEN, _SHARE = 3, 0.02
+_PAUSE_S = 0.3  # long enough for a hypervisor to use the rest and move a core
 
 #: Between cores, and the slowest L2; None where there is no such rate.
 Pair = tuple[float | None, float | None]
+Timed = TypeVar("Timed")
 
 
 @dataclass(frozen=True)
@@ -99,22 +103,61 @@ class Company(Process):
         super().__init__("the probe", sys.executable, "codesign.measure.probe", min(threads, machine.describe().cores))
 
     def prepare(self) -> None:
-        """Compile what the probe looks with.
-
-        Raises
-        ------
-        EngineError, WorkerDied
-            When that does not work here.
-        """
+        """Compile what the probe looks with; EngineError or WorkerDied when that does not work here."""
         self._ask("prepare")
 
     def look(self) -> Look:
-        """Look once, some milliseconds.
-
-        Raises
-        ------
-        EngineError, WorkerDied
-            When that does not work, or `prepare` was left out.
-        """
+        """Look once, some milliseconds; EngineError or WorkerDied when that does not work."""
         answer = self._ask("look")
         return Look(answer["between_cores"], tuple(answer["l2"]))
+
+
+class Watch:
+    """Looks at the machine around everything that is timed, and waits for a better time.
+
+    Parameters
+    ----------
+    look
+        Looks at the machine once.
+    wait_s
+        Seconds that may be spent on waiting for it, all in all.
+    say
+        Shows what is waited for, and None when that is over.
+    ceiling
+        Rates that this machine has reached before.
+    """
+
+    def __init__(
+        self, look: Callable[[], Look], wait_s: float, say: Callable[[str | None], None], ceiling: Pair = (None, None)
+    ) -> None:
+        self._ask, self._say, self._ceiling = look, say, ceiling
+        self._looks: list[Look] = []
+        self.wait_s, self.waited_s = wait_s, 0.0
+
+    @property
+    def best(self) -> Pair:
+        """The best rates up to now."""
+        return best(self._looks, self._ceiling)
+
+    def around(self, work: Callable[[], Timed]) -> tuple[Timed, Look]:
+        """Wait until the machine is undisturbed, if there is time left for that; then do something that is timed.
+
+        Returns
+        -------
+        tuple[Timed, Look]
+            What `work` returned, and the worse of the looks before and after it.
+        """
+        before, start_s = self._look(), self.waited_s
+        while (reason := disturbance(before, self.best)) and self.waited_s + _PAUSE_S <= self.wait_s:
+            self._say(f"waiting for the machine: {reason}, {self.waited_s - start_s:.0f} s so far")
+            time.sleep(_PAUSE_S)
+            self.waited_s += _PAUSE_S
+            before = self._look()
+        self._say(None)
+        done = work()
+        return done, before.worse(self._look())
+
+    def _look(self) -> Look:
+        time.sleep(SPIN_S)  # nobody looks while threads of an engine still spin
+        self._looks.append(self._ask())
+        return self._looks[-1]

@@ -1,18 +1,19 @@
-"""A contender in a session: its worker, whether its output is right, and the times it took."""
+"""A contender in a session: its worker, whether its output is right, its turns, and which of them count."""
 
 from __future__ import annotations
 
-import itertools
+import dataclasses
 import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from codesign.engines import Job, find
 from codesign.engines.client import EngineError, EngineRefused, Worker, WorkerDied
-from codesign.measure.company import Look
+from codesign.measure.company import Look, Pair, disturbance
 from codesign.measure.protocol import SLOW_CALL_S, Plan, Protocol
 
 #: A larger error against fp32 PyTorch is a wrong result, whatever its speed, by the number type an engine computes in.
@@ -66,26 +67,24 @@ class Contender:
         return f"{self.engine} {self.point['scope']} {self.point['block']}{' A/A' if self.control else ''}"
 
 
-@dataclass
-class Times:
-    """The times of one entrant in one attempt at a session, in ns: alone, a list for each pass, and in turns.
+class Turn(NamedTuple):
+    """The samples of a turn, or of a pass alone, in ns; and the worse of the looks around it."""
 
-    Who watches the machine adds a look for each pass and each turn.
-    """
-
-    plan: Plan
-    solo: list[list[int]]
-    rounds: list[list[int]] = field(default_factory=list)
-    warmup: list[int] = field(default_factory=list)
-    solo_looks: list[Look] = field(default_factory=list)
-    looks: list[Look] = field(default_factory=list)
+    samples: list[int]
+    look: Look
 
 
-@dataclass
+def undisturbed(turns: Iterable[Turn], best: Pair) -> list[bool]:
+    """Say of each turn whether the machine was as it should be; what is `best` may still change later."""
+    return [disturbance(turn.look, best) is None for turn in turns]
+
+
+@dataclass(eq=False)
 class Entrant:
     """What is known of a contender while its session runs."""
 
     contender: Contender
+    protocol: Protocol
     worker: Worker | None = None
     status: str = "ok"
     reason: str | None = None
@@ -94,20 +93,20 @@ class Entrant:
     disk_bytes: int | None = None
     call_s: float = 0.0
     settings: dict[str, Any] = field(default_factory=dict)
+    solo: list[Turn] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
+    warmup: list[int] = field(default_factory=list)
 
     def prepare(self) -> None:
         """Start a worker and load the encoder; an engine that cannot is skipped or has failed, with the reason."""
         if reason := find(self.contender.engine).unavailable():
-            self.status, self.reason = "skipped", reason
+            self._leave("skipped", reason)
             return
         self.worker = Worker(self.contender.job())
         try:
             answer = self.worker.prepare()
-        except EngineRefused as refusal:
-            self._leave("skipped", str(refusal))
-            return
         except (EngineError, WorkerDied) as error:
-            self._leave("failed", str(error))
+            self._leave("skipped" if isinstance(error, EngineRefused) else "failed", str(error))
             return
         self.disk_bytes = answer["disk_bytes"]
         self.settings = {**answer["settings"], "prepare_s": round(answer["seconds"], 3)}
@@ -134,28 +133,75 @@ class Entrant:
             self._leave("failed", reason)
             return
         if call_ns < SLOW_CALL_S * 1e9:  # a first call is slower than the next: look again where that is cheap
-            (call_ns,), _ = self.worker.run(calls=1, discard=1)
+            (call_ns,), _ = self._run(calls=1, discard=1)
         self.call_s = call_ns / 1e9
 
-    def time_alone(self, protocol: Protocol, before: Times | None = None) -> Times:
-        """Time the engine while the others rest, and plan its turns from that and from the passes `before`."""
-        plan = protocol.plan(self.call_s)
-        samples, _ = self._run(plan.solo, plan.solo_discard)
-        solo = [*(before.solo if before else []), samples]
-        self.call_s = statistics.median(itertools.chain(*solo)) / 1e9
-        return Times(protocol.plan(self.call_s), solo, solo_looks=list(before.solo_looks) if before else [])
+    @property
+    def plan(self) -> Plan:
+        """What the protocol asks of an engine as slow as this one."""
+        return self.protocol.plan(self.call_s)
 
-    def take_turn(self, times: Times) -> list[int]:
-        """Add one round to `times` and return its samples in ns."""
-        samples, discarded = self._run(times.plan.calls, times.plan.discard)
-        times.rounds.append(samples)
-        times.warmup.extend(discarded)
+    @property
+    def passes(self) -> int:
+        """How often it is to run alone."""
+        return self.protocol.passes(self.call_s)
+
+    def time_alone(self) -> list[int]:
+        """Time a pass alone and return its samples; it decides what is planned, with those before."""
+        samples, _ = self._run(self.plan.solo, self.plan.solo_discard)
+        self.call_s = statistics.median([*_samples(self.solo), *samples]) / 1e9
+        return samples
+
+    def take_turn(self) -> list[int]:
+        """Time a turn and return its samples."""
+        samples, discarded = self._run(self.plan.calls, self.plan.discard)
+        self.warmup.extend(discarded)
         return samples
 
     def call_once(self) -> int:
         """Time a single call, whatever has run before it; returns ns."""
         (call_ns,), _ = self._run(calls=1, discard=0)
         return call_ns
+
+    def fields(self, best: Pair, *, everything: bool) -> dict[str, Any]:
+        """What there is to record; samples that do not count, because the machine was disturbed, are kept apart.
+
+        Parameters
+        ----------
+        best
+            The best rates in the whole session.
+        everything
+            Count disturbed turns as well.
+        """
+        found = {
+            **self.contender.point,
+            "engine": self.contender.engine,
+            "format": self.contender.format,
+            "control": self.contender.control,
+            "max_abs_err": self.max_abs_err,
+            "peak_rss_bytes": self.peak_rss_bytes,
+            "disk_bytes": self.disk_bytes,
+            "status": self.status,
+            "reason": self.reason,
+            "settings": self.settings,
+            "warmup_ns": self.warmup,
+        }
+        if not self.turns:
+            return {**found, "samples_ns": [], "rounds": [], "solo_ns": []}
+        counted, disturbed = _split(self.turns, best, everything)
+        solo, disturbed_solo = _split(self.solo, best, everything or not any(undisturbed(self.solo, best)))
+        reduced = not self.protocol.is_full(self.plan)
+        return {
+            **found,
+            "settings": {**self.settings, **dataclasses.asdict(self.plan), "reduced": reduced},
+            "samples_ns": _samples(counted),
+            "rounds": [len(turn.samples) for turn in counted],
+            "solo_ns": _samples(solo),
+            "disturbed_ns": _samples(disturbed),
+            "disturbed_rounds": [len(turn.samples) for turn in disturbed],
+            "disturbed_solo_ns": _samples(disturbed_solo),
+            "company": {"best": list(best), "turns": _rates(counted), "disturbed": _rates(disturbed)},
+        }
 
     def close(self) -> None:
         """End the worker."""
@@ -170,3 +216,16 @@ class Entrant:
     def _leave(self, status: str, reason: str) -> None:
         self.status, self.reason = status, reason
         self.close()
+
+
+def _split(turns: Sequence[Turn], best: Pair, everything: bool) -> tuple[list[Turn], list[Turn]]:
+    pairs = [(turn, everything or fine) for turn, fine in zip(turns, undisturbed(turns, best), strict=True)]
+    return [turn for turn, counts in pairs if counts], [turn for turn, counts in pairs if not counts]
+
+
+def _samples(turns: Iterable[Turn]) -> list[int]:
+    return [ns for turn in turns for ns in turn.samples]
+
+
+def _rates(turns: Iterable[Turn]) -> list[list[float | None]]:
+    return [list(turn.look.pair) for turn in turns]

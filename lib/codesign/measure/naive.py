@@ -34,10 +34,10 @@ def compare_ways(
     EngineError
         When one cannot be prepared or computes something wrong: nothing is shown without it.
     """
+    entrants = [Entrant(contender, protocol) for contender in contenders]
     with machine.exclusive("comparing protocols"), contextlib.ExitStack() as stack:
         start = stamp("protocol", profile=profile, run_id=run_id, machine_id=machine.describe().machine_id)
         start["session_id"] = f"{run_id}-{uuid.uuid4().hex[:8]}"
-        entrants = [Entrant(contender) for contender in contenders]
         for entrant in entrants:
             stack.callback(entrant.close)
             entrant.prepare()
@@ -45,9 +45,9 @@ def compare_ways(
             entrant.check()
             if entrant.status != "ok":
                 raise EngineError(f"{entrant.contender.label()}: {entrant.reason}")
-        timed = time_ways(entrants, protocol)
+        timed = time_ways(entrants)
     records = [
-        {**start, **_fields(entrant), "way": way, **_samples(rounds)}
+        {**start, **_fields(entrant), "way": way, **samples(rounds)}
         for way in WAYS
         for entrant, rounds in zip(entrants, timed[way], strict=True)
     ]
@@ -56,34 +56,34 @@ def compare_ways(
     return records
 
 
-def time_ways(entrants: Sequence[Entrant], protocol: Protocol) -> dict[str, list[Rounds]]:
+def time_ways(entrants: Sequence[Entrant]) -> dict[str, list[Rounds]]:
     """Time the entrants in each of `WAYS`; return way -> the rounds of each entrant, in order.
 
     Single calls are a round each. The naive way makes as many calls as the turns time.
     """
-    times = []
+    alone: list[Rounds] = []
     for entrant in entrants:
         time.sleep(_REST_S)
-        times.append(entrant.time_alone(protocol))
-    plans = [each.plan for each in times]
+        alone.append([[sample] for sample in entrant.time_alone()])
+    plans = [entrant.plan for entrant in entrants]
     time.sleep(_REST_S)
-    naive: list[Rounds] = [[] for _ in entrants]
-    for _ in range(min(plan.rounds * plan.calls for plan in plans)):
-        for rounds, entrant in zip(naive, entrants, strict=True):
-            rounds.append([entrant.call_once()])
+    calls = range(min(plan.rounds * plan.calls for plan in plans))
+    naive = [[[entrant.call_once()] for entrant in entrants] for _ in calls]
     time.sleep(_REST_S)
-    for _ in range(min(plan.rounds for plan in plans)):
-        for entrant, each in zip(entrants, times, strict=True):
-            entrant.take_turn(each)
-    alone = [[[sample] for samples in each.solo for sample in samples] for each in times]
-    return {"alone": alone, "naive": naive, "turns": [each.rounds for each in times]}
+    turns = [[entrant.take_turn() for entrant in entrants] for _ in range(min(plan.rounds for plan in plans))]
+    return {"alone": alone, "naive": _by_entrant(naive), "turns": _by_entrant(turns)}
+
+
+def samples(rounds: Rounds) -> Record:
+    """The samples of one entrant as fields of a record."""
+    return {"samples_ns": [ns for turn in rounds for ns in turn], "rounds": [len(turn) for turn in rounds]}
+
+
+def _by_entrant(turns: list[Rounds]) -> list[Rounds]:
+    return [list(rounds) for rounds in zip(*turns, strict=True)]
 
 
 def _fields(entrant: Entrant) -> Record:
     contender, settings = entrant.contender, entrant.settings
     own = {"engine": contender.engine, "format": contender.format, "max_abs_err": entrant.max_abs_err}
     return {**contender.point, **own, "settings": settings}
-
-
-def _samples(rounds: Rounds) -> Record:
-    return {"samples_ns": [ns for turn in rounds for ns in turn], "rounds": [len(turn) for turn in rounds]}

@@ -10,6 +10,9 @@ SLOW_CALL_S = 5.0
 #: Threads of another engine that wait for work give up spinning by then: OpenMP's were seen to take 11 ms, TVM's 7 ms
 #: (`machine.thread_environment`), those of OpenVINO and ONNX Runtime less than 1 ms.
 SPIN_S = 0.02
+#: Before an engine runs alone: threads of the others have gone to sleep by then.
+REST_S = 0.2
+_LOOKS_S = 2 * (SPIN_S + 0.005)  # before and after a turn
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,12 @@ class Plan:
     solo_discard: int
 
     def turn_seconds(self, call_s: float) -> float:
-        """How long a turn takes when a call takes `call_s` seconds."""
-        return call_s * (self.discard + self.calls)
+        """How long a turn takes when a call takes `call_s` seconds, with the looks around it."""
+        return _LOOKS_S + call_s * (self.discard + self.calls)
 
     def solo_seconds(self, call_s: float) -> float:
-        """How long the time alone takes."""
-        return call_s * (self.solo_discard + self.solo)
+        """How long a pass alone takes."""
+        return REST_S + _LOOKS_S + call_s * (self.solo_discard + self.solo)
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,6 @@ class Protocol:
     alone_passes
         How often each engine runs alone. Other tenants of a shared machine come and go within seconds, so one look
         at an engine may catch them and the next may not.
-    attempts
-        How often a session that its own controls doubt is measured before it is kept with its flag.
-    wait_s
-        Seconds that a session, with all its attempts, may wait for a machine that is disturbed.
     """
 
     rounds: int
@@ -74,8 +73,6 @@ class Protocol:
     discard: int = 3
     alone_s: float = 0.0
     alone_passes: int = 1
-    attempts: int = 2
-    wait_s: float = 0.0
 
     def __post_init__(self) -> None:
         if self.discard < 3 or self.rounds < 2 or self.calls < 1:
@@ -106,10 +103,8 @@ class Protocol:
 
 
 PROTOCOLS = {
-    "smoke": Protocol(rounds=4, calls=10, turn_s=0.05, engine_s=0.75, attempts=1, wait_s=1),
-    "verify": Protocol(rounds=8, calls=6, turn_s=0.5, engine_s=12, alone_s=0.5, alone_passes=3, attempts=3, wait_s=60),
-    "report": Protocol(rounds=12, calls=6, turn_s=0.5, engine_s=12, alone_s=0.5, alone_passes=3, attempts=2, wait_s=60),
-    "paper": Protocol(
-        rounds=30, calls=10, turn_s=1.0, engine_s=60, alone_s=1.0, alone_passes=5, attempts=5, wait_s=1200
-    ),
+    "smoke": Protocol(rounds=4, calls=10, turn_s=0.05, engine_s=0.75),
+    "verify": Protocol(rounds=8, calls=6, turn_s=0.5, engine_s=12, alone_s=0.5, alone_passes=3),
+    "report": Protocol(rounds=12, calls=6, turn_s=0.5, engine_s=12, alone_s=0.5, alone_passes=3),
+    "paper": Protocol(rounds=30, calls=10, turn_s=1.0, engine_s=60, alone_s=1.0, alone_passes=5),
 }

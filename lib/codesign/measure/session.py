@@ -1,24 +1,19 @@
 """One session: every contender timed in turn on one machine, each in a worker process of its own.
 
 Prepare all, check all outputs, time each alone, then the rounds. A probe looks at the machine before and after every
-turn; a disturbed turn is taken again. A session that its own controls doubt is repeated.
-Every turn goes to a journal at once; records are written only when the session is complete, and the journal of one
-that was interrupted stays behind in ``local/interrupted/``, where nothing reads it as a result.
+turn. On a disturbed machine a session waits and takes turns again, until it has taken half as long again as planned:
+then it ends with what it has, and its records say what is to be doubted. They are written when it is complete.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import random
 import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -26,20 +21,18 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from codesign import machine
 from codesign.engines import find
 from codesign.errors import InputError
-from codesign.measure.company import Company, ceiling
-from codesign.measure.counted import counted, disturbed_share, has_enough, owes_alone, owes_turn
-from codesign.measure.entrant import Contender, Entrant, Times
-from codesign.measure.protocol import Protocol
+from codesign.measure.company import Company, Watch, ceiling
+from codesign.measure.entrant import Contender, Entrant, Turn, undisturbed
+from codesign.measure.protocol import REST_S, Protocol
 from codesign.measure.ratios import doubts, process_spread
-from codesign.measure.watch import Watch
-from codesign.records import LOCAL, Results, stamp
+from codesign.records import Record, Results, stamp
 
 #: Without these two a latency says nothing: absolute times drift, and only their ratios travel.
 REFERENCES = ("torch-eager", "openvino")
+#: A session ends when it has taken so many times as long as planned.
+OVERRUN = 1.5
+_LEAST = 2  # turns, for an interval
 _PREPARE_AT_ONCE = 2  # more would only compete for the cores and the memory
-_REST_S = 0.2  # threads of the other engines have gone to sleep by then
-
-Record = dict[str, Any]
 
 
 def run_session(
@@ -85,6 +78,7 @@ def run_session(
     _check(contenders)
     twin = next(contender for contender in contenders if contender.engine == REFERENCES[0])
     everyone = [*contenders, dataclasses.replace(twin, control="A/A")]
+    entrants = [Entrant(contender, protocol) for contender in everyone]
     # Not rich's Jupyter display, which would leave a bar in the executed notebook; lines as long as they are.
     console = Console(stderr=True, force_jupyter=False, quiet=not progress, soft_wrap=True, highlight=False)
     with (
@@ -92,136 +86,104 @@ def run_session(
         contextlib.ExitStack() as stack,
         Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console) as bar,
     ):
+        load_average = machine.load_average()  # before we add to it ourselves
         waiting = bar.add_task("", total=None, visible=False)
 
         def say(text: str | None) -> None:
             bar.update(waiting, description=text or "", visible=text is not None)
 
-        threads = twin.point["threads"]
-        known = results.read("ceiling", machine_id=machine.describe().machine_id)
+        threads, machine_id = twin.point["threads"], machine.describe().machine_id
         company = stack.enter_context(Company(threads))
-        watch = Watch(company.look, protocol.wait_s, say, ceiling(known, threads))
-        entrants = [Entrant(contender) for contender in everyone]
-        session = _Session(entrants, protocol, results, profile, run_id, bar, watch)
-        for entrant in session.entrants:
+        for entrant in entrants:
             stack.callback(entrant.close)
         company.prepare()
-        session.prepare()
-        records, journal = session.attempt()
-        for _ in range(protocol.attempts - 1):
-            if not records[0]["flagged"]:
-                break
-            console.print(f"repeating the session: {records[0]['flag_reason']}")
-            records, journal = session.attempt()
+        _prepare(entrants, bar)
+        start = stamp("latency", profile=profile, run_id=run_id, machine_id=machine_id)
+        start["session_id"] = f"{run_id}-{uuid.uuid4().hex[:8]}"
+        running = [entrant for entrant in entrants if entrant.status == "ok"]
+        for entrant in running:
+            entrant.settings |= {"cpus": machine.cpus(threads), "load_average": load_average}
+        seconds = sum(protocol.seconds(entrant.call_s) for entrant in running)
+        console.print(f"timing {len(running)} encoders takes about {seconds:.0f} s")
+        known = ceiling(results.read("ceiling", machine_id=machine_id), threads)
+        watch = Watch(company.look, (OVERRUN - 1) * seconds, say, known)
+        time_all(running, watch, seconds, bar, seed=start["session_id"])
+    records = records_of(entrants, watch, start)
+    console.print(
+        f"{records[0]['disturbed_share']:.0%} of turns disturbed; waited {watch.waited_s:.0f} s for the machine"
+    )
+    if reason := records[0]["flag_reason"]:
+        console.print(f"flagged: {reason}")
     for record in records:
         results.append(record)
-    journal.unlink()
     return records
 
 
-@dataclass
-class _Session:
-    entrants: list[Entrant]
-    protocol: Protocol
-    results: Results
-    profile: str
-    run_id: str
-    bar: Progress
-    watch: Watch
-    load_average: float = field(default_factory=machine.load_average)  # before we add to it ourselves
+def _prepare(entrants: Sequence[Entrant], bar: Progress) -> None:
+    """Load every encoder, then check every output; nothing is timed yet."""
+    task = bar.add_task("prepare", total=2 * len(entrants))
+    with ThreadPoolExecutor(_PREPARE_AT_ONCE) as pool:
+        for _ in pool.map(Entrant.prepare, entrants):
+            bar.advance(task)
+    for entrant in entrants:
+        entrant.check()
+        bar.advance(task)
 
-    def prepare(self) -> None:
-        """Load every encoder, then check every output; nothing is timed yet."""
-        task = self.bar.add_task("prepare", total=2 * len(self.entrants))
-        with ThreadPoolExecutor(_PREPARE_AT_ONCE) as pool:
-            for _ in pool.map(Entrant.prepare, self.entrants):
-                self.bar.advance(task)
-        for entrant in self.entrants:
-            entrant.check()
-            self.bar.advance(task)
 
-    def attempt(self) -> tuple[list[Record], Path]:
-        """Time everyone once; return the records and the journal of this attempt."""
-        start = stamp("latency", profile=self.profile, run_id=self.run_id, machine_id=machine.describe().machine_id)
-        session_id = f"{self.run_id}-{uuid.uuid4().hex[:8]}"
-        journal = self.results.root / LOCAL / "interrupted" / f"{session_id}.jsonl"
-        _note(journal, **start, session_id=session_id)
-        times = self._time(journal, session_id)
-        best = self.watch.best
-        few = [self.entrants[number].contender.label() for number, each in times.items() if not has_enough(each, best)]
-        share = disturbed_share(times, best)
-        records = [
-            {
-                **{**start, "session_id": session_id, "disturbed_share": share},
-                **self._fields(entrant, times.get(number)),
-                **counted(times.get(number), best, everything=bool(few)),
-            }
-            for number, entrant in enumerate(self.entrants)
-        ]
-        reasons = doubts(records)
-        if few:
-            reasons.append(f"disturbed: too few undisturbed turns of {', '.join(few)}, so that all of them count")
-        self.bar.console.print(f"{share:.0%} of turns disturbed; waited {self.watch.waited_s:.0f} s for the machine")
-        spread = round(process_spread(records), 4)
-        for record in records:
-            record["process_spread"] = spread
-            record["flagged"], record["flag_reason"] = bool(reasons), "; ".join(reasons) or None
-        _note(journal, flag_reasons=reasons)
-        return records, journal
+def time_all(entrants: Sequence[Entrant], watch: Watch, seconds: float, bar: Progress, seed: str) -> None:
+    """Time each entrant alone, and then in turns: as planned, and again where the machine was disturbed.
 
-    def _time(self, journal: Path, session_id: str) -> dict[int, Times]:
-        """Time each entrant that works alone and then in turn; keyed by its place among the entrants."""
-        running = {number: entrant for number, entrant in enumerate(self.entrants) if entrant.status == "ok"}
-        seconds = sum(self.protocol.seconds(entrant.call_s) for entrant in running.values())
-        self.bar.console.print(f"timing {len(running)} encoders takes about {seconds:.0f} s")
-        task = self.bar.add_task("time", total=seconds)
-        times: dict[int, Times] = {}
-        while order := [number for number in running if self._owes_alone(number, times.get(number))]:
-            for number in order:
-                time.sleep(_REST_S)
-                entrant = running[number]
-                times[number], look = self.watch.around(entrant.time_alone, self.protocol, times.get(number))
-                times[number].solo_looks.append(look)
-                self.bar.advance(task, times[number].plan.solo_seconds(entrant.call_s))
-        for number, entrant in running.items():
-            solo = [ns for samples in times[number].solo for ns in samples]
-            _note(journal, entrant=entrant.contender.label(), solo_ns=solo)
-        shuffle = random.Random(session_id).shuffle  # so that nobody always follows the same neighbour
-        while order := [number for number in running if owes_turn(times[number], self.watch.best)]:
-            shuffle(order)
-            for number in order:
-                entrant, each = running[number], times[number]
-                samples, look = self.watch.around(entrant.take_turn, each)
-                each.looks.append(look)
-                _note(journal, entrant=entrant.contender.label(), look=dataclasses.asdict(look), samples_ns=samples)
-                self.bar.advance(task, each.plan.turn_seconds(entrant.call_s))
-        self.bar.update(task, completed=seconds)
-        return times
+    Parameters
+    ----------
+    entrants
+        Those whose output is right.
+    watch
+        Waits for a better time, and says what was disturbed.
+    seconds
+        What this takes as planned; no round begins that would end after `OVERRUN` times as long.
+    bar
+        Shows the progress.
+    seed
+        Decides the order of turns.
+    """
+    end, task = time.monotonic() + OVERRUN * seconds, bar.add_task("time", total=seconds)
+    turns_s = sum(entrant.plan.rounds * entrant.plan.turn_seconds(entrant.call_s) for entrant in entrants)
+    while order := [entrant for entrant in entrants if _good(entrant.solo, watch) < entrant.passes]:
+        pass_s = sum(entrant.plan.solo_seconds(entrant.call_s) for entrant in order)
+        if all(len(each.solo) >= each.passes for each in order) and time.monotonic() + pass_s + turns_s > end:
+            break
+        for entrant in order:
+            time.sleep(REST_S)
+            entrant.solo.append(Turn(*watch.around(entrant.time_alone)))
+            bar.advance(task, entrant.plan.solo_seconds(entrant.call_s))
+    shuffle = random.Random(seed).shuffle  # so that nobody always follows the same neighbour
+    while order := [entrant for entrant in entrants if _good(entrant.turns, watch) < entrant.plan.rounds]:
+        round_s = sum(entrant.plan.turn_seconds(entrant.call_s) for entrant in order)
+        if all(len(each.turns) >= _LEAST for each in order) and time.monotonic() + round_s > end:
+            break
+        shuffle(order)
+        for entrant in order:
+            entrant.turns.append(Turn(*watch.around(entrant.take_turn)))
+            bar.advance(task, entrant.plan.turn_seconds(entrant.call_s))
 
-    def _owes_alone(self, number: int, times: Times | None) -> bool:
-        passes = self.protocol.passes(self.entrants[number].call_s)
-        return times is None or owes_alone(times, passes, self.watch.best)
 
-    def _fields(self, entrant: Entrant, times: Times | None) -> Record:
-        """The fields of a latency record beyond its stamp and its times."""
-        contender, settings = entrant.contender, dict(entrant.settings)
-        if times is not None:
-            settings |= dataclasses.asdict(times.plan)
-            settings["reduced"] = not self.protocol.is_full(times.plan)
-            settings["cpus"] = machine.cpus(contender.point["threads"])
-            settings["load_average"] = self.load_average
-        return {
-            **contender.point,
-            "engine": contender.engine,
-            "format": contender.format,
-            "control": contender.control,
-            "max_abs_err": entrant.max_abs_err,
-            "peak_rss_bytes": entrant.peak_rss_bytes,
-            "disk_bytes": entrant.disk_bytes,
-            "status": entrant.status,
-            "reason": entrant.reason,
-            "settings": settings,
-        }
+def _good(turns: Sequence[Turn], watch: Watch) -> int:
+    return sum(undisturbed(turns, watch.best))
+
+
+def records_of(entrants: Sequence[Entrant], watch: Watch, common: Record) -> list[Record]:
+    """Say what a session found, in a record for each entrant: the `common` fields, its own, and all doubts."""
+    timed = [entrant for entrant in entrants if entrant.turns]
+    # so many turns must count that the others can be left out: half of those planned, and two at least
+    few = [each.contender.label() for each in timed if _good(each.turns, watch) < max(_LEAST, each.plan.rounds / 2)]
+    fine = [good for entrant in timed for good in undisturbed(entrant.turns, watch.best)]
+    share = {"disturbed_share": round(1 - sum(fine) / len(fine), 4) if fine else 0.0}
+    records = [{**common, **share, **entrant.fields(watch.best, everything=bool(few))} for entrant in entrants]
+    reasons = doubts(records)
+    if few:
+        reasons.append(f"disturbed: too few undisturbed turns of {', '.join(few)}, so that all of them count")
+    marks = {"flagged": bool(reasons), "flag_reason": "; ".join(reasons) or None}
+    return [{**record, "process_spread": round(process_spread(records), 4), **marks} for record in records]
 
 
 def _check(contenders: Sequence[Contender]) -> None:
@@ -238,10 +200,3 @@ def _check(contenders: Sequence[Contender]) -> None:
     machine.cpus(threads[-1])
     if len(threads) > 1:
         raise InputError("threads", threads, "the same number for every contender of a session", threads[-1])
-
-
-def _note(journal: Path, **fields: object) -> None:
-    """Add one line to the journal of a session, which is all that is left of one that is interrupted."""
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    with journal.open("a", encoding="utf-8") as file:
-        print(json.dumps(fields), file=file)
