@@ -32,9 +32,9 @@ seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
 
 # %% tags=["hide-input"]
+from codesign.plot import task_map
 from codesign.study.artefacts import tasks_of
 from codesign.study.chain import open_study
-from codesign.study.figures import task_map
 from codesign.study.points import Case, sweep
 from codesign.study.tables import table
 

@@ -35,8 +35,8 @@ seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
 
 # %% tags=["hide-input"]
+from codesign.plot import kernel_shares, predictions
 from codesign.study.chain import open_study
-from codesign.study.figures import kernel_shares, predictions
 from codesign.study.kernel_views import share_rows
 from codesign.study.kernels import ensure_kernels, limits_of
 from codesign.study.problems import problems

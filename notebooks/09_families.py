@@ -31,8 +31,8 @@ load_blocks = ["1x1", "4x1", "32x1"]  # shapes measured with other numbers of to
 seqs = [16]  # other lengths, in tokens
 
 # %% tags=["hide-input"]
+from codesign.plot import family_map
 from codesign.study.chain import open_study
-from codesign.study.figures import family_map
 from codesign.study.kernel_views import family_rows
 from codesign.study.kernels import ensure_kernels
 from codesign.study.problems import problems

@@ -56,10 +56,10 @@ proximal_blocks = ["32x1", "4x1", "1x1", "16x16", "8x1", "32x32", "1x32", "16x1"
 trials_per_task = 8  # schedules measured for each kernel that has no tuned one
 
 # %% tags=["hide-input"]
+from codesign.plot import pareto
 from codesign.study.accuracy import accuracy
 from codesign.study.artefacts import ensure_built
 from codesign.study.chain import open_study
-from codesign.study.figures import pareto
 from codesign.study.judged import (
     accuracy_rows,
     against_at_once,

@@ -39,8 +39,8 @@ allocations = ["uniform", "global", "row-balanced"]  # who pays for the sparsity
 bucket = 0.05  # padding: stored blocks come in multiples of this share of a matrix
 
 # %% tags=["hide-input"]
+from codesign.plot import task_counts
 from codesign.study.chain import open_study
-from codesign.study.figures import task_counts
 from codesign.study.identified import rows
 from codesign.study.identity import ensure_identity
 from codesign.study.points import sweep

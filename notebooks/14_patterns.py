@@ -35,15 +35,15 @@ seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
 
 # %% tags=["hide-input"]
+from codesign.answers.words import times
+from codesign.plot import patterns
 from codesign.study.chain import open_study
 from codesign.study.fastest import fastest
-from codesign.study.figures import patterns
 from codesign.study.kernels import ensure_kernels
 from codesign.study.pattern_views import variant_rows
 from codesign.study.patterns import ensure_patterns
 from codesign.study.problems import problems
 from codesign.study.tables import table
-from codesign.study.words import times
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)

@@ -33,8 +33,8 @@ threads = 2  # at most the cores of this machine
 # %% tags=["hide-input"]
 from IPython.display import display
 
+from codesign.plot import inner_loops, layer_arrays, layer_matrix
 from codesign.study.chain import open_study
-from codesign.study.figures import inner_loops, layer_arrays, layer_matrix
 from codesign.study.listed import loop_rows
 from codesign.study.listing import ensure_listed
 from codesign.study.marked import assembly

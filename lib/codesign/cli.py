@@ -22,7 +22,7 @@ from codesign.options import check_json, pairs, request, show
 from codesign.records import new_run_id
 from codesign.runtime import ArtifactError
 from codesign.study import places
-from codesign.study.words import BENCH, COMPILE
+from codesign.study.places import BENCH, COMPILE
 
 #: Errors whose message is all that a user needs; anything else is a bug and keeps its traceback.
 EXPLAINED = (InputError, MissingRecord, MissingTask, RecordError, NotebookFailed, BookFailed, ArtifactError)
@@ -201,8 +201,8 @@ def _try(options: argparse.Namespace) -> None:
 
 def _headline(options: argparse.Namespace) -> None:
     """Draw the README's figure from the committed results."""
+    from codesign.plot import latency_bars
     from codesign.study.evidence import Evidence
-    from codesign.study.figures import latency_bars
 
     drawing = latency_bars(Evidence(places.results(places.SHOWN)).records("latency"))
     for path in drawing.save(places.BOOK / "_static" / "headline"):

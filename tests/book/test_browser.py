@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from codesign.answers.words import shape_order
 from codesign.study.explored import COLUMNS
-from codesign.study.words import shape_order
 
 PHONE = 390  # CSS pixels; Chromium's own windows are at least 500 wide, so pages are looked at in a frame
 

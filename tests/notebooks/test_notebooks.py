@@ -18,9 +18,9 @@ from codesign.measure import PROTOCOLS
 from codesign.records import Record, Results
 from codesign.study import places
 from codesign.study.chain import open_study
+from codesign.study.places import TRY
 from codesign.study.points import HEADLINE, sweep
 from codesign.study.tried import measure
-from codesign.study.words import TRY
 
 pytestmark = pytest.mark.timeout(1200)  # each notebook of the chain prunes, compiles, tunes or times
 

@@ -40,7 +40,7 @@ import sys
 import numpy as np
 from codesign.engines import Job, find
 from codesign.engines.client import Worker
-from codesign.study.words import ENGINE_LABELS
+from codesign.answers.words import ENGINE_LABELS
 job = Job("torch-export", sys.argv[1], None, sys.argv[2], 1)
 assert find("torch-export").unavailable() is None
 assert ENGINE_LABELS["torch-export"] == "torch-export"

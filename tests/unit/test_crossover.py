@@ -18,8 +18,8 @@ from synthetic import Memory, latency, machine
 
 from codesign.errors import InputError
 from codesign.measure.ratios import ratio, ratio_draws
+from codesign.plot import crossover, loads
 from codesign.study.crossover import Crossover, crossing, crossovers, gains
-from codesign.study.figures import crossover, loads
 from codesign.study.numbers import numbers
 from codesign.study.swept import around, by_load, crossover_rows, curves, load_rows
 

@@ -28,13 +28,14 @@ from synthetic import (
     tuning,
 )
 
-from codesign.study import figures, places
+from codesign import plot as figures
+from codesign.plot.labels import spread
+from codesign.plot.look import Drawing
+from codesign.plot.tuning_curves import shares
+from codesign.study import places
 from codesign.study.crossover import crossovers
 from codesign.study.described import relative_times
 from codesign.study.evidence import Evidence
-from codesign.study.figures.drawing import Drawing
-from codesign.study.figures.labels import spread
-from codesign.study.figures.tuning_curves import shares
 from codesign.study.swept import by_load
 
 SWEPT = [

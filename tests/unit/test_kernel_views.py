@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.synthetic import Memory, kernel, kernels
 
+from codesign import plot as figures
 from codesign.errors import MissingRecord, RecordError
 from codesign.records import validate
-from codesign.study import figures
 from codesign.study.evidence import Evidence
 from codesign.study.kernel_claims import KERNEL_CLAIMS, against, lead, reached
 from codesign.study.kernel_views import (

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from tests.synthetic import Memory, latency, machine, profile, session, vectors
 
+from codesign import plot as figures
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.records import KINDS, Results, validate
-from codesign.study import comparisons, figures, sessions
+from codesign.study import comparisons, sessions
 from codesign.study.chain import open_study
 from codesign.study.comparisons import ensure_vectors, vector_cases
 from codesign.study.evidence import Evidence

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from tests.synthetic import Memory, layouts, machine, session
 
+from codesign import plot as figures
 from codesign.compiler import TargetSpec
 from codesign.errors import MissingRecord
 from codesign.records import validate
-from codesign.study import figures
 from codesign.study.comparisons import STRIPS, TOKEN_MAJOR, WHOLE, layout_cases, layouts_of
 from codesign.study.evidence import Evidence
 from codesign.study.layout_views import (

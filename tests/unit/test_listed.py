@@ -14,10 +14,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from synthetic import LOOP, LOOP_COUNTS, listing
 
 from codesign.errors import MissingRecord, RecordError
+from codesign.plot.layer_matrix import layer_matrix, pattern_of
 from codesign.records import Results
 from codesign.schema import validate
 from codesign.study.chain import Study
-from codesign.study.figures.layer_matrix import layer_matrix, pattern_of
 from codesign.study.listed import bound, cycles, loop_rows, most
 from codesign.study.listing import ensure_listed
 from codesign.study.marked import assembly

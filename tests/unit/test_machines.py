@@ -13,13 +13,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from synthetic import MILLISECONDS, Memory, everything, latency, machine, session, stamp
 
+from codesign.answers.words import cpu_label
 from codesign.records import RESULTS_ROOT, Results
 from codesign.study import places
 from codesign.study.claims import CLAIMS
 from codesign.study.described import description, machine_numbers, relative_times
 from codesign.study.evidence import TRAVELS, Evidence
 from codesign.study.machines import Machine, machines, rows, table
-from codesign.study.words import cpu_label
 
 SHAPE = ("tvm-bsr", "attention", "32x1")
 XEON = {"machine_id": "two", "cpu": "Intel(R) Xeon(R) Processor @ 2.10GHz", "isa": ["avx2", "avx512f"]}

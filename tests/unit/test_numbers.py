@@ -9,10 +9,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from synthetic import Memory, everything, latency, machine
 
+from codesign.answers.words import times
 from codesign.errors import InputError
 from codesign.measure.ratios import Interval
 from codesign.study.numbers import error, lookup, milliseconds, numbers
-from codesign.study.words import times
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from tests.synthetic import Memory, machine, variants
 
+from codesign import plot as figures
 from codesign.compiler.operators import Linear
 from codesign.errors import InputError, MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.records import validate
-from codesign.study import figures, patterns
+from codesign.study import patterns
 from codesign.study.chain import open_study
 from codesign.study.evidence import Evidence
 from codesign.study.fastest import fastest

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from tests.synthetic import Memory, machine, profile
 
+from codesign import plot as figures
 from codesign.engines import Job
 from codesign.engines.client import EngineRefused, Worker
 from codesign.records import validate
 from codesign.schema import KERNEL_KINDS
-from codesign.study import figures, profiling
+from codesign.study import profiling
 from codesign.study.artefacts import ensure_built
 from codesign.study.chain import open_study
 from codesign.study.evidence import newest_profiles

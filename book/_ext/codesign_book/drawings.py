@@ -1,4 +1,4 @@
-"""The directive ``drawing``: a figure of `codesign.study.figures`, drawn from records while the book is built."""
+"""The directive ``drawing``: a figure of `codesign.plot`, drawn from records while the book is built."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from codesign.study import figures
+from codesign import plot as figures
 from codesign.study.described import relative_times
 from codesign.study.swept import centre_of, curves
 from codesign.study.tradeoff import tradeoff

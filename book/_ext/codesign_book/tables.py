@@ -8,6 +8,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from codesign.answers.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits, times
 from codesign.schema import Record
 from codesign.study.claims import NOT_MEASURED
 from codesign.study.crossover import SHOWN
@@ -17,7 +18,6 @@ from codesign.study.evidence import Evidence, Key, beside, median_ms, missing
 from codesign.study.numbers import error, milliseconds
 from codesign.study.swept import centre_of, crossover_rows, curves
 from codesign.study.travel import travel_rows
-from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits, times
 from codesign_book.shown import shown
 
 Cell = str | nodes.Node

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from codesign.answers.words import times
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval, Ratio, ratio
 from codesign.schema import Record
@@ -11,7 +12,7 @@ from codesign.study.accuracy import accuracy, difference
 from codesign.study.doubts import trusted
 from codesign.study.evidence import Evidence, compiled_for, median_ms, missing
 from codesign.study.judged import TOLERANCE, Judged, against_at_once, loss, newest_recipe, percent, points
-from codesign.study.words import ASIDE, times
+from codesign.study.places import ASIDE
 from codesign.study.worth import RANDOM, acceptable, dense_beside, patterns, stored, usable
 
 Effect = Callable[[Evidence], Interval]

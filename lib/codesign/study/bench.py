@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from codesign.answers.words import three_digits
 from codesign.blocks import DENSE
 from codesign.engines import ENGINES, SPARSE
 from codesign.isa import NATIVE
@@ -22,7 +23,6 @@ from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
 from codesign.study.sessions import compiled_cases, ensure_timed
 from codesign.study.tuning import ensure_tuned
-from codesign.study.words import three_digits
 
 DENSE_ENGINE = "tvm-dense"
 

@@ -19,7 +19,7 @@ from codesign import machine
 from codesign.records import KINDS, Record, Results, new_run_id, stamp
 from codesign.study import places
 from codesign.study.parameters import check
-from codesign.study.words import ASIDE
+from codesign.study.places import ASIDE
 
 Item = TypeVar("Item")
 
@@ -111,7 +111,7 @@ def open_study(results: str, profile: str, *, encoder_only: bool = False) -> Stu
     results
         ``"local"`` measures on this machine what is missing; ``"book"``, or the name of a machine, only reads.
     profile
-        As in ``notebooks/params``, or one of `codesign.study.words.ASIDE`.
+        As in ``notebooks/params``, or one of `codesign.study.places.ASIDE`.
     encoder_only
         As `Study`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from codesign.answers.words import TIMES, shape_order, times, vectors
 from codesign.engines import ENGINES, SPARSE
 from codesign.measure.ratios import Interval
 from codesign.schema import Record
@@ -11,7 +12,6 @@ from codesign.study.ceilings import newest_ceilings
 from codesign.study.evidence import OURS, Evidence, beside, median_ms
 from codesign.study.machines import NOT_MEASURED_THERE, Machine
 from codesign.study.numbers import effect_text, short_commit, written_by
-from codesign.study.words import TIMES, shape_order, times, vectors
 
 #: Row heading -> level of the ceilings that it shows, in float32 and with all threads.
 CEILINGS = {

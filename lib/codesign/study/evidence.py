@@ -12,7 +12,7 @@ from codesign.errors import MissingRecord
 from codesign.isa import NATIVE
 from codesign.measure.ratios import Interval, Ratio, median, ratio
 from codesign.schema import KINDS, WHOLE, Record
-from codesign.study.words import ASIDE
+from codesign.study.places import ASIDE
 
 Key = tuple[str, str, str]  # engine (or "" for kinds without one), scope, block; see `key_of`
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from codesign.answers.words import ENGINE_LABELS, shape_order, three_digits, times
 from codesign.engines import ENGINES
 from codesign.isa import NATIVE
 from codesign.measure.ratios import ratio
 from codesign.schema import Record
 from codesign.study.doubts import doubts_of
 from codesign.study.evidence import key_of, median_ms
-from codesign.study.words import ASIDE, ENGINE_LABELS, shape_order, three_digits, times
+from codesign.study.places import ASIDE
 
 OUR_DENSE = "tvm-dense"
 

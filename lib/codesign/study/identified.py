@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from codesign.answers.words import shape_order
 from codesign.compiler.operators import Linear
 from codesign.measure.ratios import Interval
 from codesign.schema import Record
 from codesign.study.evidence import Evidence, missing
 from codesign.study.identity import all_blocks, bucketed
-from codesign.study.words import shape_order
 
 #: The step of the padding that the claim is about, as a share of the blocks of a matrix.
 BUCKET = 0.05

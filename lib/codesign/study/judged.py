@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from codesign.answers.words import shape_order
 from codesign.measure.ratios import Interval
 from codesign.schema import Record
 from codesign.study.accuracy import accuracy, difference
 from codesign.study.evidence import missing
-from codesign.study.words import ASIDE, shape_order
+from codesign.study.places import ASIDE
 
 #: The algorithm that prunes at once, before as many steps of training.
 AT_ONCE = "magnitude"

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from codesign.answers.words import shape_order
 from codesign.measure.ratios import Interval
 from codesign.schema import Record
 from codesign.study.screening import STATES, State
-from codesign.study.words import shape_order
 
 _RESAMPLES = 2000
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from codesign.answers.words import shape_order, times
 from codesign.blocks import BlockShape
 from codesign.measure.ratios import Interval, Ratio, ratio
 from codesign.schema import Record
@@ -12,7 +13,6 @@ from codesign.study.comparisons import LAYOUTS, STRIPS, TOKEN_MAJOR, WHOLE
 from codesign.study.doubts import trusted
 from codesign.study.evidence import DENSE, Evidence, median_ms, missing
 from codesign.study.ways import newest
-from codesign.study.words import shape_order, times
 
 Sides = dict[str, dict[str, Record]]  # block, or "dense" -> way -> record
 #: How far the times of two shapes may be apart to be alike, as a ratio.

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
+from codesign.answers.words import cpu_label
 from codesign.errors import MissingRecord
 from codesign.records import RESULTS_ROOT, Results
 from codesign.schema import Record
@@ -18,7 +19,6 @@ from codesign.study import places
 from codesign.study.claims import NOT_MEASURED, Verdict, evaluate
 from codesign.study.evidence import Evidence
 from codesign.study.numbers import effect_text
-from codesign.study.words import cpu_label
 
 #: Said of this machine in a comparison, and of another one that lacks what a claim needs.
 HERE, NOT_MEASURED_THERE = "here", "not measured"

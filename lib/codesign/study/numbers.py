@@ -9,6 +9,7 @@ import difflib
 import statistics
 from collections.abc import Callable, Iterator
 
+from codesign.answers.words import ENGINE_LABELS, TIMES, shape_order, three_digits, times
 from codesign.errors import InputError, MissingRecord
 from codesign.schema import KINDS, Record
 from codesign.study.accuracy_claims import accuracy_numbers
@@ -23,7 +24,6 @@ from codesign.study.swept import swept_numbers
 from codesign.study.tradeoff import tradeoff_numbers
 from codesign.study.ways import distortions, newest
 from codesign.study.ways import ratios as way_ratios
-from codesign.study.words import ENGINE_LABELS, TIMES, shape_order, three_digits, times
 
 BASELINES = ("tvm-dense", "openvino", "torch-eager", "tvm-stock-tuned", "tvm-stock-default")
 

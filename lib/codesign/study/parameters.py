@@ -22,8 +22,7 @@ from codesign.prune import AS_FOUND, PRUNERS
 from codesign.prune.allocation import ALLOCATIONS
 from codesign.records import LOCAL
 from codesign.schema import ISAS
-from codesign.study.places import SHOWN, machines
-from codesign.study.words import ASIDE
+from codesign.study.places import ASIDE, SHOWN, machines
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from codesign.records import LOCAL, REPOSITORY, RESULTS_ROOT, Results
 BOOK = REPOSITORY / "book"
 NOTEBOOKS = REPOSITORY / "notebooks"
 PROFILES = NOTEBOOKS / "params"
+#: Profiles of what is done on demand and stands beside the book: `make try`, `codesign bench`, `codesign compile`.
+ASIDE = TRY, BENCH, COMPILE = ("try", "bench", "compile")
 #: Instead of the name of a machine: that whose records the pages show.
 SHOWN = "book"
 #: File of a machine's folder that says what its records hold, in the form of a profile.

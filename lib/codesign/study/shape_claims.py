@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from codesign.answers.words import TIMES, shape_order, times
 from codesign.blocks import BlockShape
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.study.evidence import DENSE, OURS, Evidence, Key, median_ms, missing
 from codesign.study.peer_claims import over_best_dense
-from codesign.study.words import TIMES, shape_order, times
 
 Effect = Callable[[Evidence], Interval]
 

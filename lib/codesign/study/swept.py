@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from codesign.answers.words import ENGINE_LABELS, shape_order, times
 from codesign.isa import NATIVE
 from codesign.schema import Record
 from codesign.study.crossover import SHOWN, Crossover, Gain, crossovers, gains
 from codesign.study.evidence import Evidence, compiled_for
-from codesign.study.words import ASIDE, ENGINE_LABELS, shape_order, times
+from codesign.study.places import ASIDE
 
 #: Factors of the load, with their words; the others are the sparsity and the model.
 LOADS = {"batch": "batch", "seq": "tokens a sequence", "threads": "threads"}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from codesign.answers.words import ENGINE_LABELS, three_digits, times
 from codesign.measure.ratios import ratio
 from codesign.schema import Record
 from codesign.study.evidence import DENSE, key_of, median_ms, newest_latencies
-from codesign.study.words import ENGINE_LABELS, three_digits, times
 
 BASELINE = ("tvm-dense", *DENSE)
 

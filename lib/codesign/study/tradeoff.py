@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from codesign.schema import Record
 from codesign.study.evidence import OURS, Evidence
-from codesign.study.words import ASIDE
+from codesign.study.places import ASIDE
 
 #: What makes two records be about the same pruning.
 PRUNING = ("model", "scope", "pruner", "block", "sparsity")

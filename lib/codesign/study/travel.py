@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from codesign.answers.words import shape_order, times
 from codesign.measure.ratios import Interval
 from codesign.study.claims import NOT_MEASURED, SUPPORTED
 from codesign.study.evidence import OURS, beside, median_ms
 from codesign.study.machines import NOT_MEASURED_THERE, Machine
-from codesign.study.words import shape_order, times
 
 #: What the fastest shape of a machine loses there: it is what the others are compared with.
 FASTEST = Interval(1.0, 1.0, 1.0)

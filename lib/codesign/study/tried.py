@@ -12,12 +12,12 @@ from codesign.study import places
 from codesign.study.artefacts import ensure_built
 from codesign.study.chain import Study
 from codesign.study.numbers import NOT_MEASURED, milliseconds
+from codesign.study.places import TRY
 from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
 from codesign.study.sessions import OURS, compiled_cases, ensure_timed
 from codesign.study.tables import markdown
 from codesign.study.tuning import ensure_tuned
-from codesign.study.words import TRY
 
 #: What two records must share for their shapes to be compared.
 _SETTING = ("model", "seed", "pruner", "sparsity", "batch", "seq", "threads")

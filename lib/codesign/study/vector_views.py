@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from codesign.answers.words import shape_order
 from codesign.isa import NATIVE
 from codesign.measure.ratios import Interval, ratio
 from codesign.schema import Record
 from codesign.study.doubts import trusted
 from codesign.study.evidence import OURS, Evidence, median_ms, missing
 from codesign.study.ways import newest
-from codesign.study.words import shape_order
 
 Side = dict[str, Record]  # block, or "dense" -> record of our engine
 

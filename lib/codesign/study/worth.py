@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from codesign.answers.words import three_digits, times
 from codesign.engines import ENGINES, SPARSE
 from codesign.measure.ratios import Interval, ratio
 from codesign.schema import Record
@@ -13,7 +14,6 @@ from codesign.study.doubts import in_doubt
 from codesign.study.evidence import OURS, median_ms, newest_latencies
 from codesign.study.judged import TOLERANCE, Judged, loss, points, same_seeds
 from codesign.study.trainings import touching
-from codesign.study.words import three_digits, times
 
 #: Latency records of one session.
 Pair = tuple[Record, Record]

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from matplotlib.figure import Figure
 
+from codesign.answers.words import SCOPE_LABELS, shape_order
+from codesign.plot.look import BLUE, ON_ORANGE, ORANGE, PAPER, Drawing, at_end, panel
 from codesign.schema import Record
 from codesign.study.evidence import newest_tasks
-from codesign.study.figures.drawing import BLUE, ON_ORANGE, ORANGE, PAPER, Drawing, at_end, panel
-from codesign.study.words import SCOPE_LABELS, shape_order
 
 COLOURS = {"bsr": BLUE} | dict.fromkeys(("dense", "other", "stock"), ORANGE)
 INSIDE = {"bsr": PAPER} | dict.fromkeys(("dense", "other", "stock"), ON_ORANGE)

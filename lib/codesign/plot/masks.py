@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.colors import ListedColormap
 
-from codesign.study.figures.drawing import BLUE, INK, Drawing, panel
+from codesign.plot.look import BLUE, INK, Drawing, panel
 
 
 def masks(weights: Mapping[str, np.ndarray], crop: int = 64) -> Drawing:

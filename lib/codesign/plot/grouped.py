@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from codesign.study.figures.drawing import BLUE, ORANGE, SKY, Drawing, at_end, panel
-from codesign.study.words import three_digits, times
+from codesign.answers.words import three_digits, times
+from codesign.plot.look import BLUE, ORANGE, SKY, Drawing, at_end, panel
 
 #: Of the bars of a group, by how many there are.
 COLOURS = {2: (SKY, BLUE), 3: (SKY, BLUE, ORANGE)}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from codesign.answers.words import ENGINE_LABELS
+from codesign.plot.look import BLUE, INK, ORANGE, Drawing, at_end, panel
 from codesign.schema import Record
-from codesign.study.figures.drawing import BLUE, INK, ORANGE, Drawing, at_end, panel
 from codesign.study.ways import WAY_LABELS, distortions
-from codesign.study.words import ENGINE_LABELS
 
 
 def ways(records: Sequence[Record]) -> Drawing:

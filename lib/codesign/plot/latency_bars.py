@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 
 from matplotlib.figure import Figure
 
+from codesign.answers.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits
 from codesign.measure.ratios import Interval
+from codesign.plot.look import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
 from codesign.schema import Record
 from codesign.study.evidence import DENSE, Key, beside, median_ms, newest_latencies
-from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
-from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits
 
 DENSE_ENGINES = ("tvm-dense", "openvino", "onnxruntime", "torch-compile", "torch-eager", "tvm-stock-tuned")
 PEERS = ("deepsparse", "torch-bsr")  # skip zeros, too

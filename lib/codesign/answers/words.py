@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codesign.blocks import BlockShape
 from codesign.measure.ratios import Interval
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-
-#: Profiles of what is done on demand and stands beside the book: `make try`, `codesign bench`, `codesign compile`.
-ASIDE = TRY, BENCH, COMPILE = ("try", "bench", "compile")
 
 
 class _Labels(dict[str, str]):
@@ -84,3 +81,30 @@ def times(ratio: Interval) -> str:
 def three_digits(value: float) -> str:
     """Format to about three significant digits, without an exponent: ``9.41``, ``31.2``, ``24,366``."""
     return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words as a sentence does: ``"a, b and c"``."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""
+
+
+def milliseconds(value: float) -> str:
+    """Format a latency with three significant digits: ``9.41 ms``, ``31.2 ms``, ``24,366 ms``."""
+    return f"{three_digits(value)} ms"
+
+
+def error(value: float) -> str:
+    """Format a largest absolute error: ``2e-6``."""
+    return f"{value:.0e}".replace("e-0", "e-")
+
+
+def percent(share: Interval, digits: int = 0) -> str:
+    """Format a share with its interval: ``47% (45% to 49%)``."""
+    value, low, high = (f"{end:.{digits}%}" for end in (share.value, share.low, share.high))
+    return f"{value} ({low} to {high})"
+
+
+def points(difference: Interval) -> str:
+    """Format a difference of shares in percentage points: ``+1.2 (-0.3 to +2.7)``."""
+    value, low, high = (f"{end * 100:+.1f}" for end in (difference.value, difference.low, difference.high))
+    return f"{value} ({low} to {high})"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from codesign.study.figures.drawing import Drawing
-from codesign.study.figures.grouped import grouped
+from codesign.plot.grouped import grouped
+from codesign.plot.look import Drawing
 
 
 def vectors(rows: Sequence[Mapping[str, Any]]) -> Drawing:

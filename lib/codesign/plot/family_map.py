@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
+from codesign.plot.look import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
 
 _COLOURS = (BLUE, ORANGE, SKY, INK)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, panel
+from codesign.plot.look import BLUE, INK, ORANGE, SKY, Drawing, panel
 
 ENGINES = (("engine A", BLUE), ("engine B", ORANGE), ("A again (control)", SKY))
 DISCARDED, TIMED, ROUNDS = 3, 6, 2  # of the drawing, not of a profile

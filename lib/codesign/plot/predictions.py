@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, panel
+from codesign.plot.look import BLUE, INK, ORANGE, SKY, Drawing, panel
 from codesign.study.screening import STATES, State
 
 #: Misses from which on a point is named in the figure.

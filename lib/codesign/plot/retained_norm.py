@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from codesign.answers.words import shape_order
+from codesign.plot.look import BLUE, INK, SKY, Drawing, at_end, panel
 from codesign.schema import Record
-from codesign.study.figures.drawing import BLUE, INK, SKY, Drawing, at_end, panel
-from codesign.study.words import shape_order
 
 
 def retained_norm(records: Iterable[Record], scope: str = "attention") -> Drawing:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from codesign.plot.grouped import grouped
+from codesign.plot.look import Drawing
 from codesign.study.comparisons import LAYOUTS
-from codesign.study.figures.drawing import Drawing
-from codesign.study.figures.grouped import grouped
 
 
 def layouts(rows: Sequence[Mapping[str, Any]]) -> Drawing:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from codesign.measure.ratios import Interval
-from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
+from codesign.plot.look import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
 
 NOTHING = "No block shape has been timed beside a dense engine on any machine."
 

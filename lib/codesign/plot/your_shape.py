@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from codesign.answers.words import SCOPE_LABELS, shape_order
 from codesign.measure.ratios import Ratio, ratio
+from codesign.plot.look import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
 from codesign.schema import Record
 from codesign.study.evidence import newest_latencies
-from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
-from codesign.study.words import SCOPE_LABELS, shape_order
 
 REFERENCE_ENGINE = ("tvm-dense", "none", "dense")
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from codesign.answers.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits
 from codesign.measure.ratios import Interval
+from codesign.plot.labels import spread
+from codesign.plot.look import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
 from codesign.schema import Record
 from codesign.study.accuracy import accuracy, by_model
 from codesign.study.evidence import median_ms, newest_latencies
-from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
-from codesign.study.figures.labels import spread
-from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits
 
 #: Dense engines that are drawn as lines.
 GUIDES = ("tvm-dense", "openvino")

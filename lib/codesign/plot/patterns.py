@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, panel
+from codesign.plot.look import BLUE, INK, ORANGE, SKY, Drawing, panel
 
 Span = tuple[float, float]
 

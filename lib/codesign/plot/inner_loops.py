@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from codesign.plot.look import BLUE, INK, ON_ORANGE, ORANGE, PAPER, SKY, Drawing, at_end, panel
 from codesign.schema import Record
-from codesign.study.figures.drawing import BLUE, INK, ON_ORANGE, ORANGE, PAPER, SKY, Drawing, at_end, panel
 from codesign.study.listed import BOUNDS, bound, cycles
 from codesign.study.roofline import LOAD_PORTS
 

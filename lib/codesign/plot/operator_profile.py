@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from matplotlib.axes import Axes
 
+from codesign.answers.words import SCOPE_LABELS, shape_order, three_digits
+from codesign.plot.look import BLUE, INK, ON_ORANGE, ORANGE, PAPER, SKY, Drawing, at_end, panel
 from codesign.schema import KERNEL_KINDS, LINEARS, Record
 from codesign.study.evidence import newest_profiles
-from codesign.study.figures.drawing import BLUE, INK, ON_ORANGE, ORANGE, PAPER, SKY, Drawing, at_end, panel
 from codesign.study.profiles import by_kind, outside_linears
-from codesign.study.words import SCOPE_LABELS, shape_order, three_digits
 
 #: Segment -> colour, and the colour of its label. All linears are one segment.
 COLOURS = {"linears": (BLUE, PAPER), "attention": (SKY, INK)}

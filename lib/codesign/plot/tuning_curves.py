@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from codesign.plot.labels import spread
+from codesign.plot.look import BLUE, ORANGE, Drawing, at_end, panel
 from codesign.schema import Record
-from codesign.study.figures.drawing import BLUE, ORANGE, Drawing, at_end, panel
-from codesign.study.figures.labels import spread
 
 Point = tuple[float, float]  # seconds, share of the first sum
 

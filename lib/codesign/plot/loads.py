@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
+from codesign.plot.labels import spread
+from codesign.plot.look import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
 from codesign.study.crossover import Gain
-from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
-from codesign.study.figures.labels import spread
 from codesign.study.points import HEADLINE
 from codesign.study.swept import LOADS
 

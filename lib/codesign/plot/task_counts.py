@@ -7,8 +7,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from codesign.study.figures.drawing import BLUE, ORANGE, SKY, Drawing, at_end, panel
-from codesign.study.words import shape_order
+from codesign.answers.words import shape_order
+from codesign.plot.look import BLUE, ORANGE, SKY, Drawing, at_end, panel
 
 COLOURS = {"uniform": BLUE, "row-balanced": SKY, "global": ORANGE}
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from codesign.plot.labels import spread
+from codesign.plot.look import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
 from codesign.study.crossover import Crossover
-from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
-from codesign.study.figures.labels import spread
 from codesign.study.points import HEADLINE
 
 

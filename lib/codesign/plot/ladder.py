@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from codesign.study.figures.drawing import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
+from codesign.answers.words import ENGINE_LABELS, SCOPE_LABELS, three_digits, times
+from codesign.plot.look import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
 from codesign.study.ladder import REST, Ladder
-from codesign.study.words import ENGINE_LABELS, SCOPE_LABELS, three_digits, times
 
 
 def ladder(found: Sequence[Ladder]) -> Drawing:

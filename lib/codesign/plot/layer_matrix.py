@@ -11,8 +11,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from codesign.plot.look import BLUE, INK, ON_ORANGE, ORANGE, PAPER, Drawing, panel
 from codesign.schema import Record
-from codesign.study.figures.drawing import BLUE, INK, ON_ORANGE, ORANGE, PAPER, Drawing, panel
 
 _SHOWN = 8  # blocks of the block-row that are followed into the arrays
 _CELL_ROWS = 4  # rows of a block whose values are written out
