@@ -37,7 +37,7 @@ threads = 2  # at most the cores of this machine
 # %% tags=["hide-input"]
 from codesign.study.artefacts import count_tasks, ensure_lowered
 from codesign.study.chain import open_study
-from codesign.study.example import compile_one_matrix
+from codesign.study.layer import compile_one_matrix
 from codesign.study.points import headline, sweep
 from codesign.study.sessions import compiled_cases
 from codesign.study.tables import listing, table

@@ -36,9 +36,10 @@ threads = 2  # at most the cores of this machine
 
 # %% tags=["hide-input"]
 from codesign.plot import kernel_shares, predictions
+from codesign.study.ceilings import limits_of
 from codesign.study.chain import open_study
 from codesign.study.kernel_views import share_rows
-from codesign.study.kernels import ensure_kernels, limits_of
+from codesign.study.kernels import ensure_kernels
 from codesign.study.problems import problems
 from codesign.study.roofline import prediction_rows
 from codesign.study.tables import table

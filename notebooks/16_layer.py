@@ -35,8 +35,8 @@ from IPython.display import display
 
 from codesign.plot import inner_loops, layer_arrays, layer_matrix
 from codesign.study.chain import open_study
+from codesign.study.layer import ensure_listed
 from codesign.study.listed import loop_rows
-from codesign.study.listing import ensure_listed
 from codesign.study.marked import assembly
 from codesign.study.points import sweep
 from codesign.study.tables import listing, table

@@ -9,7 +9,7 @@ import pytest
 from codesign import pipeline
 from codesign.records import KINDS, Record
 from codesign.study import places
-from codesign.study.screening import point_key
+from codesign.study.kernels import point_key
 
 SMOKE = pipeline.load_profile(places.PROFILES / "smoke.yaml")
 

@@ -13,8 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from synthetic import LOOP, LOOP_COUNTS
 
 from codesign.errors import InputError
-from codesign.study.assembly import Instruction, count
-from codesign.study.loops import code_bytes, inner_loop, loops
+from codesign.study.assembly import Instruction, code_bytes, count, inner_loop, loops
 
 #: A loop in a loop, with directives between; a loop without FMAs; and out of the way, code that the outer one owns.
 NESTED = """
@@ -115,13 +114,16 @@ def test_of_equal_loops_the_first_counts() -> None:
     assert inner_loop(NESTED + again) == inner_loop(NESTED)
 
 
+#: What the first block jumps to and back from lies after the end of the function.
+PIECES = (
+    "f:\n.LA:\ndecq %rax\njne .LB\n.LC:\ndecq %rcx\njne .LA\nretq\n.LB:\nvfmadd231ps %ymm0, %ymm1, %ymm2\njmp .LC\n"
+)
+
+
 def test_a_loop_in_pieces_is_found_whole() -> None:
-    pieces = (
-        "f:\n.LA:\nincq %rax\njne .LB\n.LC:\ndecq %rcx\njne .LA\nretq\n.LB:\nvfmadd231ps %ymm0, %ymm1, %ymm2\njmp .LC"
-    )
-    loop = inner_loop(pieces)
+    loop = inner_loop(PIECES)
     assert [line.split()[0] for line in loop.lines] == [
-        *(".LA:", "incq", "jne", ".LC:", "decq", "jne"),
+        *(".LA:", "decq", "jne", ".LC:", "decq", "jne"),
         *(".LB:", "vfmadd231ps", "jmp"),
     ]
     assert len(loop.runs) == 2
@@ -140,7 +142,4 @@ def test_bytes_are_those_of_the_machine_code() -> None:
     # 5 bytes of VEX, 3 for a 64-bit decrement, 2 for a short jump
     text = "f:\n.LA:\nvfmadd231ps %ymm0, %ymm1, %ymm2\ndecq %rax\njne .LA\nretq\n"
     assert code_bytes(text, inner_loop(text), "c++") == 10
-    apart = (
-        "f:\n.LA:\ndecq %rax\njne .LB\n.LC:\ndecq %rcx\njne .LA\nretq\n.LB:\nvfmadd231ps %ymm0, %ymm1, %ymm2\njmp .LC\n"
-    )
-    assert code_bytes(apart, inner_loop(apart), "c++") == 5 + 5 + 5 + 2
+    assert code_bytes(PIECES, inner_loop(PIECES), "c++") == 5 + 5 + 5 + 2

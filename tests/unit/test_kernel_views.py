@@ -18,7 +18,7 @@ from codesign.study.kernel_views import (
     share_rows,
     winner,
 )
-from codesign.study.screening import finalists
+from codesign.study.kernels import finalists
 
 
 def test_a_record_needs_a_check_and_a_failure_a_reason() -> None:

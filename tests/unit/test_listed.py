@@ -18,8 +18,8 @@ from codesign.plot.layer_matrix import layer_matrix, pattern_of
 from codesign.records import Results
 from codesign.schema import validate
 from codesign.study.chain import Study
+from codesign.study.layer import ensure_listed
 from codesign.study.listed import bound, cycles, loop_rows, most
-from codesign.study.listing import ensure_listed
 from codesign.study.marked import assembly
 from codesign.study.points import Point
 

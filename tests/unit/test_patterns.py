@@ -18,7 +18,6 @@ from codesign.study.chain import open_study
 from codesign.study.evidence import Evidence
 from codesign.study.fastest import fastest
 from codesign.study.kernels import ensure_kernels
-from codesign.study.pattern_trial import BASE, GROUP, INSIDE, VARIANTS, WHERE, Variant, distinct, weights
 from codesign.study.pattern_views import (
     BLOCKS,
     SIZES,
@@ -30,6 +29,7 @@ from codesign.study.pattern_views import (
     where_effect,
 )
 from codesign.study.problems import problems
+from codesign.study.variants import BASE, GROUP, INSIDE, VARIANTS, WHERE, Variant, distinct, weights
 
 #: 32 block-rows of 8 block-columns or more; the number of blocks is no multiple of the block-rows.
 SHAPES = [(4, 1, 1001), (16, 4, 259), (1, 32, 130), (128, 1, 77)]
@@ -145,7 +145,7 @@ def test_the_figure_says_what_it_shows() -> None:
 
 def test_a_study_times_every_variant_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
-    monkeypatch.setitem(patterns.EFFORTS, "smoke", patterns.Effort(2, 1e-4))
+    monkeypatch.setitem(patterns.EFFORTS, "smoke", (2, 1e-4))
     study = open_study("local", "smoke")
     wanted = problems("bert-tiny", ["attention"], 0, ["4x1"], 0.8, [16], 2)
     chosen = fastest(wanted, ensure_kernels(study, wanted))

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from codesign.plot.look import BLUE, INK, ORANGE, SKY, Drawing, panel
-from codesign.study.screening import STATES, State
+from codesign.study.kernel_views import STATES, State
 
 #: Misses from which on a point is named in the figure.
 _NAMED = 0.15

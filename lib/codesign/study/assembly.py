@@ -1,15 +1,22 @@
-"""What the instructions of a compiled kernel do, read from its assembly and counted.
+"""The inner loop of a compiled kernel, cut out of its assembly: what its instructions do, counted, and its bytes.
 
-The text is LLVM's, in AT&T syntax: sources stand before the destination, and parentheses mean memory.
+The text is LLVM's, in AT&T syntax: sources stand before the destination, and parentheses mean memory. Of the loops that
+have no other inside, the one with the most multiply-adds is the inner loop; of several such, the first.
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import and_
+from pathlib import Path
+
+from codesign.errors import InputError
 
 #: What an instruction does, as far as the ports of the processor care. A spill moves a vector to or from the stack.
 ROLES = FMA, BROADCAST, LOAD, INDEX, STORE, SPILL, OTHER = (
@@ -17,8 +24,8 @@ ROLES = FMA, BROADCAST, LOAD, INDEX, STORE, SPILL, OTHER = (
     *("index", "store", "spill", "other"),
 )
 
-_FMA = re.compile(r"vfn?m(add|sub)\d{3}[ps][sdh]")
 LABEL = re.compile(r"([.\w$]+):")
+_FMA = re.compile(r"vfn?m(add|sub)\d{3}[ps][sdh]")
 _OPERANDS = re.compile(r",\s*(?![^(]*\))")
 _MOVES = ("mov", "vmov", "vpmov", "vextract")
 #: Name memory without reading it: addresses, and hints.
@@ -26,6 +33,10 @@ _NO_ACCESS = ("lea", "prefetch", "nop")
 #: Leave their last operand as it was.
 _NO_RESULT = ("cmp", "test", "vucomi", "vcomi", "j", *_NO_ACCESS)
 _STACK = re.compile(r"\(%rsp\b")  # the base pointer is a register like any other to LLVM
+_JUMP = re.compile(r"j\w+\s+([.\w$]+)")
+#: Instructions that nothing runs after.
+_LEAVES = ("jmp", "ret", "ud2", "hlt")
+_MARK = "codesign: bytes of the loop"
 
 
 @dataclass(frozen=True)
@@ -124,3 +135,130 @@ def count(lines: Sequence[str]) -> dict[str, int]:
         "accumulators": len({each.destination for each in found if each.is_fma}),
         "chain": chain,
     }
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop of a listing: the lines to show, and where they stand in the whole text, as (first, last) of each run."""
+
+    lines: tuple[str, ...]
+    runs: tuple[tuple[int, int], ...]
+
+
+def inner_loop(assembly: str) -> Loop:
+    """Return the inner loop of a kernel.
+
+    Raises
+    ------
+    InputError
+        If no loop holds a multiply-add.
+    """
+    found = loops(assembly)
+    fmas = [sum(each.is_fma for each in instructions(loop.lines)) for loop in found]
+    if not any(fmas):
+        raise InputError("assembly", f"{len(found)} loops", "a loop that multiplies and adds")
+    return found[fmas.index(max(fmas))]
+
+
+def loops(assembly: str) -> list[Loop]:
+    """Return every loop of a listing that has no other loop inside, in order.
+
+    A loop is natural: all ways into it lead through its first block, which is jumped back to. (What merely stands
+    between a label and a jump back to it may hold code that was moved out of some other loop.)
+    """
+    text = [line.partition("#")[0].strip() for line in assembly.splitlines()]
+    blocks = _blocks(text)
+    found = _natural(_successors(text, blocks))
+    inner = [body for header, body in found.items() if not (body - {header}) & found.keys()]
+    return [_loop(text, [blocks[at] for at in sorted(body)]) for body in sorted(inner, key=min)]
+
+
+def _blocks(text: Sequence[str]) -> list[list[int]]:
+    """Cut the lines with instructions into blocks: before every label that something jumps to, and after every jump.
+
+    Labels belong to the block that they begin.
+    """
+    targets = {found[1] for line in text if (found := _JUMP.fullmatch(line))}
+    blocks: list[list[int]] = [[]]
+    for at, line in enumerate(text):
+        label = LABEL.fullmatch(line)
+        if label and (label[1] in targets or not label[1].startswith(".")):
+            blocks.append([at])
+        elif line and not label and not line.startswith("."):
+            blocks[-1].append(at)
+            if _JUMP.fullmatch(line) or line.startswith(_LEAVES):
+                blocks.append([])
+    return [block for block in blocks if block]
+
+
+def _successors(text: Sequence[str], blocks: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Return where each block may go next."""
+    first = ((number, LABEL.fullmatch(text[block[0]])) for number, block in enumerate(blocks))
+    labels = {label[1]: number for number, label in first if label}
+    after: list[list[int]] = []
+    for number, last in enumerate(text[block[-1]] for block in blocks):
+        falls = number + 1 < len(blocks) and not last.startswith(_LEAVES)
+        jump = _JUMP.fullmatch(last)
+        after.append([number + 1] * falls + ([labels[jump[1]]] if jump and jump[1] in labels else []))
+    return after
+
+
+def _natural(after: Sequence[Sequence[int]]) -> dict[int, set[int]]:
+    """Return the natural loops of a graph, header -> body; those that share a header are one."""
+    before: list[list[int]] = [[] for _ in after]
+    for at, others in enumerate(after):
+        for other in others:
+            before[other].append(at)
+    everything = (1 << len(after)) - 1
+    dominators, known = [everything if sources else 1 << at for at, sources in enumerate(before)], None
+    while dominators != known:
+        known = list(dominators)
+        for at, sources in enumerate(before):
+            if sources:
+                dominators[at] = reduce(and_, (dominators[source] for source in sources)) | 1 << at
+    bodies: dict[int, set[int]] = {}
+    for at, others in enumerate(after):
+        for header in others:
+            if dominators[at] >> header & 1:
+                body, todo = bodies.setdefault(header, {header}), [at]
+                while todo:
+                    if (block := todo.pop()) not in body:
+                        body.add(block)
+                        todo += before[block]
+    return bodies
+
+
+def _loop(text: Sequence[str], blocks: Sequence[Sequence[int]]) -> Loop:
+    runs: list[tuple[int, int]] = []
+    for block in blocks:
+        first = block[0]
+        if runs and all(not line or line.startswith(".") for line in text[runs[-1][1] + 1 : first]):
+            first = runs.pop()[0]
+        runs.append((first, block[-1]))
+    lines = (text[at] for block in blocks for at in block)
+    return Loop(tuple(line if LABEL.fullmatch(line) else str(Instruction.parse(line)) for line in lines), tuple(runs))
+
+
+def code_bytes(assembly: str, loop: Loop, compiler: str) -> int:
+    """Return the bytes of machine code of a loop, as the assembler of ``compiler`` lays it out.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        If it does not assemble the text.
+    """
+    lines = assembly.splitlines()
+    for number, (first, last) in enumerate(loop.runs):
+        lines[first] = f".Lcodesign_begin{number}:\n{lines[first]}"
+        lines[last] += f"\n.Lcodesign_end{number}:"
+    sizes = "+".join(f"(.Lcodesign_end{number}-.Lcodesign_begin{number})" for number in range(len(loop.runs)))
+    # where each line came from: LLVM writes it in a form that not every assembler reads
+    code = [line for line in lines if not line.strip().startswith((".file", ".loc"))]
+    mark = [".data", f'.ascii "{_MARK}"', f".quad {sizes}", ""]
+    with tempfile.TemporaryDirectory(prefix="codesign-loop-") as scratch:
+        source, built = Path(scratch) / "loop.s", Path(scratch) / "loop.o"
+        source.write_text("\n".join(code + mark))
+        subprocess.run([compiler, "-c", source, "-o", built], check=True, capture_output=True)
+        content = built.read_bytes()
+    at = content.index(_MARK.encode()) + len(_MARK)
+    return int.from_bytes(content[at : at + 8], "little")

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from codesign import machine
-from codesign.records import KINDS, Record, Results
+from codesign.records import KINDS, Record
 from codesign.study.chain import Study, say
 
 
-def ensure_ceilings(study: Study) -> list[Record]:
-    """Return the newest `ceiling` record of each kind; on this machine they are measured first where there is none."""
-    found = ceilings_of(study.results, study.machine_id)
-    if study.local and not any(record["measurement"] == KINDS["ceiling"].measurement_version for record in found):
-        return measure_ceilings(study)
-    return found or [study.results.one("ceiling", machine_id=study.machine_id)]  # which says what makes them
+def ensure_ceilings(study: Study, machine_id: str | None = None) -> list[Record]:
+    """Return the newest `ceiling` record of each kind; on this machine they are measured first where there is none.
+
+    Parameters
+    ----------
+    machine_id
+        Whose ceilings; this machine's by default.
+
+    Raises
+    ------
+    MissingRecord
+        Reading committed results, if they lack them.
+    """
+    of = {"machine_id": machine_id or study.machine_id}
+    version = {"measurement": KINDS["ceiling"].measurement_version}
+    if study.local and not study.results.read("ceiling", **of, **version):
+        measure_ceilings(study)
+    return newest_ceilings(study.results.read("ceiling", **of)) or [study.results.one("ceiling", **of)]
 
 
-def measure_ceilings(study: Study) -> list[Record]:
+def measure_ceilings(study: Study) -> None:
     """Measure every ceiling of this machine and record it."""
     from codesign.compiler.ceilings import measure  # TVM, which `codesign doctor` must not need for reading
 
@@ -28,12 +40,18 @@ def measure_ceilings(study: Study) -> list[Record]:
             rate = ceiling.reason if ceiling.rate is None else f"{ceiling.rate:.1f} {ceiling.unit}"
             say(f"{ceiling.format} {ceiling.level} {ceiling.isa}, threads={ceiling.threads}: {rate}")
             study.append("ceiling", asdict(ceiling), around)
-    return ceilings_of(study.results, study.machine_id)
 
 
-def ceilings_of(results: Results, machine_id: str) -> list[Record]:
-    """Return the newest record of each ceiling of a machine."""
-    return newest_ceilings(results.read("ceiling", machine_id=machine_id))
+def limits_of(study: Study, records: Sequence[Record]) -> tuple[list[Record], Record]:
+    """Return the ceilings and the description of the machine that records come from.
+
+    Raises
+    ------
+    MissingRecord
+        Reading committed results, if they lack either.
+    """
+    machine_id = records[0]["machine_id"]
+    return ensure_ceilings(study, machine_id), study.results.one("machine", machine_id=machine_id)
 
 
 def newest_ceilings(records: Iterable[Record]) -> list[Record]:

@@ -6,15 +6,17 @@ The rule against the winner's curse lives here: even rounds choose, odd rounds t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from codesign.answers.words import shape_order
 from codesign.measure.ratios import Interval
 from codesign.schema import Record
-from codesign.study.screening import STATES, State
 
+#: Whether a kernel finds its weights in a cache, from the call before, or not.
+State = Literal["hot", "cold"]
+STATES: tuple[State, State] = ("hot", "cold")
 _RESAMPLES = 2000
 
 

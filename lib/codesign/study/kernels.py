@@ -12,7 +12,10 @@ The space of a problem is small, so it is searched whole. Its fastest point, as 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +24,8 @@ from codesign import machine
 from codesign.compiler import target_spec
 from codesign.compiler.kernel_trial import Bench, Candidate, Timing
 from codesign.records import Record, new_run_id
-from codesign.study.ceilings import ceilings_of, ensure_ceilings
 from codesign.study.chain import Study, duration, say, track
 from codesign.study.problems import Problem
-from codesign.study.screening import finalists, point_key
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,19 @@ EFFORTS = {
 }
 #: For the estimate that is printed first: to build one, two at a time; a pass over cold weights; workers to start.
 _BUILD_S, _PASS_S, _START_S = 0.15, 0.012, 8.0
+#: Of a kernel without a time.
+_FAILED: dict[str, Any] = {"hot_ns": [], "cold_ns": [], "rotated_bytes": 0, "balance": 0.0, "max_abs_err": None}
+
+
+class Group(list[Problem]):
+    """Problems that differ in the block shape only: they are timed in turns."""
+
+    def __str__(self) -> str:
+        return f"{self[0].outputs}x{self[0].inputs}, {self[0].tokens} tokens, {len(self)} shapes"
 
 
 def ensure_kernels(study: Study, wanted: Sequence[Problem]) -> list[Record]:
-    """Measure every problem that still needs it; return the `kernel` records of all.
+    """Measure every problem that still needs it; return the `kernel` records of all, screened and timed.
 
     An interrupted run goes on at the problem where it stopped; the rounds of one matrix start again.
 
@@ -72,118 +82,78 @@ def ensure_kernels(study: Study, wanted: Sequence[Problem]) -> list[Record]:
     """
     if study.local:
         _measure(study, wanted)
-    return [record for problem in wanted for record in kernels_of(study, problem)]
-
-
-def kernels_of(study: Study, problem: Problem) -> list[Record]:
-    """Return the records of a problem, screened and timed.
-
-    Raises
-    ------
-    MissingRecord
-        If nothing of it was timed.
-    """
-    study.newest("kernel", asdict(problem) | {"stage": "timed"})
-    return study.found("kernel", asdict(problem))
-
-
-def limits_of(study: Study, records: Sequence[Record]) -> tuple[list[Record], Record]:
-    """Return the ceilings and the description of the machine that kernel records come from.
-
-    On this machine the ceilings are measured first where that was not done.
-
-    Raises
-    ------
-    MissingRecord
-        Reading committed results, if they lack either.
-    """
-    machine_id = records[0]["machine_id"]
-    ceilings = ensure_ceilings(study) if study.local else ceilings_of(study.results, machine_id)
-    if not ceilings:
-        study.results.one("ceiling", machine_id=machine_id)  # which says what makes them
-    return ceilings, study.results.one("machine", machine_id=machine_id)
-
-
-def estimate(wanted: Iterable[Problem], effort: Effort) -> tuple[int, float]:
-    """Return the number of points, and about how many seconds they take on two cores."""
-    points = finals = 0
     for problem in wanted:
-        listed = problem.candidates()
-        points += len(listed)
-        finals += 2 * effort.finalists * len({each.family for each in listed})
-    screen = _BUILD_S + effort.samples * (1.5 * effort.seconds + max(effort.seconds, _PASS_S))
-    final = _BUILD_S + effort.rounds * (1.5 * effort.round_s + max(effort.round_s, _PASS_S))
-    return points, _START_S + points * screen + finals * final
+        study.newest("kernel", asdict(problem) | {"stage": "timed"})
+    return [record for problem in wanted for record in study.found("kernel", asdict(problem))]
 
 
-@dataclass(frozen=True)
-class _Step:
-    """One problem to screen, or (``finals``) the problems of one matrix to time together."""
+def point_key(point: Mapping[str, Any]) -> str:
+    """Return the family and decisions of a record or a candidate as text, to compare points with."""
+    return json.dumps([point["family"], point["decisions"]], sort_keys=True)
 
-    problems: tuple[Problem, ...]
-    finals: bool
 
-    def __str__(self) -> str:
-        return f"{self.problems[0]}" if not self.finals else f"the best of {len(self.problems)} shapes in turns"
+def finalists(screened: Iterable[Record], count: int) -> list[Record]:
+    """Return the screened records whose points deserve a longer look: of each family the best hot and the best cold."""
+    good = [record for record in screened if record["status"] == "ok"]
+    found: dict[str, Record] = {}
+    for family, state in itertools.product(dict.fromkeys(record["family"] for record in good), ("hot_ns", "cold_ns")):
+        mine = [record for record in good if record["family"] == family]
+        for record in sorted(mine, key=lambda record: statistics.median(record[state]))[:count]:
+            found.setdefault(point_key(record), record)
+    return list(found.values())
 
 
 def _measure(study: Study, wanted: Sequence[Problem]) -> None:
-    effort = EFFORTS[study.protocol]
-    steps: dict[tuple[int, str, int], list[_Step]] = {}
-    for group in _groups(wanted):
-        first = group[0]
-        todo = [_Step((problem,), finals=False) for problem in group if _unscreened(study, problem)]
-        if todo or not _timed_together(study, group):
-            todo.append(_Step(group, finals=True))
-        steps.setdefault((first.threads, first.isa, first.seed), []).extend(todo)
-    left = [step for target in steps.values() for step in target]
-    if not left:
-        return
-    points, seconds = estimate((p for step in left if step.finals for p in step.problems), effort)
-    say(f"at most {points} kernels: about {duration(seconds)}")
-    with machine.exclusive("timing kernels"):
-        for (threads, isa, seed), todo in steps.items():
-            if not todo:
-                continue
-            with Bench(target_spec(threads, isa), seed) as bench:
-                for step in track(todo, f"kernels for {isa}"):
-                    if step.finals:
-                        _time(study, bench, step.problems, effort)
-                    else:
-                        _screen(study, bench, step.problems[0], effort)
-
-
-def _groups(wanted: Iterable[Problem]) -> list[tuple[Problem, ...]]:
-    """Problems that differ in the block shape only: they are timed in turns."""
-    groups: dict[tuple[object, ...], list[Problem]] = {}
+    groups: dict[tuple[object, ...], Group] = {}
     for p in dict.fromkeys(wanted):
-        groups.setdefault((p.outputs, p.inputs, p.tokens, p.isa, p.threads, p.seed), []).append(p)
-    return [tuple(group) for group in groups.values()]
+        groups.setdefault((p.outputs, p.inputs, p.tokens, p.isa, p.threads, p.seed), Group()).append(p)
+    targets: dict[tuple[int, str, int], list[Group]] = {}
+    for group in groups.values():
+        if not _timed_together(study, group) or any(_unscreened(study, problem) for problem in group):
+            targets.setdefault((group[0].threads, group[0].isa, group[0].seed), []).append(group)
+    if not targets:
+        return
+    effort = EFFORTS[study.protocol]
+    _say_estimate([problem for todo in targets.values() for group in todo for problem in group], effort)
+    with machine.exclusive("timing kernels"):
+        for (threads, isa, seed), todo in targets.items():
+            with Bench(target_spec(threads, isa), seed) as bench:
+                for group in track(todo, f"kernels for {isa}"):
+                    for problem in track([p for p in group if _unscreened(study, p)], "screening"):
+                        _screen(study, bench, problem, effort)
+                    say(f"timing the best of {group}")
+                    _time(study, bench, group, effort)
+
+
+def _say_estimate(todo: Sequence[Problem], effort: Effort) -> None:
+    """Say how many points there are, and about how long they take on two cores."""
+    candidates = [problem.candidates() for problem in todo]
+    points = sum(map(len, candidates))
+    finals = sum(2 * effort.finalists * len({each.family for each in listed}) for listed in candidates)
+    screen = _BUILD_S + effort.samples * (1.5 * effort.seconds + max(effort.seconds, _PASS_S))
+    final = _BUILD_S + effort.rounds * (1.5 * effort.round_s + max(effort.round_s, _PASS_S))
+    say(f"at most {points} kernels: about {duration(_START_S + points * screen + finals * final)}")
 
 
 def _unscreened(study: Study, problem: Problem) -> list[Candidate]:
     known = {point_key(record) for record in study.found("kernel", asdict(problem) | {"stage": "screened"})}
-    listed = problem.candidates()
-    return [each for each in listed if point_key(asdict(each)) not in known]
+    return [each for each in problem.candidates() if point_key(asdict(each)) not in known]
 
 
-def _timed_together(study: Study, group: Sequence[Problem]) -> bool:
+def _timed_together(study: Study, group: Group) -> bool:
     """Whether one session has timed every problem of a group."""
-    sessions = [
-        {record["session_id"] for record in study.found("kernel", asdict(problem) | {"stage": "timed"})}
-        for problem in group
-    ]
-    return bool(set.intersection(*sessions))
+    timed = (study.found("kernel", asdict(problem) | {"stage": "timed"}) for problem in group)
+    return bool(set.intersection(*({record["session_id"] for record in records} for records in timed)))
 
 
 def _screen(study: Study, bench: Bench, problem: Problem, effort: Effort) -> None:
     points = _unscreened(study, problem)
     for point, library in zip(points, bench.build(points), strict=True):
         timing = bench.time(library, effort.samples, effort.seconds) if isinstance(library, Path) else library
-        _append(study, problem, point, "screened", study.run_id, timing)
+        _append(study, problem, point, timing, {"stage": "screened", "session_id": study.run_id, "peak_gflops": []})
 
 
-def _time(study: Study, bench: Bench, group: Sequence[Problem], effort: Effort) -> None:
+def _time(study: Study, bench: Bench, group: Group, effort: Effort) -> None:
     """Time the finalists of all block shapes of a matrix in rounds; what fails once is out."""
     chosen: list[tuple[Problem, Candidate]] = []
     for problem in group:
@@ -205,9 +175,9 @@ def _time(study: Study, bench: Bench, group: Sequence[Problem], effort: Effort) 
                 found[index].append((timing, peak))
     session = new_run_id()
     for (problem, point), library, rounds in zip(chosen, libraries, found, strict=True):
-        peaks = [] if isinstance(library, str) else [peak for _, peak in rounds]
         timing = library if isinstance(library, str) else _joined([each for each, _ in rounds])
-        _append(study, problem, point, "timed", session, timing, peaks)
+        peaks = [] if isinstance(library, str) else [peak for _, peak in rounds]
+        _append(study, problem, point, timing, {"stage": "timed", "session_id": session, "peak_gflops": peaks})
 
 
 def _joined(timings: Sequence[Timing]) -> Timing:
@@ -216,21 +186,11 @@ def _joined(timings: Sequence[Timing]) -> Timing:
     return Timing(hot, cold, max(t.max_abs_err for t in timings), first.rotated_bytes, first.balance)
 
 
-def _append(
-    study: Study,
-    problem: Problem,
-    point: Candidate,
-    stage: str,
-    session: str,
-    timing: Timing | str,
-    peaks: Sequence[float] = (),
-) -> None:
-    operator, spec = point.operator, problem.spec
-    failed: dict[str, Any] = {"hot_ns": [], "cold_ns": [], "rotated_bytes": 0, "balance": 0.0, "max_abs_err": None}
-    measured = failed if isinstance(timing, str) else asdict(timing)
-    outcome = {"status": "failed", "reason": timing} if isinstance(timing, str) else {"status": "ok", "reason": None}
+def _append(study: Study, problem: Problem, point: Candidate, timing: Timing | str, about: dict[str, Any]) -> None:
+    failed = {"status": "failed", "reason": timing, **_FAILED}
+    measured = failed if isinstance(timing, str) else {"status": "ok", "reason": None, **asdict(timing)}
     named = ("rows", "cols", "strip", "nnz", "epilogue", "flops", "slab", "token_shares")
-    what = {name: getattr(operator, name) for name in named}
-    target = {"format": "fp32", "target": spec.key, "lanes": spec.lanes}
-    how = {"family": point.family, "decisions": point.decisions, "stage": stage, "session_id": session}
-    study.append("kernel", asdict(problem), what, target, how, outcome, measured, {"peak_gflops": list(peaks)})
+    what = {name: getattr(point.operator, name) for name in named}
+    target = {"format": "fp32", "target": problem.spec.key, "lanes": problem.spec.lanes}
+    how = {"family": point.family, "decisions": point.decisions}
+    study.append("kernel", asdict(problem), what, target, how, about, measured)

@@ -11,8 +11,7 @@ from codesign.answers.words import shape_order
 from codesign.measure.ratios import Interval
 from codesign.schema import Record
 from codesign.study.evidence import Evidence, missing
-from codesign.study.kernel_views import interval
-from codesign.study.screening import STATES, State
+from codesign.study.kernel_views import STATES, State, interval
 
 _RESAMPLES = 2000
 SIZES = ((768, 768), (3072, 768))

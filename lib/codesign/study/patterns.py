@@ -5,13 +5,13 @@ zeros inside a block like any other value, so the expectation, written down befo
 1.00. Which columns a block-row reads is another matter: it decides which activations are still in a cache.
 
 One kernel a matrix and block shape, the fastest that the study of kernels found, is given weights that differ in one
-of the two only (`codesign.study.pattern_trial`).
+of the two only (`codesign.study.variants`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from codesign import machine
@@ -20,27 +20,14 @@ from codesign.compiler.workers import runner
 from codesign.errors import InputError
 from codesign.records import Record, new_run_id
 from codesign.study.chain import Study, duration, say, track
-from codesign.study.pattern_trial import VARIANTS, time_variants
 from codesign.study.problems import Problem
+from codesign.study.variants import VARIANTS, time_variants
 
 #: A kernel to look at: a matrix in a block shape, and how to compute it.
 Chosen = tuple[Problem, Candidate]
 
-
-@dataclass(frozen=True)
-class Effort:
-    """Rounds, and the least duration of a sample in seconds."""
-
-    rounds: int
-    seconds: float
-
-
-EFFORTS = {
-    "smoke": Effort(4, 1e-3),
-    "verify": Effort(12, 4e-3),
-    "report": Effort(24, 4e-3),
-    "paper": Effort(64, 6e-3),
-}
+#: Profile -> rounds, and the least duration of a sample in seconds.
+EFFORTS = {"smoke": (4, 1e-3), "verify": (12, 4e-3), "report": (24, 4e-3), "paper": (64, 6e-3)}
 #: For the estimate: to start the workers and build; of a turn, beside its samples: to write the weights and warm up.
 _START_S, _TURN_S = 4.0, 0.07
 _TIMEOUT_S = 900.0
@@ -56,52 +43,35 @@ def ensure_patterns(study: Study, chosen: Sequence[Chosen]) -> list[Record]:
     MissingRecord
         Reading committed results, if they lack a kernel.
     """
-    if study.local:
-        _measure(study, [each for each in chosen if not session_of(study, each[0])])
-    return [record for problem, _ in chosen for record in variants_of(study, problem)]
+    todo = [each for each in chosen if study.local and not _session_of(study, each[0])]
+    if todo:
+        rounds, seconds = EFFORTS[study.protocol]
+        each_s = _START_S + rounds * len(VARIANTS) * (_TURN_S + 2.5 * seconds)
+        say(f"{len(todo)} kernels, {len(VARIANTS)} variants each: about {duration(len(todo) * each_s)}")
+        with machine.exclusive("timing patterns inside blocks"):
+            for problem, candidate in track(todo, "patterns"):
+                _time(study, problem, candidate, rounds, seconds)
+    found = []
+    for problem, _ in chosen:
+        session = _session_of(study, problem) or study.newest("variant", asdict(problem))["session_id"]
+        found += study.found("variant", asdict(problem) | {"session_id": session})
+    return found
 
 
-def variants_of(study: Study, problem: Problem) -> list[Record]:
-    """Return the records of the newest session of a kernel.
-
-    Raises
-    ------
-    MissingRecord
-        If there is none.
-    """
-    session = session_of(study, problem) or study.newest("variant", asdict(problem))["session_id"]
-    return study.found("variant", asdict(problem) | {"session_id": session})
-
-
-def session_of(study: Study, problem: Problem) -> str | None:
+def _session_of(study: Study, problem: Problem) -> str | None:
     """Return the newest session that has a record of every variant; an interrupted write has not."""
     found = [record["session_id"] for record in study.found("variant", asdict(problem))]
     return next((name for name in reversed(found) if found.count(name) == len(VARIANTS)), None)
 
 
-def estimate(kernels: int, effort: Effort) -> float:
-    """Return about how many seconds so many kernels take."""
-    return kernels * (_START_S + effort.rounds * len(VARIANTS) * (_TURN_S + 2.5 * effort.seconds))
-
-
-def _measure(study: Study, todo: Sequence[Chosen]) -> None:
-    if not todo:
-        return
-    effort = EFFORTS[study.protocol]
-    say(f"{len(todo)} kernels, {len(VARIANTS)} variants each: about {duration(estimate(len(todo), effort))}")
-    with machine.exclusive("timing patterns inside blocks"):
-        for problem, candidate in track(todo, "patterns"):
-            _time(study, problem, candidate, effort)
-
-
-def _time(study: Study, problem: Problem, candidate: Candidate, effort: Effort) -> None:
+def _time(study: Study, problem: Problem, candidate: Candidate, rounds: int, seconds: float) -> None:
     worker = runner(problem.threads, _TIMEOUT_S)
     try:
         with Bench(problem.spec, problem.seed) as bench:
             (library,) = bench.build([candidate])
             if not isinstance(library, Path):
                 raise InputError("kernel", str(problem), f"a kernel that compiles ({library})")
-            timings = worker.submit(time_variants, library, problem.seed, effort.rounds, effort.seconds).result()
+            timings = worker.submit(time_variants, library, problem.seed, rounds, seconds).result()
     finally:
         worker.shutdown()
     session = new_run_id()

@@ -80,15 +80,6 @@ class Problem:
         return found
 
 
-def layer_sizes(name: str) -> dict[str, tuple[int, int]]:
-    """Outputs and inputs of the linears of a layer, by the names in `LINEARS`."""
-    config = (
-        RANDOM_MODELS[name]() if name in RANDOM_MODELS else transformers.AutoConfig.from_pretrained(directory_of(name))
-    )
-    hidden, wide = int(config.hidden_size), int(config.intermediate_size)
-    return dict(zip(LINEARS, ((hidden, hidden), (wide, hidden), (hidden, wide)), strict=True))
-
-
 def problems(
     model: str,
     linears: Sequence[str],
@@ -121,7 +112,10 @@ def problems(
     check("linears", list(linears))
     check("blocks", list(blocks))
     check("sparsity", sparsity)
-    sizes = layer_sizes(model)
+    random = RANDOM_MODELS.get(model)
+    config = random() if random else transformers.AutoConfig.from_pretrained(directory_of(model))
+    hidden, wide = int(config.hidden_size), int(config.intermediate_size)
+    sizes = dict(zip(LINEARS, ((hidden, hidden), (wide, hidden), (hidden, wide)), strict=True))
     shapes = [(DENSE, 0.0), *((block, float(sparsity)) for block in blocks)]
     return [
         Problem(*sizes[linear], count, NATIVE, threads, seed, block, share)

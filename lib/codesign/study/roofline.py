@@ -24,8 +24,7 @@ from typing import Any
 
 from codesign.errors import MissingRecord
 from codesign.schema import KINDS, Record
-from codesign.study.kernel_views import in_turns, share, winners
-from codesign.study.screening import STATES, State
+from codesign.study.kernel_views import STATES, State, in_turns, share, winners
 
 FMA_PORTS, LOAD_PORTS, FMA_LATENCY = 2, 2, 4
 _FLOAT, _LINE = 4, 64

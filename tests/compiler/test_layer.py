@@ -13,13 +13,10 @@ from codesign.compiler import MissingTask, TargetSpec
 from codesign.compiler.operators import Linear, pack
 from codesign.encoder import load_encoder, prunable_linears
 from codesign.records import Results
-from codesign.study import listing
 from codesign.study.chain import Study
-from codesign.study.listing import FIRST, HEAD, arrays, compiled, loop_of, operator_for, scheduled, tried
-from codesign.study.points import Point
+from codesign.study.layer import FIRST, HEAD, arrays, compiled, ensure_listed, loop_of, scheduled, tried
 
 AVX2, AVX512 = TargetSpec("x86-64-v3", 8, 16, 2), TargetSpec("x86-64-v4", 16, 32, 2)
-POINT = Point("bert-tiny", 0, "all", "magnitude", "4x1", 0.8, 1, 32, 2)
 
 
 def linear(rows: int) -> Linear:
@@ -80,7 +77,6 @@ def test_a_layer_that_was_not_tuned_is_refused(
 
     study = Study(Results("local", tmp_path), "smoke", "run", "one", tmp_path)
     open_database(study.results.tuning(spec.key), spec, create=True)
-    matrix = BSRMatrix.from_dense(np.ones((8, 8), np.float32), BlockShape(4, 1))
-    with pytest.raises(MissingTask, match=r"linear_8x8_4x1_bias .* 03_tune"):
-        tried(study, operator_for(matrix, POINT, spec), spec)
-    assert listing.ensure_listed(study, []) == []
+    with pytest.raises(MissingTask, match=r"linear_64x48_4x1_bias .* 03_tune"):
+        tried(study, linear(4), spec)
+    assert ensure_listed(study, []) == []

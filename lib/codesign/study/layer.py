@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from codesign.bsr import BSRMatrix
 from codesign.compiler import MissingTask, TargetSpec, open_database, target_spec
 from codesign.compiler.database import seconds_of, trials
-from codesign.compiler.expand import picked
+from codesign.compiler.expand import expand, picked
 from codesign.compiler.operators import Linear, pack
-from codesign.compiler.operators.base import as_slabs
+from codesign.compiler.operators.base import as_matrix, as_slabs
 from codesign.compiler.operators.linear import PackedLinear
 from codesign.compiler.schedules import Decisions, find_family
 from codesign.compiler.slabs import slabs_for
@@ -28,9 +29,8 @@ from codesign.compiler.tvm_compat import Schedule, tirx, tvm
 from codesign.isa import NATIVE
 from codesign.records import Record
 from codesign.study.artefacts import committed_database, database
-from codesign.study.assembly import count
+from codesign.study.assembly import code_bytes, count, inner_loop
 from codesign.study.chain import Study, track
-from codesign.study.loops import code_bytes, inner_loop
 from codesign.study.points import Point
 from codesign.study.pruned import example_weights
 
@@ -45,12 +45,38 @@ PATTERN_ROWS, BLOCK_ROW, HEAD = 24, 1, 8
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A schedule in the tuning database, and its mean time."""
+class Example:
+    """A linear layer before and after scheduling, and how far its result is from PyTorch's.
 
-    family: str
-    decisions: Decisions
-    ns: float
+    Parameters
+    ----------
+    shape
+        Of the weight, (out, in).
+    density
+        Share of blocks that are stored.
+    before, after
+        TensorIR: the definition that the tuner sees, and the loops of the first schedule that fits.
+    max_abs_err
+        Largest difference from PyTorch with the same weight and random activations.
+    """
+
+    shape: tuple[int, int]
+    density: float
+    before: str
+    after: str
+    max_abs_err: float
+
+
+def compile_one_matrix(point: Point) -> Example:
+    """Compile the first pruned matrix of a point, without tuning, and run it on random activations."""
+    weight, spec = example_weights([point])[point.block], target_spec(point.threads)
+    matrix, operator = _layer(weight, point, spec, "bias")
+    before = operator.unscheduled()
+    after = expand(tvm.IRModule({"main": before}), spec)["main"]
+    (x, *_, bias), y = _run(compiled(after, spec), operator, pack(matrix, *operator.packing()), point.seed)
+    expected = torch.nn.functional.linear(*map(torch.from_numpy, (as_matrix(x).T, weight, bias))).T
+    error = float(np.abs(as_matrix(y) - expected.numpy()).max())
+    return Example(weight.shape, matrix.density, before.script(), after.script(), error)
 
 
 def ensure_listed(study: Study, points: Sequence[Point]) -> list[Record]:
@@ -75,14 +101,52 @@ def ensure_listed(study: Study, points: Sequence[Point]) -> list[Record]:
     return [study.newest("listing", point.fields()) for point in points]
 
 
-def operator_for(matrix: BSRMatrix, point: Point, spec: TargetSpec) -> Linear:
-    """Return the linear layer as an encoder of a point has it."""
+def _listing(study: Study, point: Point, weight: np.ndarray) -> dict[str, Any]:
+    spec = target_spec(point.threads)
+    name, epilogue = FIRST[point.scope]
+    matrix, operator = _layer(weight, point, spec, epilogue)
+    known = tried(study, operator, spec)
+    after = scheduled(operator, spec, known[0]["family"], known[0]["decisions"])
+    executable, packed = compiled(after, spec), pack(matrix, *operator.packing())
+    inputs, y = _run(executable, operator, packed, point.seed)
+    return {
+        "isa": NATIVE,
+        "target": spec.key,
+        "layer": name,
+        "operator": json.loads(operator.attributes()),
+        **arrays(matrix, packed),
+        "family": known[0]["family"],
+        "decisions": known[0]["decisions"],
+        "tuned": known,
+        "before": operator.unscheduled().script(),
+        "after": after.script(),
+        **loop_of(executable),
+        "max_abs_err": float(np.abs(y - operator.oracle(*inputs)).max()),
+    }
+
+
+def _layer(weight: np.ndarray, point: Point, spec: TargetSpec, epilogue: str) -> tuple[BSRMatrix, Linear]:
+    """Return a pruned matrix of a point, and its layer as an encoder has it."""
+    assert point.shape is not None, "a dense point has no pruned matrix"
+    matrix = BSRMatrix.from_dense(weight, point.shape)
     slabs, sizes = slabs_for(point.batch, point.seq, spec), (matrix.shape, matrix.block, matrix.nnz_blocks)
-    return linear_over(slabs, point.batch, *sizes, FIRST[point.scope][1], spec)
+    return matrix, linear_over(slabs, point.batch, *sizes, epilogue, spec)
 
 
-def tried(study: Study, operator: Linear, spec: TargetSpec) -> list[Tried]:
+def _run(executable: Any, operator: Linear, packed: PackedLinear, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Run a compiled layer on random activations; return what went in and what came out."""
+    rng = np.random.default_rng(seed)
+    x = as_slabs(rng.standard_normal((operator.inputs, operator.tokens), np.float32), operator.slab)
+    inputs = [x, *packed.arrays(), rng.standard_normal(operator.outputs, np.float32)]
+    y = tvm.runtime.tensor(np.full(operator.arguments()[-1].shape, np.nan, np.float32))
+    executable["main"](*map(tvm.runtime.tensor, inputs), y)
+    return inputs, y.numpy()
+
+
+def tried(study: Study, operator: Linear, spec: TargetSpec) -> list[dict[str, Any]]:
     """Return what the tuning database knows of an operator, the best first: this machine's, else the committed one.
+
+    Of each schedule: ``family``, ``decisions``, and ``ns``, its mean time.
 
     Raises
     ------
@@ -101,7 +165,7 @@ def tried(study: Study, operator: Linear, spec: TargetSpec) -> list[Tried]:
             schedule = Schedule(task.module)
             record.trace.apply_to_schedule(schedule, False)
             family, decisions = picked(schedule)
-            found.append(Tried(family.name, decisions, seconds * 1e9))
+            found.append({"family": family.name, "decisions": decisions, "ns": seconds * 1e9})
     if not found:
         raise MissingTask(f"task {task.name} ({task.digest}) is not in {folder}: tune it with notebook 03_tune")
     return found
@@ -110,6 +174,11 @@ def tried(study: Study, operator: Linear, spec: TargetSpec) -> list[Tried]:
 def scheduled(operator: Linear, spec: TargetSpec, family: str, decisions: Decisions) -> tirx.PrimFunc:
     """Return the loops that a family emits."""
     return find_family(family).generate(operator, spec, decisions).with_attr("global_symbol", "main")
+
+
+def compiled(function: tirx.PrimFunc, spec: TargetSpec) -> Any:
+    """Compile one function for a target."""
+    return tvm.compile(tvm.IRModule({"main": function}), target=spec.target)
 
 
 def loop_of(executable: Any) -> dict[str, Any]:
@@ -122,35 +191,6 @@ def loop_of(executable: Any) -> dict[str, Any]:
         "loop": list(loop.lines),
         "counts": count(loop.lines),
         "loop_bytes": code_bytes(assembly, loop, get_cc()),
-    }
-
-
-def compiled(function: tirx.PrimFunc, spec: TargetSpec) -> Any:
-    """Compile one function for a target."""
-    return tvm.compile(tvm.IRModule({"main": function}), target=spec.target)
-
-
-def _listing(study: Study, point: Point, weight: np.ndarray) -> dict[str, Any]:
-    assert point.shape is not None, "a dense point has no pruned matrix"
-    spec = target_spec(point.threads)
-    matrix = BSRMatrix.from_dense(weight, point.shape)
-    operator = operator_for(matrix, point, spec)
-    known = tried(study, operator, spec)
-    after = scheduled(operator, spec, known[0].family, known[0].decisions)
-    executable, packed = compiled(after, spec), pack(matrix, *operator.packing())
-    return {
-        "isa": NATIVE,
-        "target": spec.key,
-        "layer": FIRST[point.scope][0],
-        "operator": json.loads(operator.attributes()),
-        **arrays(matrix, packed),
-        "family": known[0].family,
-        "decisions": known[0].decisions,
-        "tuned": [asdict(each) for each in known],
-        "before": operator.unscheduled().script(),
-        "after": after.script(),
-        **loop_of(executable),
-        "max_abs_err": _error(executable, operator, packed, point.seed),
     }
 
 
@@ -178,13 +218,3 @@ def arrays(matrix: BSRMatrix, packed: PackedLinear) -> dict[str, Any]:
         "heads": {name: head.tolist() for name, head in heads.items()},
         "pattern": [np.packbits(line).tobytes().hex() for line in stored],
     }
-
-
-def _error(executable: Any, operator: Linear, packed: PackedLinear, seed: int) -> float:
-    """Largest difference of a compiled layer from the same in float64, with random activations."""
-    rng = np.random.default_rng(seed)
-    x = as_slabs(rng.standard_normal((operator.inputs, operator.tokens), np.float32), operator.slab)
-    inputs = [x, *packed.arrays(), rng.standard_normal(operator.outputs, np.float32)]
-    y = tvm.runtime.tensor(np.full(operator.arguments()[-1].shape, np.nan, np.float32))
-    executable["main"](*map(tvm.runtime.tensor, inputs), y)
-    return float(np.abs(y.numpy() - operator.oracle(*inputs)).max())
