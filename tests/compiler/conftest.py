@@ -10,8 +10,6 @@ import pytest
 from codesign.blocks import BlockShape
 from codesign.compiler import TargetSpec, target_spec
 from codesign.compiler.tvm_compat import tirx, tvm
-from codesign.encoder import load_encoder, save_checkpoint
-from codesign.prune import prune_model
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +34,9 @@ def run(function: tirx.PrimFunc, inputs: list[np.ndarray], shape: tuple[int, ...
 @pytest.fixture(scope="session")
 def pruned_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """bert-tiny with all linears 80% sparse in 4x1 blocks."""
+    from codesign.encoder import load_encoder, save_checkpoint
+    from codesign.prune import prune_model
+
     model = load_encoder("bert-tiny", seed=1)
     prune_model(model, scope="all", pruner="magnitude", block=BlockShape(4, 1), sparsity=0.8, seed=0)
     directory = tmp_path_factory.mktemp("models") / "tiny-4x1"

@@ -5,11 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from transformers import BertForSequenceClassification
 
-from codesign.encoder import RANDOM_MODELS, example_inputs, load_encoder, save_checkpoint
-from codesign.forward import EncoderForward
+# Most tests need no PyTorch, whose import takes seconds: the fixtures import it.
 
 
 @dataclass(frozen=True)
@@ -24,6 +21,11 @@ class Tiny:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """bert-tiny on two sequences of 16 tokens."""
+    import torch
+
+    from codesign.encoder import example_inputs, load_encoder, save_checkpoint
+    from codesign.forward import EncoderForward
+
     folder = tmp_path_factory.mktemp("tiny")
     case = Tiny(folder / "checkpoint", folder / "inputs.npz", folder / "expected.npy")
     model = load_encoder("bert-tiny", seed=1)
@@ -37,7 +39,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
 @pytest.fixture
 def headed(tmp_path: Path) -> Path:
     """A classifier of sentence pairs as transformers saves it: two segments, a pooler and a head, and no zeros."""
+    import torch
+    import transformers
+
+    from codesign.encoder import RANDOM_MODELS
+
     with torch.random.fork_rng():
         torch.manual_seed(2)
-        BertForSequenceClassification(RANDOM_MODELS["bert-tiny"]()).save_pretrained(tmp_path / "headed")
+        transformers.BertForSequenceClassification(RANDOM_MODELS["bert-tiny"]()).save_pretrained(tmp_path / "headed")
     return tmp_path / "headed"

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, BertModel
+from transformers import BertConfig
 
 from codesign.checkpoint import left_out
 from codesign.encoder import load_checkpoint, load_encoder, save_checkpoint, sentence_inputs
@@ -161,7 +162,7 @@ CLASSIFIER = ["BertForSequenceClassification", "classifier.bias", "classifier.we
 
 
 def test_a_head_is_refused_by_its_class_and_tensors(tmp_path: Path) -> None:
-    BertForSequenceClassification(SMALL).save_pretrained(tmp_path)
+    transformers.BertForSequenceClassification(SMALL).save_pretrained(tmp_path)
     head = r"the head of BertForSequenceClassification \(classifier\.bias, classifier\.weight, pooler\.dense\.bias, "
     with pytest.raises(InputError, match=head + r".*--encoder-only .* last hidden state"):
         load_encoder(str(tmp_path))
@@ -188,7 +189,7 @@ def test_architectures_that_are_no_names_are_refused(theirs: Path, architectures
 
 
 def test_what_was_left_out_is_known_wherever_the_encoder_goes(tmp_path: Path) -> None:
-    BertForSequenceClassification(SMALL).save_pretrained(tmp_path / "whole")
+    transformers.BertForSequenceClassification(SMALL).save_pretrained(tmp_path / "whole")
     loaded = load_encoder(str(tmp_path / "whole"), encoder_only=True)
     save_checkpoint(loaded, tmp_path / "encoder", {})
     again, _ = load_checkpoint(tmp_path / "encoder")  # which has no head to refuse
@@ -196,7 +197,7 @@ def test_what_was_left_out_is_known_wherever_the_encoder_goes(tmp_path: Path) ->
 
 
 def test_an_encoder_under_a_head_with_tied_weights_is_the_encoder(tmp_path: Path) -> None:
-    whole = BertForMaskedLM(SMALL).eval()
+    whole = transformers.BertForMaskedLM(SMALL).eval()
     whole.save_pretrained(tmp_path / "tied")
     with pytest.raises(InputError, match=r"the head of BertForMaskedLM \(cls\.predictions\.bias, "):
         load_encoder(str(tmp_path / "tied"))
@@ -213,9 +214,9 @@ def test_unusual_encoders_compute_what_transformers_does(
         **{"vocab_size": 50, "hidden_size": hidden, "num_attention_heads": heads, "num_hidden_layers": 1},
         **{"intermediate_size": 40, "hidden_act": activation, "chunk_size_feed_forward": 4},
     )
-    BertModel(config, add_pooling_layer=False).save_pretrained(tmp_path)
+    transformers.BertModel(config, add_pooling_layer=False).save_pretrained(tmp_path)
     config.chunk_size_feed_forward = 0  # refuses 7 tokens; cutting them into parts changes nothing
-    whole = BertModel.from_pretrained(tmp_path, config=config, add_pooling_layer=False).eval()
+    whole = transformers.BertModel.from_pretrained(tmp_path, config=config, add_pooling_layer=False).eval()
     with torch.no_grad():
         assert torch.allclose(output(tmp_path), whole(torch.arange(7)[None]).last_hidden_state, atol=1e-5)
 

@@ -1,14 +1,18 @@
+from __future__ import annotations
+
 import json
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
+from transformers import BertConfig, DistilBertConfig
 
 from codesign.corpus import sentences
 from codesign.encoder import (
@@ -22,6 +26,9 @@ from codesign.encoder import (
 )
 from codesign.errors import InputError
 from codesign.forward import EncoderForward, input_names
+
+if TYPE_CHECKING:  # its code takes seconds to import
+    from transformers import BertModel
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +191,7 @@ def test_segments_are_an_input_where_the_model_tells_them_apart() -> None:
     """And drawing them leaves the tokens of a seed as they are: recorded errors stay comparable."""
     config = BertConfig(**SMALL, type_vocab_size=1)
     assert input_names(config) == ("input_ids", "attention_mask")
-    single, double = (BertModel(each).eval() for each in (config, BertConfig(**SMALL)))
+    single, double = (transformers.BertModel(each).eval() for each in (config, BertConfig(**SMALL)))
     one, two = (example_inputs(model, 2, 9, seed=3, padded=True) for model in (single, double))
     assert list(two) == [*one, "token_type_ids"]
     assert all(np.array_equal(array, two[name]) for name, array in one.items())
@@ -283,9 +290,9 @@ def test_unknown_models_name_the_nearest(name: str, nearest: str | None) -> None
 
 
 def test_other_architectures_are_refused(tmp_path: Path) -> None:
-    DistilBertModel(DistilBertConfig(vocab_size=10, dim=8, n_layers=1, n_heads=1, hidden_dim=8)).save_pretrained(
-        tmp_path
-    )
+    transformers.DistilBertModel(
+        DistilBertConfig(vocab_size=10, dim=8, n_layers=1, n_heads=1, hidden_dim=8)
+    ).save_pretrained(tmp_path)
     with pytest.raises(InputError, match=r"a BERT encoder .* not 'distilbert'"):
         load_encoder(str(tmp_path))
 

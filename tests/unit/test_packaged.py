@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import BertForSequenceClassification
+import transformers
 
 from codesign import cli
 from codesign.blocks import BlockShape
@@ -138,7 +138,7 @@ def test_a_model_with_segments_padding_and_a_head_computes_what_transformers_com
 
     # with segments
     assert (manifest["inputs"], manifest["types"]) == (["input_ids", "attention_mask", "token_type_ids"], 2)
-    theirs = BertForSequenceClassification.from_pretrained(headed).bert.eval()
+    theirs = transformers.BertForSequenceClassification.from_pretrained(headed).bert.eval()
     inputs = example_inputs(theirs, 2, 16, seed=5, padded=True)
     assert 0 in inputs["attention_mask"]
     assert 1 in inputs["token_type_ids"]

@@ -1,9 +1,11 @@
+from __future__ import annotations
+
 import json
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
-from transformers import BertModel
 
 from codesign.blocks import BlockShape, to_blocks
 from codesign.bsr import BSRMatrix
@@ -11,6 +13,9 @@ from codesign.encoder import load_encoder, prunable_linears
 from codesign.errors import InputError
 from codesign.prune import ALLOCATIONS, ONE_SHOT, prune_model
 from codesign.prune.allocation import kept_blocks
+
+if TYPE_CHECKING:  # its code takes seconds to import
+    from transformers import BertModel
 
 SHAPES = ["1x1", "4x1", "32x1", "1x32", "16x16", "7x5", "128x128"]
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-
 from codesign.corpus import Task
 
 
@@ -18,6 +15,9 @@ def bag_of_words(task: Task) -> str:
     str
         Right answers to ``task.test``, as `codesign.train.evaluate.hits` marks them.
     """
+    from sklearn.feature_extraction.text import TfidfVectorizer  # seconds, that a reader of records is spared
+    from sklearn.linear_model import LogisticRegression
+
     words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     learner = LogisticRegression(C=10.0, max_iter=1000)
     learner.fit(words.fit_transform([example.text for example in task.train]), [e.label for e in task.train])
