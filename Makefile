@@ -60,7 +60,7 @@ test: $(LOCKED)  ## all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 soak: $(LOCKED)  ## kills, full disks, hostile patterns and inputs, about 45 minutes; goes on where it stopped
-	$(BIN)/codesign soak
+	$(BIN)/python -m tests.soak
 
 check: $(LOCKED)  ## linter, formatter, types, prose, sizes
 	$(BIN)/ruff check

@@ -122,11 +122,6 @@ def _parser() -> argparse.ArgumentParser:
     for added in (bench, judge):
         added.add_argument("--json", metavar="FILE", help="write the rows as JSON, too; - for standard output, instead")
 
-    harm = command("soak", _soak)
-    harm.add_argument(
-        "campaigns", nargs="*", metavar="CAMPAIGN", help="kills, disk, inputs, patterns, broken (default: all)"
-    )
-
     command("headline", _headline)
     look = command("doctor", _doctor)
     look.add_argument("--measure", action="store_true", help="measure the ceilings, half a minute")
@@ -250,13 +245,6 @@ def _compile(options: argparse.Namespace) -> None:
     made = packaged.package(study, case, asked.trials_per_task, options.out)
     Console().print(packaged.table(made))
     print(f"{made.directory}\n{made.example()}")
-
-
-def _soak(options: argparse.Namespace) -> None:
-    """Do harm on purpose, and record what came of it; goes on where it stopped."""
-    from codesign.study.soak.campaigns import soak
-
-    soak(options.campaigns)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product
 
 import pytest
+from tests import reference
 
 from codesign import pipeline
 from codesign.records import KINDS, Record
@@ -19,6 +21,12 @@ def smoke(kind: str) -> list[Record]:
     if not (found := places.results("local").read(kind, profile="smoke", measurement=KINDS[kind].measurement_version)):
         pytest.skip("the smoke profile was not run: make reproduce PROFILE=smoke")
     return found
+
+
+def test_masks_patterns_and_tasks_are_those_of_the_reference() -> None:
+    assert smoke("pattern")
+    expected = json.loads(reference.REFERENCE.read_text(encoding="utf-8"))
+    assert reference.differences(expected, reference.smoke_facts()) == []
 
 
 def test_kernels_were_searched_whole_and_timed_in_turns() -> None:

@@ -10,12 +10,14 @@ import importlib
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
+from tests.soak.patterns import draw_points
+from tests.soak.tally import Tally
 
 from codesign import machine
 from codesign.compiler import TargetSpec, target_spec
@@ -25,20 +27,8 @@ from codesign.compiler.schedules import Decisions, Family
 from codesign.compiler.trial import run_candidate
 from codesign.compiler.tvm_compat import tirx, tvm
 from codesign.compiler.workers import runner
-from codesign.study.soak.patterns import draw_points
-from codesign.study.soak.tally import Tally
 
 Change = Callable[[Linear, Any, tuple[Any, ...]], Any]
-
-
-class _Read:
-    """A buffer that is read wrongly."""
-
-    def __init__(self, operator: Linear, buffer: Any, change: Change) -> None:
-        self.operator, self.buffer, self.change = operator, buffer, change
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.change(self.operator, self.buffer, index if isinstance(index, tuple) else (index,))
 
 
 def _zero(value: Any) -> Any:
@@ -60,6 +50,18 @@ BREAKS: dict[str, tuple[int, Change]] = {
 }
 
 
+@dataclass
+class _Read:
+    """A buffer that is read wrongly."""
+
+    operator: Linear
+    buffer: Any
+    change: Change
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.change(self.operator, self.buffer, index if isinstance(index, tuple) else (index,))
+
+
 def one_round(seed: int) -> list[Tally]:
     """Break every family of linears in every way of `BREAKS`, at a random point of a random operator.
 
@@ -75,43 +77,41 @@ def one_round(seed: int) -> list[Tally]:
     with tempfile.TemporaryDirectory(prefix="codesign-broken-") as scratch:
         try:
             for name in BREAKS:
-                operator = _operator(rng, spec, name)
+                operator = draw_operator(rng, spec, name)
                 for family, drawn in draw_points(rng, operator, spec):
                     decisions = drawn | {"prefetch": 0}  # which takes addresses of what is read
                     tally = tallies.setdefault(family.name, Tally(family.name, "broken on purpose"))
-                    folder = Path(tempfile.mkdtemp(dir=scratch))
-                    library = _build(operator, family, decisions, spec, name, folder)
-                    _judge(tally, name, pool, library)
-                    right = _build(operator, family, decisions, spec, None, Path(tempfile.mkdtemp(dir=scratch)))
-                    if not min(pool.submit(run_candidate, right, []).result()) > 0:
-                        tally.defects.append(f"{name}: the same kernel, not broken, got no time")
+                    tally.count += 1
+                    tally.settings[name] += 1
+                    wrong, right = (
+                        _build(operator, family, decisions, spec, each, Path(tempfile.mkdtemp(dir=scratch)))
+                        for each in (name, None)
+                    )
+                    _judge(tally, name, lambda library: pool.submit(run_candidate, library, []).result(), wrong, right)
         finally:
             pool.shutdown()
     return list(tallies.values())
 
 
-def _judge(tally: Tally, name: str, pool: Any, library: str) -> None:
-    tally.count += 1
-    tally.add(name)
+def _judge(tally: Tally, name: str, timed: Callable[[str], list[float]], wrong: str, right: str) -> None:
     try:
-        times = pool.submit(run_candidate, library, []).result()
+        tally.defects.append(f"{name}: was given a time, {min(timed(wrong)):.1e} s")
+        tally.wrong += 1
     except Exception as error:  # whatever happens in the worker arrives as it is
         if "wrong result" in str(error):
             tally.refused += 1
         else:
             tally.defects.append(f"{name}: {type(error).__name__}: {error}"[:300])
-        return
-    tally.wrong += 1
-    tally.defects.append(f"{name}: was given a time, {min(times):.1e} s")
+    if not min(timed(right)) > 0:
+        tally.defects.append(f"{name}: the same kernel, not broken, got no time")
 
 
-def _operator(rng: np.random.Generator, spec: TargetSpec, name: str) -> Linear:
+def draw_operator(rng: np.random.Generator, spec: TargetSpec, name: str) -> Linear:
     """Draw a linear large enough that every break changes its result."""
     rows, cols = spec.lanes * int(rng.integers(1, 3)), int(rng.choice([1, 2, 4]))
     outputs, inputs = rows * int(rng.integers(2, 5)), cols * int(rng.integers(6, 20))
     whole = outputs // rows * (inputs // cols)
-    residual = name == "residual left out"
-    epilogue = "bias_residual" if residual else "bias_gelu" if name == "another epilogue" else "bias"
+    epilogue = {"residual left out": "bias_residual", "another epilogue": "bias_gelu"}.get(name, "bias")
     nnz = int(rng.integers(whole // 3, whole - 1))
     tokens = spec.lanes * int(rng.choice([1, 2, 4]))
     return Linear(outputs, inputs, tokens, rows, cols, nnz, spec.threads, epilogue)
@@ -121,29 +121,25 @@ def _build(
     operator: Linear, family: Family, decisions: Decisions, spec: TargetSpec, name: str | None, folder: Path
 ) -> str:
     """Compile a point, broken or (None) not, where `run_candidate` finds it: beside what it should compute."""
-    with reading_wrongly(family, name):
-        function = family.generate(generated(operator, name), spec, decisions)
+    function = generated(operator, family, decisions, spec, name)
     (folder / "operator.json").write_text(operator.attributes())
     library = folder / "kernel.so"
     tvm.compile(tvm.IRModule({"main": function}), target=spec.target).export_library(str(library))
     return str(library)
 
 
-def generated(operator: Linear, name: str | None) -> Linear:
-    """Return the operator that loops are emitted for: another one where that is what is broken."""
-    return replace(operator, epilogue="bias") if name == "another epilogue" else operator
-
-
-@contextmanager
-def reading_wrongly(family: Family, name: str | None) -> Iterator[None]:
-    """Put a wrong reading of one argument between a family and its buffers; None for none."""
-    position, change = BREAKS[name] if name else (-1, BREAKS["another epilogue"][1])
+def generated(operator: Linear, family: Family, decisions: Decisions, spec: TargetSpec, name: str | None) -> Any:
+    """Emit a point's loops, with a wrong reading of one argument between the family and its buffers; None for none."""
+    if name is None:
+        return family.generate(operator, spec, decisions)
+    position, change = BREAKS[name]
 
     @contextmanager
     def opened(operator: Linear) -> Iterator[Any]:
         with primfunc(operator) as (buffers, finish):
-            wrong = [_Read(operator, b, change) if n == position else b for n, b in enumerate(buffers)]
-            yield wrong, finish
+            yield [_Read(operator, b, change) if n == position else b for n, b in enumerate(buffers)], finish
 
+    if name == "another epilogue":
+        operator = replace(operator, epilogue="bias")
     with mock.patch.object(importlib.import_module(type(family).__module__), "primfunc", opened):
-        yield
+        return family.generate(operator, spec, decisions)
