@@ -111,7 +111,7 @@ def _tune(study: Study, run: Sequence[Case], trials_per_task: int, lower: Callab
     for case, model in zip(run, lowered, strict=True):
         write_tasks(study, case, model, folder)
     # Last: this record says that the run is finished.
-    study.append("tuning", run[0].fields(), {"target": spec.key}, report.fields())
+    study.append("tuning", run[0].fields() | CONTINUED, {"target": spec.key}, report.fields())
 
 
 def _say_progress(progress: TuneProgress) -> None:
