@@ -35,7 +35,8 @@ seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
 
 # %% tags=["hide-input"]
-from codesign.study.artefacts import count_tasks, ensure_lowered
+from codesign.answers.tasks import count_tasks
+from codesign.study.artefacts import ensure_lowered
 from codesign.study.chain import open_study
 from codesign.study.layer import compile_one_matrix
 from codesign.study.points import headline, sweep

@@ -42,9 +42,9 @@ bucket = 0.05  # padding: stored blocks come in multiples of this share of a mat
 from codesign.plot import task_counts
 from codesign.study.chain import open_study
 from codesign.study.identified import rows
-from codesign.study.identity import ensure_identity
 from codesign.study.points import sweep
 from codesign.study.tables import table
+from codesign.study.tasks import ensure_identity
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)

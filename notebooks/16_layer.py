@@ -33,11 +33,11 @@ threads = 2  # at most the cores of this machine
 # %% tags=["hide-input"]
 from IPython.display import display
 
+from codesign.answers.listing import assembly
 from codesign.plot import inner_loops, layer_arrays, layer_matrix
 from codesign.study.chain import open_study
 from codesign.study.layer import ensure_listed
 from codesign.study.listed import loop_rows
-from codesign.study.marked import assembly
 from codesign.study.points import sweep
 from codesign.study.tables import listing, table
 

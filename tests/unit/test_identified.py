@@ -1,4 +1,4 @@
-"""Task identity: padding keeps the matrix and the result, and the counts of records are those of their operators."""
+"""Task identity: buckets take no block away, and the counts of records are those of their operators."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,60 +14,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from synthetic import Memory, identity
 
-from codesign.blocks import BlockShape
-from codesign.bsr import BSRMatrix
-from codesign.compiler.operators import Linear, pack
+from codesign.compiler.operators import Linear
 from codesign.errors import InputError, MissingRecord
 from codesign.schema import validate
 from codesign.study.evidence import Evidence
 from codesign.study.identified import alike, linears, padding, reuse, rows
-from codesign.study.identity import all_blocks, bucketed, pad
-
-BLOCK = BlockShape(4, 1)
-
-
-def sparse(seed: int, kept: float, shape: tuple[int, int] = (24, 16)) -> BSRMatrix:
-    rng = np.random.default_rng(seed)
-    mask = rng.random(BLOCK.grid(shape)) < kept
-    weight = rng.standard_normal(shape, np.float32) * np.kron(mask, np.ones((4, 1), np.float32))
-    return BSRMatrix.from_dense(weight, BLOCK)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 99), st.floats(0, 1), st.floats(0, 1))
-def test_explicit_zero_blocks_leave_the_matrix_as_it_was(seed: int, kept: float, share: float) -> None:
-    matrix = sparse(seed, kept)
-    free = matrix.grid[0] * matrix.grid[1] - matrix.nnz_blocks
-    wanted = matrix.nnz_blocks + round(share * free)
-    padded = pad(matrix, wanted)
-    assert padded.nnz_blocks == wanted
-    np.testing.assert_array_equal(padded.to_dense(), matrix.to_dense())
-    padded.validate()
-
-
-def test_a_padded_layer_computes_what_it_did() -> None:
-    matrix, rng = sparse(1, 0.2), np.random.default_rng(0)
-    linear = Linear(24, 16, 8, 4, 1, matrix.nnz_blocks, 2, "bias")
-    grown = bucketed(linear, 0.3)
-    assert grown.nnz > linear.nnz
-    x, *_, bias = linear.example_inputs(rng)[:6]
-    before = linear.oracle(x, *pack(matrix, 2).arrays(), bias)
-    after = grown.oracle(x, *pack(pad(matrix, grown.nnz), 2).arrays(), bias)
-    np.testing.assert_array_equal(after, before)
-    assert np.abs(before - bias[:, None]).max() > 0
-
-
-def test_padding_goes_to_the_shortest_rows_first() -> None:
-    weight = np.zeros((8, 6), np.float32)
-    weight[:4, :4] = 1.0
-    padded = pad(BSRMatrix.from_dense(weight, BLOCK), 8)
-    np.testing.assert_array_equal(np.diff(padded.indptr), [4, 4])
-
-
-@pytest.mark.parametrize("wanted", [0, 97])
-def test_fewer_blocks_than_there_are_or_more_than_fit_are_refused(wanted: int) -> None:
-    with pytest.raises(InputError, match=f"nnz={wanted}"):
-        pad(sparse(0, 0.5), wanted)
+from codesign.study.tasks import all_blocks, bucketed
 
 
 @pytest.mark.parametrize("bucket", [0.0, -0.1, 1.5])

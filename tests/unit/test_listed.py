@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from synthetic import LOOP, LOOP_COUNTS, listing
 
+from codesign.answers.listing import assembly
 from codesign.errors import MissingRecord, RecordError
 from codesign.plot.layer_matrix import layer_matrix, pattern_of
 from codesign.records import Results
@@ -20,7 +21,6 @@ from codesign.schema import validate
 from codesign.study.chain import Study
 from codesign.study.layer import ensure_listed
 from codesign.study.listed import bound, cycles, loop_rows, most
-from codesign.study.marked import assembly
 from codesign.study.points import Point
 
 POINT = Point("bert-base", 0, "attention", "magnitude", "32x1", 0.8, 1, 128, 2)

@@ -84,6 +84,7 @@ LATENCY: dict[str, Any] = {
 }
 TASK: dict[str, Any] = {
     **{"target": "cpu", "task": "t", "digest": "d", "family_kind": "bsr", "weight": 1, "best_ns": 1, "trials": 4},
+    "tasks": 1,
     **dict.fromkeys(("m", "n", "k", "nnz_blocks", "decisions")),
 }
 
@@ -168,13 +169,6 @@ def test_files_of_finished_sessions_are_deleted_but_those_of_the_centre(study: S
     assert {path.name for path in (study.build / "models").iterdir()} == kept
     kept = {case.key() for case in centre.cases if case.compiled}
     assert {path.name for path in (study.build / "artifacts").iterdir()} == kept
-
-
-def test_files_stay_where_that_is_wanted(study: Study, work: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeps, "KEEP_FILES", True)
-    monkeypatch.setattr(sweeps, "_finished", lambda study, stop: False)
-    ensure_swept(study, replace(SWEEP, factors=Factors(batches=[2])), 4)
-    assert any("-b2-" in path.name for path in (study.build / "artifacts").iterdir())
 
 
 def test_the_cost_is_said_before_and_the_time_left_during(

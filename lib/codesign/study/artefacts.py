@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,6 @@ from codesign.errors import MissingRecord
 from codesign.records import Record
 from codesign.study import places
 from codesign.study.chain import Study
-from codesign.study.evidence import key_of
 from codesign.study.points import Case
 from codesign.study.pruned import require_files
 
@@ -67,25 +65,6 @@ def tasks_of(study: Study, case: Case) -> list[Record]:
     """
     newest = {record["digest"]: record for record in study.found("task", case.fields())}
     return list(newest.values()) or [study.newest("task", case.fields())]
-
-
-def count_tasks(tasks: Sequence[Record]) -> list[dict[str, Any]]:
-    """Count the tasks of each compiled encoder: ``tasks``, ``sparse`` ones, and the places that use these.
-
-    ``block`` is the shape that the encoder is stored in, whatever the one it was pruned in.
-    """
-    encoders: dict[tuple[str, ...], list[Record]] = {}
-    for task in tasks:
-        encoders.setdefault((task["engine"], task["scope"], key_of(task)[2]), []).append(task)
-    return [
-        dict(zip(("engine", "scope", "block"), name, strict=True))
-        | {
-            "tasks": len(found),
-            "sparse": sum(task["family_kind"] == "bsr" for task in found),
-            "sparse_uses": sum(task["weight"] for task in found if task["family_kind"] == "bsr"),
-        }
-        for name, found in encoders.items()
-    ]
 
 
 def write_tasks(study: Study, case: Case, lowered: Lowered, database: Path | None) -> None:

@@ -11,7 +11,7 @@ from codesign.compiler.operators import Linear
 from codesign.measure.ratios import Interval
 from codesign.schema import Record
 from codesign.study.evidence import Evidence, missing
-from codesign.study.identity import all_blocks, bucketed
+from codesign.study.tasks import all_blocks, bucketed
 
 #: The step of the padding that the claim is about, as a share of the blocks of a matrix.
 BUCKET = 0.05

@@ -13,11 +13,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from IPython.utils.capture import capture_output
-
 from codesign import compiler
 from codesign.blocks import BlockShape
-from codesign.compiler import TargetSpec, Task, TuningReport, target_spec
+from codesign.compiler import TargetSpec, target_spec
 from codesign.compiler.exhaustive import MeasuredPoint, measure_space
 from codesign.compiler.operators import Linear, RowBalanced
 from codesign.compiler.tasks import best_decisions, task_of
@@ -26,6 +24,7 @@ from codesign.prune.allocation import kept_blocks
 from codesign.records import Record
 from codesign.study.chain import Study, track
 from codesign.study.points import Point
+from codesign.study.tuning import tune
 
 #: How a record's trials were chosen: all points, the yardstick; and two searches. Committed records have replays, too.
 STRATEGIES = ("exhaustive", "scheduler", "stock rules")
@@ -123,12 +122,8 @@ def _about(operator: Linear | RowBalanced, strategy: str, seconds: Sequence[floa
 
 
 def _yardstick(linear: Linear, points: Sequence[MeasuredPoint]) -> dict[str, Any]:
-    measured = [
-        {"family": point.family, "decisions": point.decisions, "ns": [time * 1e9 for time in point.seconds]}
-        for point in points
-    ]
-    seconds = [point.median for point in points]
-    return _about(linear, "exhaustive", seconds, space=len(points), rank=1, points=measured)
+    about = [{"family": p.family, "decisions": p.decisions, "ns": [time * 1e9 for time in p.seconds]} for p in points]
+    return _about(linear, "exhaustive", [p.median for p in points], space=len(points), rank=1, points=about)
 
 
 def _point(fields: dict[str, Any]) -> MeasuredPoint:
@@ -140,7 +135,7 @@ def scheduled(spaces: dict[Linear, list[MeasuredPoint]], spec: TargetSpec, trial
     tasks = {linear: task_of(linear) for linear in spaces}
     with tempfile.TemporaryDirectory(prefix="codesign-search-") as scratch:
         folder = Path(scratch) / spec.key
-        report = _tune(list(tasks.values()), folder, spec, trials)
+        report = tune(list(tasks.values()), folder, spec, trials, second_look=False)
         opened = compiler.open_database(folder, spec)
         for linear, task in tasks.items():
             points = spaces[linear]
@@ -156,14 +151,9 @@ def by_stock_rules(balanced: Sequence[RowBalanced], spec: TargetSpec, trials: in
     for operator in track(balanced, "stock rules for"):
         task = task_of(operator)
         with tempfile.TemporaryDirectory(prefix="codesign-search-") as scratch:
-            report = _tune([task], Path(scratch) / spec.key, spec, trials)
+            report = tune([task], Path(scratch) / spec.key, spec, trials, second_look=False)
         seconds, failed = _trials(report.measured[task.digest])
         yield _about(operator, "stock rules", seconds, failed=failed)
-
-
-def _tune(tasks: Sequence[Task], folder: Path, spec: TargetSpec, trials: int) -> TuningReport:
-    with capture_output(stderr=False):  # in a notebook, TVM displays a table of all tasks after every batch
-        return compiler.tune(tasks, database=folder, spec=spec, trials_per_task=trials, second_look=False)
 
 
 def _trials(measured: Sequence[float | None]) -> tuple[list[float], int]:

@@ -21,10 +21,6 @@ from codesign.study.pruned import ensure_pruned, files
 from codesign.study.sessions import SLOW, Session, compiled, ensure_session, session_records, sessions
 from codesign.study.tuning import ensure_tuned
 
-#: Whether the artefacts and checkpoints of a finished session stay on disk. With BERT-base each takes 0.2 to 0.4 GB,
-#: with BERT-large three times that, and a whole sweep has about a hundred; no other step reads them.
-KEEP_FILES = False
-
 #: For the estimate that is printed before the work, with BERT-base on two cores: to prune and build an encoder; to
 #: start an engine and check its output; a trial; the tasks of an encoder that no other has had before; and the trials
 #: after which the choices of a task are mostly used up, whatever is allowed.
@@ -135,8 +131,8 @@ def ensure_swept(study: Study, sweep: Sweep, trials_per_task: int) -> list[Recor
     """Do every session of a sweep that is not done yet; return the `latency` records of all.
 
     The tasks of one load are tuned in one run, so that the scheduler weighs them against each other. The files of a
-    finished session are deleted again, unless `KEEP_FILES`. What is left of an interrupted sweep goes on where it
-    stopped.
+    finished session are deleted again: with BERT-base an encoder's take 0.2 to 0.4 GB, a whole sweep has about a
+    hundred, and no other step reads them. What is left of an interrupted sweep goes on where it stopped.
 
     Parameters
     ----------
@@ -199,20 +195,15 @@ def _tune(study: Study, sweep: Sweep, stops: Sequence[Stop], trials_per_task: in
 
 def _tidy(study: Study, sweep: Sweep, cases: Iterable[Case]) -> None:
     """Delete what these cases needed, except what belongs to the centre: other steps made it, and read it again."""
-    if KEEP_FILES:
-        return
+    centre = sweep.centre
     for case in cases:
         where = files(study, case.point)
-        if not _same_but_block(case.point, sweep.centre):
+        if not _same_but_block(case.point, centre):
             shutil.rmtree(artifact(study, case), ignore_errors=True)
             shutil.rmtree(where.expected.parent, ignore_errors=True)
-        if not _same_but_block(_under_load_of(sweep.centre, case.point), sweep.centre):
+        if not _same_but_block(replace(case.point, batch=centre.batch, seq=centre.seq, threads=centre.threads), centre):
             shutil.rmtree(where.checkpoint, ignore_errors=True)
 
 
 def _same_but_block(point: Point, centre: Point) -> bool:
     return replace(point, block=centre.block) == centre
-
-
-def _under_load_of(centre: Point, point: Point) -> Point:
-    return replace(point, batch=centre.batch, seq=centre.seq, threads=centre.threads)

@@ -13,10 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from codesign import compiler
-from codesign.bsr import BSRMatrix
 from codesign.compiler import Lowered, target_spec
 from codesign.compiler.operators import Linear
 from codesign.encoder import RANDOM_MODELS, load_encoder, save_checkpoint
@@ -59,13 +56,15 @@ def lower_allocated(point: Point, allocation: str) -> Lowered:
     if point.shape is None:
         raise InputError("block", point.block, "the block shape of a pruned point", "32x1")
     model = load_encoder(point.model, seed=point.seed)
-    how: dict[str, Any] = {
-        "block": point.shape,
-        "sparsity": point.sparsity,
-        "seed": point.seed,
-        "allocation": allocation,
-    }
-    prune_model(model, scope=point.scope, pruner=point.pruner, **how)
+    prune_model(
+        model,
+        scope=point.scope,
+        pruner=point.pruner,
+        block=point.shape,
+        sparsity=point.sparsity,
+        seed=point.seed,
+        allocation=allocation,
+    )
     spec = target_spec(point.threads)
     with tempfile.TemporaryDirectory(prefix="codesign-identity-") as scratch:
         directory = Path(scratch) / "model"
@@ -107,34 +106,3 @@ def bucketed(linear: Linear, bucket: float) -> Linear:
     whole = all_blocks(linear)
     step = max(1, round(bucket * whole))
     return replace(linear, nnz=min(whole, -(-linear.nnz // step) * step))
-
-
-def pad(matrix: BSRMatrix, nnz: int) -> BSRMatrix:
-    """Store ``nnz`` blocks: explicit zeros join in the emptiest block-rows, so that the matrix is the same.
-
-    Raises
-    ------
-    InputError
-        If the matrix stores more blocks than that already, or has no place for as many.
-    """
-    rows, columns = matrix.grid
-    if not matrix.nnz_blocks <= nnz <= rows * columns:
-        nearest = min(max(nnz, matrix.nnz_blocks), rows * columns)
-        raise InputError("nnz", nnz, f"from {matrix.nnz_blocks} to {rows * columns} blocks", nearest)
-    stored = np.full((rows, columns), -1)
-    stored[np.repeat(np.arange(rows), np.diff(matrix.indptr)), matrix.indices] = np.arange(matrix.nnz_blocks)
-    free = np.argwhere(stored < 0)
-    # the n-th free place of a row makes it as long as its stored blocks and n more: the shortest rows grow first
-    order = np.diff(matrix.indptr)[free[:, 0]] + (stored < 0).cumsum(axis=1)[free[:, 0], free[:, 1]]
-    chosen = free[np.argsort(order, kind="stable")[: nnz - matrix.nnz_blocks]]
-    stored[chosen[:, 0], chosen[:, 1]] = matrix.nnz_blocks  # the zero block below
-    places = stored >= 0
-    data = np.concatenate([matrix.data, np.zeros((1, matrix.block.rows, matrix.block.cols), np.float32)])
-    padded = replace(
-        matrix,
-        data=data[stored[places]],
-        indices=np.nonzero(places)[1].astype(np.int32),
-        indptr=np.concatenate([[0], places.sum(axis=1).cumsum()]).astype(np.int32),
-    )
-    padded.validate()
-    return padded
