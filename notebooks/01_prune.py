@@ -34,11 +34,11 @@ seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
 
 # %% tags=["hide-input"]
+from codesign.answers.tables import table
 from codesign.plot import masks, retained_norm, show
 from codesign.study.chain import open_study
 from codesign.study.points import sweep
 from codesign.study.pruned import ensure_pruned, example_weights
-from codesign.study.tables import table
 
 # %%
 study = open_study(results, profile)

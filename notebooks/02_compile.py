@@ -35,13 +35,13 @@ seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
 
 # %% tags=["hide-input"]
+from codesign.answers.tables import listing, table
 from codesign.answers.tasks import count_tasks
 from codesign.study.artefacts import ensure_lowered
 from codesign.study.chain import open_study
 from codesign.study.layer import compile_one_matrix
 from codesign.study.points import headline, sweep
 from codesign.study.sessions import compiled_cases
-from codesign.study.tables import listing, table
 
 # %%
 study = open_study(results, profile)

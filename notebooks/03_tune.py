@@ -39,11 +39,11 @@ threads = 2  # at most the cores of this machine
 trials_per_task = 64  # schedules tried for a task at most
 
 # %% tags=["hide-input"]
+from codesign.answers.tables import table
 from codesign.plot import tuning_curves
 from codesign.study.chain import open_study
 from codesign.study.points import sweep
 from codesign.study.sessions import compiled_cases
-from codesign.study.tables import table
 from codesign.study.tuning import ensure_tuned
 
 # %% tags=["remove-stdout"]

@@ -43,13 +43,13 @@ peer_blocks = ["1x1", "4x1", "32x1"]  # block shapes that the sparse engines of 
 rival = "onnxruntime"  # engine that shares the machine with ours when protocols are compared
 
 # %% tags=["hide-input"]
+from codesign.answers.tables import table
 from codesign.plot import latency_bars, ways
 from codesign.study.artefacts import ensure_built
 from codesign.study.chain import open_study
 from codesign.study.comparisons import ensure_compared
 from codesign.study.points import Case, headline, sweep
 from codesign.study.sessions import compiled_cases, ensure_timed
-from codesign.study.tables import table
 from codesign.study.timings import contenders
 
 # %%

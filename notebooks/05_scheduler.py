@@ -32,11 +32,11 @@ seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
 
 # %% tags=["hide-input"]
+from codesign.answers.tables import table
 from codesign.plot import task_map
 from codesign.study.artefacts import tasks_of
 from codesign.study.chain import open_study
 from codesign.study.points import Case, sweep
-from codesign.study.tables import table
 
 # %%
 study = open_study(results, profile)

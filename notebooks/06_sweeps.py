@@ -44,12 +44,12 @@ model_sparsities = [0.5, 0.8, 0.9]  # shares of blocks removed in those
 trials_per_task = 64  # schedules tried for a task at most
 
 # %% tags=["hide-input"]
+from codesign.answers.tables import table
 from codesign.plot import crossover, loads
 from codesign.study.chain import open_study
 from codesign.study.points import HEADLINE, Point
 from codesign.study.sweeps import Factors, Sweep, ensure_swept
 from codesign.study.swept import around, by_load, crossover_rows, curves, load_rows
-from codesign.study.tables import table
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)

@@ -31,10 +31,10 @@ threads = 2  # at most the cores of this machine
 trials_per_task = 64  # schedules tried for a task at most
 
 # %% tags=["hide-input"]
+from codesign.answers.tables import table
 from codesign.plot import show, your_shape
 from codesign.study.chain import open_study
 from codesign.study.points import HEADLINE, sweep
-from codesign.study.tables import table
 from codesign.study.tried import in_the_book, measure, summary, tried
 
 # %%

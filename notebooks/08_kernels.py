@@ -35,26 +35,28 @@ seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
 
 # %% tags=["hide-input"]
-from codesign.plot import kernel_shares, predictions
+from codesign import plot
+from codesign.answers.frames import frame
+from codesign.answers.kernels import hot_and_cold, in_turns
+from codesign.answers.roofline import predictions
+from codesign.answers.tables import table
 from codesign.study.ceilings import limits_of
 from codesign.study.chain import open_study
-from codesign.study.kernel_views import share_rows
 from codesign.study.kernels import ensure_kernels
 from codesign.study.problems import problems
-from codesign.study.roofline import prediction_rows
-from codesign.study.tables import table
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 records = ensure_kernels(study, problems(model, linears, seed, blocks, sparsity, [batch * seq], threads))
 ceilings, machine = limits_of(study, records)
-rows = share_rows(records)
+timed = in_turns(frame(records))
+best = hot_and_cold(timed)
 
 # %% [markdown]
 # ## Share of the ceiling
 
 # %%
-kernel_shares(rows)
+plot.kernel_shares(best)
 
 # %% [markdown]
 # Every valid schedule was measured. The fastest of many is partly the luckiest of many, so the best few of each family
@@ -62,16 +64,19 @@ kernel_shares(rows)
 
 # %% tags=["hide-input"]
 table(
-    rows,
+    best.assign(
+        decisions=[", ".join(f"{name} {value}" for name, value in r["decisions"].items()) for r in best["record"]],
+        mib=best["rotated_bytes"] / 2**20,
+    ),
     {
-        "matrix": "{matrix.size}",
+        "matrix": "{size}",
         "block": "{block}",
         "family": "{family}",
         "decisions, hot": "{decisions}",
         "GFLOP/s, hot": "{gflops:.0f}",
         "hot": "{hot:.0%}",
         "cold": "{cold:.0%}",
-        "MiB rotated": "{rotated_mib:.0f}",
+        "MiB rotated": "{mib:.0f}",
     },
 )
 
@@ -83,13 +88,14 @@ table(
 # bytes from whichever cache holds them at the rate that was measured for it. Nothing in the prediction was fitted.
 
 # %%
-predictions(prediction_rows(records, ceilings, machine))
+predicted = predictions(timed, ceilings, machine)
+plot.predictions(predicted)
 
 # %% tags=["hide-input"]
 table(
-    prediction_rows(records, ceilings, machine),
+    predicted,
     {
-        "matrix": "{matrix.size}",
+        "matrix": "{size}",
         "block": "{block}",
         "weights": "{state}",
         "bound by": "{bound}",

@@ -31,9 +31,10 @@ load_blocks = ["1x1", "4x1", "32x1"]  # shapes measured with other numbers of to
 seqs = [16]  # other lengths, in tokens
 
 # %% tags=["hide-input"]
+from codesign.answers.frames import frame
+from codesign.answers.kernels import in_turns, winners
 from codesign.plot import family_map
 from codesign.study.chain import open_study
-from codesign.study.kernel_views import family_rows
 from codesign.study.kernels import ensure_kernels
 from codesign.study.problems import problems
 
@@ -47,7 +48,7 @@ loads = ensure_kernels(study, problems(model, linears, seed, load_blocks, sparsi
 # ## The best of each family
 
 # %%
-family_map(family_rows([*centre, *loads], "hot"))
+family_map(winners(in_turns(frame([*centre, *loads])), "hot", by=["block", "family"]))
 
 # %% [markdown]
 # ## What this shows

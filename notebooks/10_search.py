@@ -42,12 +42,12 @@ repeats = 3  # times a whole encoder is tuned from nothing
 trials_per_task = 64  # schedules tried for a task at most, when a whole encoder is tuned from nothing
 
 # %% tags=["hide-input"]
+from codesign.answers.tables import table
 from codesign.study.chain import open_study
 from codesign.study.points import Case, Point
 from codesign.study.pruned import ensure_pruned
 from codesign.study.search import ensure_searched
 from codesign.study.searched import compared, seconds_until_close
-from codesign.study.tables import table
 from codesign.study.tuning import ensure_tuned_from_nothing
 
 # %% tags=["remove-stdout"]

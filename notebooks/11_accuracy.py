@@ -56,6 +56,7 @@ proximal_blocks = ["32x1", "4x1", "1x1", "16x16", "8x1", "32x32", "1x32", "16x1"
 trials_per_task = 8  # schedules measured for each kernel that has no tuned one
 
 # %% tags=["hide-input"]
+from codesign.answers.tables import table
 from codesign.plot import pareto
 from codesign.study.accuracy import accuracy
 from codesign.study.artefacts import ensure_built
@@ -73,7 +74,6 @@ from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
 from codesign.study.sessions import OURS, compiled_cases, ensure_timed
 from codesign.study.stored import ensure_stored
-from codesign.study.tables import table
 from codesign.study.trainings import ensure_trainings, trainings
 from codesign.study.tuning import ensure_tuned
 from codesign.study.worth import pattern_rows, patterns, stored, stored_rows, worth_rows

@@ -39,11 +39,11 @@ allocations = ["uniform", "global", "row-balanced"]  # who pays for the sparsity
 bucket = 0.05  # padding: stored blocks come in multiples of this share of a matrix
 
 # %% tags=["hide-input"]
+from codesign.answers.tables import table
 from codesign.plot import task_counts
 from codesign.study.chain import open_study
 from codesign.study.identified import rows
 from codesign.study.points import sweep
-from codesign.study.tables import table
 from codesign.study.tasks import ensure_identity
 
 # %% tags=["remove-stdout"]

@@ -35,21 +35,28 @@ seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
 
 # %% tags=["hide-input"]
+from codesign.answers.frames import frame, where
+from codesign.answers.kernels import in_turns, winners
+from codesign.answers.patterns import compared
+from codesign.answers.tables import table
 from codesign.answers.words import times
 from codesign.plot import patterns
 from codesign.study.chain import open_study
-from codesign.study.fastest import fastest
 from codesign.study.kernels import ensure_kernels
-from codesign.study.pattern_views import variant_rows
 from codesign.study.patterns import ensure_patterns
 from codesign.study.problems import problems
-from codesign.study.tables import table
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 wanted = problems(model, linears, seed, blocks, sparsity, [batch * seq], threads)
-chosen = fastest(wanted, ensure_kernels(study, wanted))
-rows = variant_rows(ensure_patterns(study, chosen))
+fastest = winners(in_turns(frame(ensure_kernels(study, wanted))), "hot")
+chosen = [
+    (problem, problem.candidate(record["family"], record["decisions"]))
+    for problem in wanted
+    if problem.block != "dense"
+    for record in where(fastest, **vars(problem))["record"]
+]
+rows = compared(frame(ensure_patterns(study, chosen)))
 
 # %% [markdown]
 # ## Inside blocks
@@ -80,15 +87,15 @@ patterns(rows, "where")
 
 # %% tags=["hide-input", "hide-output"]
 table(
-    [row | {state: times(row[state]) for state in ("hot", "cold")} for row in rows],
+    rows.assign(hot=rows["hot"].map(times), cold=rows["cold"].map(times)),
     {
         "matrix": "{size}",
         "block": "{block}",
         "weights": "{variant}",
-        "distinct patterns": "{distinct:,}",
+        "distinct patterns": "{distinct_patterns:,}",
         "hot": "{hot}",
         "cold": "{cold}",
-        "error": "{error:.1e}",
+        "error": "{max_abs_err:.1e}",
     },
 )
 

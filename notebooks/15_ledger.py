@@ -34,6 +34,7 @@ isas = ["native", "avx2"]  # instruction sets to compile for
 trials_per_task = 64  # schedules tried for a task at most, for those that are not the machine's own
 
 # %% tags=["hide-input"]
+from codesign.answers.tables import table
 from codesign.answers.words import ENGINE_LABELS, SCOPE_LABELS, times
 from codesign.plot import ladder, operator_profile, show, vectors
 from codesign.study.chain import open_study
@@ -43,7 +44,6 @@ from codesign.study.ladder import chosen_blocks, ladders
 from codesign.study.points import Case, headline, sweep
 from codesign.study.profile_views import kind_rows
 from codesign.study.profiling import ensure_profiled
-from codesign.study.tables import table
 from codesign.study.vector_views import vector_rows
 
 # %% tags=["remove-stdout"]

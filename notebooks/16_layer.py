@@ -33,13 +33,12 @@ threads = 2  # at most the cores of this machine
 # %% tags=["hide-input"]
 from IPython.display import display
 
-from codesign.answers.listing import assembly
+from codesign.answers.roofline import loops
+from codesign.answers.tables import assembly, listing, table
 from codesign.plot import inner_loops, layer_arrays, layer_matrix
 from codesign.study.chain import open_study
 from codesign.study.layer import ensure_listed
-from codesign.study.listed import loop_rows
 from codesign.study.points import sweep
-from codesign.study.tables import listing, table
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
@@ -119,7 +118,8 @@ assembly(layer["loop"], layer["family"])
 # can start two multiply-adds a cycle and two loads. Which of the two is the longer queue?
 
 # %% tags=["hide-input"]
-inner_loops(listings)
+rows = loops(listings)
+inner_loops(rows)
 
 # %% [markdown]
 # With one row to a block, every vector of activations serves a single multiply-add, and each weight brings an index of
@@ -127,7 +127,7 @@ inner_loops(listings)
 
 # %% tags=["hide-input"]
 table(
-    loop_rows(listings),
+    rows,
     {
         "block": "{block}",
         "tile": "{tile}",

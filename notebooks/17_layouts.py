@@ -41,13 +41,13 @@ threads = 2  # at most the cores of this machine
 trials_per_task = 32  # schedules tried for a task that 03_tune does not tune, at most
 
 # %% tags=["hide-input"]
+from codesign.answers.tables import table
 from codesign.plot import layouts
 from codesign.study.chain import open_study
 from codesign.study.comparisons import ensure_layouts
 from codesign.study.evidence import Evidence
 from codesign.study.layout_views import choice_rows, layout_rows
 from codesign.study.points import sweep
-from codesign.study.tables import table
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)

@@ -29,6 +29,7 @@ from synthetic import (
 )
 
 from codesign import plot as figures
+from codesign.answers.roofline import loops
 from codesign.plot.labels import spread
 from codesign.plot.look import Drawing
 from codesign.plot.tuning_curves import shares
@@ -64,7 +65,7 @@ DRAWINGS = {
             *profile("tvm-bsr", "all", "32x1", {"sparse linear": 8.0, "attention": 1.5, "layer norm": 0.5}),
         ]
     ),
-    "inner_loops": figures.inner_loops([listing(), listing("4x1")]),
+    "inner_loops": figures.inner_loops(loops([listing(), listing("4x1")])),
     "layer_arrays": figures.layer_arrays(listing()),
     "layer_matrix": figures.layer_matrix(listing()),
     "protocol": figures.protocol(),

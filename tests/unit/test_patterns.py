@@ -8,26 +8,16 @@ import numpy as np
 import pytest
 from tests.synthetic import Memory, machine, variants
 
-from codesign import plot as figures
+from codesign import plot
+from codesign.answers.effects import closeness, value
+from codesign.answers.frames import Frames, frame
+from codesign.answers.patterns import BLOCKS, SIZES, compared, newest, over
 from codesign.compiler.operators import Linear
 from codesign.errors import InputError, MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.records import validate
 from codesign.study import patterns
 from codesign.study.chain import open_study
-from codesign.study.evidence import Evidence
-from codesign.study.fastest import fastest
-from codesign.study.kernels import ensure_kernels
-from codesign.study.pattern_views import (
-    BLOCKS,
-    SIZES,
-    closeness,
-    groups,
-    inside_effect,
-    over,
-    variant_rows,
-    where_effect,
-)
 from codesign.study.problems import problems
 from codesign.study.variants import BASE, GROUP, INSIDE, VARIANTS, WHERE, Variant, distinct, weights
 
@@ -99,56 +89,56 @@ def test_a_ratio_is_taken_round_by_round() -> None:
     assert over(slow, fast, "hot").low == pytest.approx(1.1)
 
 
-def evidence(ratios: dict[str, float], noise: float = 0.001) -> Evidence:
+def effect(key: str, ratios: dict[str, float]) -> Interval:
     every = [
         record
         for outputs, inputs in SIZES
         for block in BLOCKS
-        for record in variants(ratios, noise=noise, outputs=outputs, inputs=inputs, block=block)
+        for record in variants(ratios, outputs=outputs, inputs=inputs, block=block)
     ]
     for record in every:
         validate(record)
-    return Evidence(Memory([machine(), *every]))
+    found = value(Frames(Memory([machine(), *every])), key)  # type: ignore[arg-type]
+    assert isinstance(found, Interval)
+    return found
 
 
 def test_the_claim_about_the_inside_sees_a_difference_either_way() -> None:
-    assert inside_effect(evidence({})).low > 0.99
-    assert inside_effect(evidence({"one pattern": 0.9})).high < 0.95
-    assert inside_effect(evidence({"all different": 1.1})).high < 0.95
-    assert inside_effect(evidence({"banded": 1.3})).low > 0.99  # that is the other question
+    assert effect("patterns-inside", {}).low > 0.99
+    assert effect("patterns-inside", {"one pattern": 0.9}).high < 0.95
+    assert effect("patterns-inside", {"all different": 1.1}).high < 0.95
+    assert effect("patterns-inside", {"banded": 1.3}).low > 0.99  # that is the other question
     assert closeness(Interval(1.01, 0.99, 1.25)) == Interval(1 / 1.01, 0.8, 1.0)
 
 
 def test_the_claim_about_places_is_told_by_rounds_that_did_not_choose() -> None:
-    assert where_effect(evidence({"shared": 0.8})).value == pytest.approx(1.25, rel=0.01)
-    assert where_effect(evidence({"one pattern": 0.5})).high < 1.02
+    assert effect("patterns-where", {"shared": 0.8}).value == pytest.approx(1.25, rel=0.01)
+    assert effect("patterns-where", {"one pattern": 0.5}).high < 1.02
     with pytest.raises(MissingRecord, match="14_patterns"):
-        where_effect(Evidence(Memory([machine(), *variants({})])))
+        value(Frames(Memory([machine(), *variants({})])), "patterns-where")  # type: ignore[arg-type]
 
 
 def test_the_newest_session_counts() -> None:
     older, newer = variants({"banded": 2.0}), variants({}, session_id="newer")
-    (found,) = groups([*older, *newer]).values()
-    assert found == newer
+    assert list(newest(frame([*older, *newer]))["record"]) == newer
 
 
 def test_the_figure_says_what_it_shows() -> None:
-    rows = variant_rows(variants({"banded": 1.1}, noise=0.0))
-    assert [row["variant"] for row in rows][:2] == ["again (A/A)", "one pattern"]
-    inside, where = (figures.patterns(rows, question) for question in ("inside", "where"))
+    rows = compared(frame(variants({"banded": 1.1}, noise=0.0)))
+    assert list(rows["variant"])[:2] == ["again (A/A)", "one pattern"]
+    inside, where = (plot.patterns(rows, question) for question in ("inside", "where"))
     assert "4x1 one pattern 1.000 hot" in inside.alt
     assert "banded" not in inside.alt
     assert "4x1 banded 1.100 hot" in where.alt
     assert "4x1 again (A/A)" in where.alt
-    assert figures.patterns([], "inside").panels == []
 
 
 def test_a_study_times_every_variant_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
     monkeypatch.setitem(patterns.EFFORTS, "smoke", (2, 1e-4))
     study = open_study("local", "smoke")
-    wanted = problems("bert-tiny", ["attention"], 0, ["4x1"], 0.8, [16], 2)
-    chosen = fastest(wanted, ensure_kernels(study, wanted))
+    (problem,) = (each for each in problems("bert-tiny", ["attention"], 0, ["4x1"], 0.8, [16], 2) if each.sparsity)
+    chosen = [(problem, problem.candidates()[0])]
     records = patterns.ensure_patterns(study, chosen)
     assert patterns.ensure_patterns(study, chosen) == records
     assert [(r["inside"], r["where"], r["control"]) for r in records] == [

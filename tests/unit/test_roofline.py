@@ -7,15 +7,30 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.synthetic import TILE, ceilings, kernel, machine
+from tests.synthetic import LOOP_COUNTS, TILE, ceilings, kernel, listing, machine
 
+from codesign import plot
+from codesign.answers.frames import frame
+from codesign.answers.kernels import in_turns
+from codesign.answers.roofline import (
+    BOUNDS,
+    Step,
+    bound,
+    loop_cycles,
+    loops,
+    most,
+    predict,
+    predicted,
+    predictions,
+    rates,
+    row_tile,
+    serving,
+    token_tile,
+)
 from codesign.errors import MissingRecord
-from codesign.study.roofline import Prediction, Rates, Step, predict, predicted, prediction_rows, rates
-from codesign.study.roofline import row_tile as row_step
-from codesign.study.roofline import token_tile as token_step
 
 #: 48 KiB at 128 bytes a cycle, 2 MiB at 48, anything at 8.
-LEVELS = Rates(((48 * 1024, 128.0), (2 * 2**20, 48.0), (float("inf"), 8.0)))
+LEVELS = ((48 * 1024, 128.0), (2 * 2**20, 48.0), (float("inf"), 8.0))
 L1, L2, FAR = 1024.0, 2.0**20, 2.0**30
 
 
@@ -25,7 +40,7 @@ def step(scalars: int, vectors: int, **changes: Any) -> Step:
 
 
 @pytest.mark.parametrize(
-    ("scalars", "vectors", "share", "bound"),
+    ("scalars", "vectors", "share", "longest"),
     [
         (4, 4, 1.0, "fma"),  # 16 FMAs in 8 cycles, 8 loads in 4
         (8, 2, 1.0, "fma"),  # 8 cycles, 10 loads in 5
@@ -35,35 +50,31 @@ def step(scalars: int, vectors: int, **changes: Any) -> Step:
         (1, 16, 8 / 8.5, "load"),
     ],
 )
-def test_ports_and_latency_bound_a_tile(scalars: int, vectors: int, share: float, bound: str) -> None:
-    found = predict(step(scalars, vectors), LEVELS, 1.0, L1, L1)
-    assert (found.share, found.bound) == (pytest.approx(share), bound)
+def test_ports_and_latency_bound_a_tile(scalars: int, vectors: int, share: float, longest: str) -> None:
+    found = predict(step(scalars, vectors), LEVELS, L1, L1)
+    assert (most(found), bound(found)) == (pytest.approx(share), longest)
 
 
 def test_an_unstructured_step_waits_for_activations() -> None:
     """8 vectors of 64 bytes from an L2 that gives 48 a cycle: 10.7 cycles for 4 cycles of FMAs."""
     wide = step(1, 8, activation_bytes=512, reuse_bytes=L2, fresh=1.0)
-    found = predict(wide, LEVELS, 1.0, L2, L1)
-    assert (found.share, found.bound) == (pytest.approx(4 / (512 / 48)), "activations")
+    found = predict(wide, LEVELS, L2, L1)
+    assert (most(found), bound(found)) == (pytest.approx(4 / (512 / 48)), "activations")
     # four rows share the loads: 4 x 4 needs 256 bytes in 8 cycles, 5.3 at that rate
-    assert predict(step(4, 4, activation_bytes=256, reuse_bytes=L2), LEVELS, 1.0, L2, L1).share == 1
+    assert most(predict(step(4, 4, activation_bytes=256, reuse_bytes=L2), LEVELS, L2, L1)) == 1
 
 
 def test_only_the_first_group_of_rows_reads_from_afar() -> None:
     """Half of 480 bytes at 48 a cycle and half at 128: 5 + 1.875 cycles."""
-    found = predict(step(1, 8, activation_bytes=480, fresh=0.5), LEVELS, 1.0, L2, L1)
-    assert found.cycles["activations"] == pytest.approx(240 / 48 + 240 / 128)
+    found = predict(step(1, 8, activation_bytes=480, fresh=0.5), LEVELS, L2, L1)
+    assert found["activations"] == pytest.approx(240 / 48 + 240 / 128)
 
 
 def test_cold_weights_come_from_where_their_copies_fit() -> None:
     tile = step(4, 4, weight_bytes=80)
-    assert predict(tile, LEVELS, 1.0, L1, L2).share == 1  # 80 / 48 cycles
-    cold = predict(tile, LEVELS, 1.0, L1, FAR)  # 80 / 8
-    assert (cold.share, cold.bound) == (pytest.approx(8 / 10), "weights")
-
-
-def test_the_slowest_thread_is_waited_for() -> None:
-    assert predict(step(4, 4), LEVELS, 0.9, L1, L1).share == pytest.approx(0.9)
+    assert most(predict(tile, LEVELS, L1, L2)) == 1  # 80 / 48 cycles
+    cold = predict(tile, LEVELS, L1, FAR)  # 80 / 8
+    assert (most(cold), bound(cold)) == (pytest.approx(8 / 10), "weights")
 
 
 @given(
@@ -77,7 +88,7 @@ def test_a_larger_working_set_never_helps(scalars: int, vectors: int, held: floa
     def share(scale: float) -> float:
         tile = step(scalars, vectors, activation_bytes=64.0 * vectors, reuse_bytes=held * scale, fresh=fresh,
                     weight_bytes=4.0 * scalars)  # fmt: skip
-        return predict(tile, LEVELS, 1.0, held * scale, held * scale).share
+        return most(predict(tile, LEVELS, held * scale, held * scale))
 
     assert 0 < share(more) <= share(1.0) * (1 + 1e-9) <= 1 + 1e-9
 
@@ -85,34 +96,34 @@ def test_a_larger_working_set_never_helps(scalars: int, vectors: int, held: floa
 def test_a_step_is_read_off_a_record() -> None:
     """32x1, 154 blocks in each of 24 block-rows; a tile of 4 rows and 2 vectors of 16 tokens in a slab of 64."""
     record = kernel("32x1", decisions=TILE | {"vectors": 2}, nnz=24 * 154)
-    found = token_step(record)
+    found = token_tile(record)
     assert (found.scalars, found.vectors, found.activation_bytes, found.chains) == (4, 2, 128, 1)
     assert found.reuse_bytes == 154 * 64 * 4  # what a block-row touches, before the next 4 of its 32 rows come
     assert found.fresh == 1 / 8
     assert found.weight_bytes == 4 * 4 / 2  # a slab is two tiles: the second finds the weights in a cache
     inside = kernel("32x1", decisions=TILE | {"rows": 8, "vectors": 2, "rows_inner": 1}, nnz=24 * 154)
-    assert token_step(inside).reuse_bytes == 154 * 32 * 4
-    assert token_step(inside).fresh == 1 / 4
+    assert token_tile(inside).reuse_bytes == 154 * 32 * 4
+    assert token_tile(inside).fresh == 1 / 4
 
 
 def test_a_step_along_block_rows_reads_few_activations() -> None:
     """A tile of 2 vectors of 16 rows and 8 tokens: 8 activations a step, and all rows of the block at once."""
     decisions = {"vectors": 2, "tokens": 8, "slabs": 1, "prefetch": 0}
-    found = row_step(kernel("32x1", family="row_tile", decisions=decisions, nnz=24 * 154))
+    found = row_tile(kernel("32x1", family="row_tile", decisions=decisions, nnz=24 * 154))
     assert (found.scalars, found.vectors, found.activation_bytes) == (8, 2, 32)
     assert (found.fresh, found.weight_bytes) == (1, 32 * 4 / 8)
 
 
 def test_chains_hide_the_latency_of_a_small_tile() -> None:
-    assert predict(step(1, 4), LEVELS, 1.0, L1, L1).share == pytest.approx(2 / 4)
-    assert predict(step(1, 4, chains=2), LEVELS, 1.0, L1, L1).share == pytest.approx(2 / 2.5)
+    assert most(predict(step(1, 4), LEVELS, L1, L1)) == pytest.approx(2 / 4)
+    assert most(predict(step(1, 4, chains=2), LEVELS, L1, L1)) == pytest.approx(2 / 2.5)
 
 
 def test_rates_are_those_of_one_core_at_the_clock_of_the_peak() -> None:
     """256 GFLOP/s on 2 cores of 64 operations a cycle is a clock of 2 GHz; 192 GB/s on 2 cores are 48 bytes a cycle."""
     found = rates(ceilings(registers=256, L2=192), machine(l1d_kib=48, l2_kib=2048, l3_kib=65536), kernel("4x1"))
-    assert found.levels[:2] == ((48 * 1024, 128.0), (2048 * 1024, pytest.approx(48.0)))
-    assert found.serving(2.0**40) == pytest.approx(48.0)  # nothing beyond was measured
+    assert found[:2] == [(48 * 1024, 128.0), (2048 * 1024, pytest.approx(48.0))]
+    assert serving(found, 2.0**40) == pytest.approx(48.0)  # nothing beyond was measured
     with pytest.raises(MissingRecord, match="ceiling"):
         rates(ceilings(registers=256), machine(), kernel("4x1"))
 
@@ -123,17 +134,41 @@ def test_an_unknown_family_gets_no_prediction() -> None:
     assert predicted(strange, "hot", limits, machine()) is None
     newer = kernel("4x1", decisions={"rows": 4, "vectors": 4, "something": 1})
     assert predicted(newer, "hot", limits, machine()) is None
-    assert prediction_rows([strange], limits, machine()) == []
+    assert not len(predictions(in_turns(frame([strange])), limits, machine()))
 
 
 def test_a_prediction_stands_beside_what_was_measured() -> None:
     limits = ceilings(registers=256, L2=192)
     record = kernel("4x1", hot=0.75, cold=0.5, peak=256)
-    hot, cold = prediction_rows([record], limits, machine())
+    rows = predictions(in_turns(frame([record])), limits, machine())
+    hot, cold = rows.to_dict("records")
     assert hot["predicted"] == 1
     assert (hot["measured"], hot["off"]) == (pytest.approx(0.75), pytest.approx(-0.25))
     assert (cold["state"], cold["measured"]) == ("cold", pytest.approx(0.5))
+    assert "4x1 predicted 100%, measured 75%" in plot.predictions(rows).alt
 
 
-def test_the_bound_is_what_takes_longest() -> None:
-    assert Prediction(0.5, {"fma": 4.0, "load": 8.0, "latency": 4.0}).bound == "load"
+def test_the_slowest_thread_is_waited_for() -> None:
+    uneven = in_turns(frame([kernel("4x1", balance=0.9)]))
+    assert predictions(uneven, ceilings(registers=256, L2=192), machine())["predicted"].iloc[0] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words", "share"),
+    [
+        ({"fma": 16, "reads": 11, "chain": 1}, "FMA ports", 1.0),
+        ({"fma": 16, "reads": 24, "chain": 2}, "load ports", 16 / 24),
+        ({"fma": 16, "reads": 16, "chain": 4}, "FMA latency", 0.5),
+    ],
+)
+def test_the_longest_queue_bounds_a_loop(counts: dict[str, int], words: str, share: float) -> None:
+    cycles = loop_cycles(counts)
+    assert BOUNDS[bound(cycles)] == words
+    assert most(cycles) == pytest.approx(share)
+
+
+def test_a_loop_has_the_tile_and_what_was_counted() -> None:
+    (row,) = loops([listing()]).to_dict("records")
+    assert row["tile"] == "rows 4, vectors 4"
+    assert LOOP_COUNTS.items() <= row.items()
+    assert "32x1: 2 multiply-adds take at least 1 cycles, 4 loads" in plot.inner_loops(loops([listing()])).alt

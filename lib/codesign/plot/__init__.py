@@ -6,12 +6,10 @@ Last line of a notebook cell: ``latency_bars(records)`` (or ``show(...)`` in the
 from IPython.display import HTML, display
 
 from codesign.plot.crossover import crossover
-from codesign.plot.family_map import family_map
-from codesign.plot.inner_loops import inner_loops
-from codesign.plot.kernel_shares import kernel_shares
+from codesign.plot.kernels import family_map, kernel_shares, predictions
 from codesign.plot.ladder import ladder
 from codesign.plot.latency_bars import latency_bars
-from codesign.plot.layer_matrix import layer_arrays, layer_matrix
+from codesign.plot.layer import inner_loops, layer_arrays, layer_matrix
 from codesign.plot.layouts import layouts
 from codesign.plot.loads import loads
 from codesign.plot.look import Drawing
@@ -20,7 +18,6 @@ from codesign.plot.masks import masks
 from codesign.plot.operator_profile import operator_profile
 from codesign.plot.pareto import pareto
 from codesign.plot.patterns import patterns
-from codesign.plot.predictions import predictions
 from codesign.plot.protocol import protocol
 from codesign.plot.retained_norm import retained_norm
 from codesign.plot.task_counts import task_counts

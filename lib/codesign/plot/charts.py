@@ -72,6 +72,6 @@ def bars(
     return figure, axes
 
 
-def spoken(rows: pd.DataFrame, sentence: str) -> str:
+def spoken(rows: pd.DataFrame, sentence: str, between: str = "; ") -> str:
     """Return what rows say to somebody who cannot see them: ``sentence`` formatted with the columns of each row."""
-    return "; ".join(sentence.format(**row) for row in rows.to_dict("records"))
+    return between.join(sentence.format(**row) for row in rows.to_dict("records"))

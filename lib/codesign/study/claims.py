@@ -10,15 +10,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from codesign.answers import claims as moved
+from codesign.answers import effects
+from codesign.answers.frames import Frames
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.study.accuracy_claims import ACCURACY_CLAIMS
 from codesign.study.doubts import in_doubt
 from codesign.study.evidence import Evidence, Key
-from codesign.study.kernel_claims import KERNEL_CLAIMS
 from codesign.study.layout_views import LAYOUT_CLAIMS
 from codesign.study.ledger_claims import LEDGER_CLAIMS
-from codesign.study.pattern_views import PATTERN_CLAIMS
 from codesign.study.peer_claims import PEER_CLAIMS
 from codesign.study.searched import SEARCH_CLAIMS
 from codesign.study.shape_claims import SHAPE_CLAIMS
@@ -170,6 +171,20 @@ def _speed_claim(id: str, statement: str, baseline: str, scope: str, threshold: 
 ATTENTION = f"80% of the attention weights pruned in {SHAPE} blocks"
 ALL = f"80% of all encoder weights pruned in {SHAPE} blocks"
 
+#: Claims whose effects are over frames already.
+MOVED = [claim for claim in moved.claims().values() if claim.topic == "kernel"]
+
+
+def _over_frames(key: str) -> Effect:
+    def effect(evidence: Evidence) -> Interval:
+        point = {name: getattr(evidence, name) for name in ("sparsity", "batch", "seq", "threads", "isa")}
+        found = effects.value(Frames(evidence.results, **point), key)  # type: ignore[arg-type]
+        assert isinstance(found, Interval)
+        return found
+
+    return effect
+
+
 CLAIMS: tuple[Claim, ...] = (
     _speed_claim("paper-1a", f"BSR in TVM is at least 4 times as fast as PyTorch eager, {ATTENTION}.",
                  "torch-eager", "attention", 4.0, VERIFY),
@@ -193,12 +208,11 @@ CLAIMS: tuple[Claim, ...] = (
           "every measured block shape (attention weights).", uses_per_task, 6.0, "uses per task", *VERIFY),
     *(Claim(id, statement, effect, threshold, "ratio", *FULL)
       for id, statement, effect, threshold in PEER_CLAIMS),
-    *(Claim(id, statement, effect, threshold, "share" if id.startswith("kernel-") else "ratio", *FULL)
-      for id, statement, effect, threshold in KERNEL_CLAIMS),
+    *(Claim(c.id, c.statement, _over_frames(c.effect), c.threshold,
+            "share" if c.id.startswith("kernel-") else "ratio", *FULL)
+      for c in MOVED),
     *(Claim(id, statement, effect(scope), threshold, "ratio", *FULL)
       for id, statement, effect, scope, threshold in SHAPE_CLAIMS),
-    *(Claim(id, statement, effect, threshold, "ratio", *FULL)
-      for id, statement, effect, threshold in PATTERN_CLAIMS),
     *(Claim(id, statement, effect, threshold, unit, *FULL)
       for id, statement, effect, threshold, unit in (*LEDGER_CLAIMS, *LAYOUT_CLAIMS)),
     *(Claim(id, statement, effect, threshold, unit, *FULL)
@@ -225,7 +239,7 @@ def topic(claim: Claim) -> str:
     if claim.id.startswith("paper-"):
         return "paper"
     of_their_own = {
-        "kernel": (*KERNEL_CLAIMS, *PATTERN_CLAIMS),
+        "kernel": [(c.id,) for c in MOVED],
         "peer": PEER_CLAIMS,
         "tuning": (*TASK_CLAIMS, *SEARCH_CLAIMS),
         "accuracy": ACCURACY_CLAIMS,

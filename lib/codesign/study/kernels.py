@@ -7,7 +7,7 @@ The space of a problem is small, so it is searched whole. Its fastest point, as 
 2. the best few of each family are *timed* again, in rounds that go through all block shapes of the matrix, so that a
    slow moment of the machine hits all of them, each beside the peak of the processor at that moment; the even rounds
    choose the winner,
-3. and only the odd rounds, which had no part in any choice, say how fast it is (`codesign.study.kernel_views`).
+3. and only the odd rounds, which had no part in any choice, say how fast it is (`codesign.answers.kernels`).
 """
 
 from __future__ import annotations

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codesign.answers.effects import interval
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval, ratio
 from codesign.schema import LINEARS, Record
 from codesign.study.evidence import DENSE, OURS, Evidence, Key, median_ms, missing, newest_latencies
-from codesign.study.kernel_views import interval
 from codesign.study.vector_views import gain, of_point
 
 MEASURED, DERIVED, REST = "one thing changed", "from profiles", "what is left"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from IPython.display import Markdown
 
+from codesign.answers.tables import markdown
 from codesign.records import Record
 from codesign.study import places
 from codesign.study.artefacts import ensure_built
@@ -16,7 +17,6 @@ from codesign.study.places import TRY
 from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
 from codesign.study.sessions import OURS, compiled_cases, ensure_timed
-from codesign.study.tables import markdown
 from codesign.study.tuning import ensure_tuned
 
 #: What two records must share for their shapes to be compared.

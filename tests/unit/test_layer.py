@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.synthetic import LOOP, listing
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from synthetic import LOOP, LOOP_COUNTS, listing
-
-from codesign.answers.listing import assembly
+from codesign.answers.tables import assembly
 from codesign.errors import MissingRecord, RecordError
-from codesign.plot.layer_matrix import layer_matrix, pattern_of
+from codesign.plot.layer import layer_matrix, pattern_of
 from codesign.records import Results
 from codesign.schema import validate
 from codesign.study.chain import Study
 from codesign.study.layer import ensure_listed
-from codesign.study.listed import bound, cycles, loop_rows, most
 from codesign.study.points import Point
 
 POINT = Point("bert-base", 0, "attention", "magnitude", "32x1", 0.8, 1, 128, 2)
@@ -57,26 +52,6 @@ def test_what_is_missing_is_named_with_the_notebook_that_makes_it(tmp_path: Path
 def test_a_record_that_cannot_be_right_is_refused(broken: dict[str, Any]) -> None:
     with pytest.raises(RecordError, match=r"listing record"):
         validate(broken)
-
-
-@pytest.mark.parametrize(
-    ("counts", "words", "share"),
-    [
-        ({"fma": 16, "reads": 11, "chain": 1}, "FMA ports", 1.0),
-        ({"fma": 16, "reads": 24, "chain": 2}, "load ports", 16 / 24),
-        ({"fma": 16, "reads": 16, "chain": 4}, "FMA latency", 0.5),
-    ],
-)
-def test_the_longest_queue_bounds_a_loop(counts: dict[str, int], words: str, share: float) -> None:
-    assert bound(counts) == words
-    assert most(counts) == pytest.approx(share)
-    assert cycles(counts)["fma"] == counts["fma"] / 2
-
-
-def test_rows_have_the_tile_and_what_was_counted() -> None:
-    (row,) = loop_rows([listing()])
-    assert row["tile"] == "rows 4, vectors 4"
-    assert LOOP_COUNTS.items() <= row.items()
 
 
 def test_the_pattern_is_read_as_it_was_written() -> None:

@@ -1,4 +1,4 @@
-"""A pruned matrix as a kernel finds it: the blocks that are stored, and the arrays that hold them."""
+"""A pruned layer as a kernel finds it: the blocks that are stored, the arrays that hold them, and the inner loop."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from codesign.plot.look import BLUE, INK, ON_ORANGE, ORANGE, PAPER, Drawing, panel
+from codesign.answers.roofline import BOUNDS, LOAD_PORTS, bound
+from codesign.plot.charts import spoken
+from codesign.plot.look import BLUE, INK, ON_ORANGE, ORANGE, PAPER, SKY, Drawing, at_end, panel
 from codesign.schema import Record
 
 _SHOWN = 8  # blocks of the block-row that are followed into the arrays
 _CELL_ROWS = 4  # rows of a block whose values are written out
+#: What the load ports are busy with, and the colours of the segments: the field of the counts.
+_LOADS = {"broadcast": (ORANGE, ON_ORANGE), "load": (SKY, ON_ORANGE), "index": (INK, PAPER)}
 
 
 def pattern_of(listing: Record) -> np.ndarray:
@@ -155,3 +160,52 @@ def _strip(axes: Axes, top: float, name: str, values: Sequence[object], marked: 
 
 def _listed(values: Sequence[object]) -> str:
     return ", ".join(map(str, values))
+
+
+def inner_loops(loops: pd.DataFrame) -> Drawing:
+    """Draw, for each block shape, the least cycles that its inner loop keeps the multiply-add and the load ports busy.
+
+    Parameters
+    ----------
+    loops
+        From `codesign.answers.roofline.loops`, one for each block shape.
+    """
+    said = (
+        "{block}: {fma} multiply-adds take at least {cycles[fma]:g} cycles, {reads} loads ({broadcast} of one value to "
+        "all lanes, {load} of a vector, {index} of an index) at least {cycles[load]:g}; bound by {bound}."
+    )
+    caption = (
+        "Cycles of one pass of the inner loop if nothing but these ports were in the way. Blue: multiply-adds. Load "
+        "ports: orange, one value copied to all lanes; light blue, a whole vector; dark, the index of a column."
+    )
+    longest = max(max(cycles.values()) for cycles in loops["cycles"])
+    with panel(width=5.0, height=0.8 + 0.72 * len(loops)) as (figure, axes):
+        places = [2.6 * number for number in range(len(loops))]
+        for place, (_, loop) in zip(places, loops.iterrows(), strict=True):
+            _ports(axes, place, loop, 0.06 * longest)
+        axes.set_yticks(
+            [y for place in places for y in (place, place + 1)],
+            [name for block in loops["block"] for name in (f"{block}  FMA ports", "load ports")],
+        )
+        axes.invert_yaxis()
+        axes.set_xlim(0, longest * 1.5)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("cycles a pass, at least")
+    return Drawing([figure], spoken(loops, said, " "), caption)
+
+
+def _ports(axes: Axes, place: float, loop: pd.Series, narrow: float) -> None:
+    """Draw the two bars of a loop; what is narrower than ``narrow`` has no number inside."""
+    cycles = loop["cycles"]
+    style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8}
+    axes.barh(place, cycles["fma"], height=0.9, color=BLUE, edgecolor=PAPER)
+    axes.text(cycles["fma"] / 2, place, f"{loop['fma']} multiply-adds", color=PAPER, **style)
+    start = 0.0
+    for field, (colour, ink) in _LOADS.items():
+        width = loop[field] / LOAD_PORTS
+        axes.barh(place + 1, width, left=start, height=0.9, color=colour, edgecolor=PAPER)
+        if width > narrow:
+            axes.text(start + width / 2, place + 1, str(loop[field]), color=ink, **style)
+        start += width
+    end = bound(cycles)
+    at_end(axes, f"bound by {BOUNDS[end]}", cycles[end], place + (end == "load"))

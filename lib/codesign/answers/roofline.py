@@ -9,7 +9,8 @@ cycles: FMAs; loads; the 4 cycles after which a sum can take its next product, w
 activations at the ``A`` bytes a cycle of the cache that they come from; and ``w`` bytes of weights at the ``W`` of the
 level that holds all weights that take turns: one matrix where they are hot, the copies that calls rotate through where
 they are cold. The predicted share of the peak is the first of these over the largest, times the balance of the threads.
-Nothing else is modelled: not the loop around a step, the start and end of a tile, or the call.
+Nothing else is modelled: not the loop around a step, the start and end of a tile, or the call. `loops` applies the same
+ports to the instructions that a compiler made of a step.
 
 This is the roofline model of Williams, Waterman and Patterson (2009) with one roof for each port. Two FMAs of 4 cycles
 and two loads a cycle are in Agner Fog's tables for Intel from Skylake on and AMD from Zen 2 on. The rates ``A``, ``W``
@@ -18,18 +19,20 @@ and the clock, which follows from the measured peak, are the `ceiling` records o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from codesign.errors import MissingRecord
-from codesign.schema import KINDS, Record
-from codesign.study.kernel_views import STATES, State, in_turns, share, winners
+import pandas as pd
+
+from codesign.answers.frames import missing
+from codesign.answers.kernels import STATES, State, winners
+from codesign.schema import Record
 
 FMA_PORTS, LOAD_PORTS, FMA_LATENCY = 2, 2, 4
-_FLOAT, _LINE = 4, 64
+_FLOAT = 4
 
-#: What may bound a step, in words.
+#: What may bound a step or a loop, in words.
 BOUNDS = {
     "fma": "FMA ports",
     "load": "load ports",
@@ -37,6 +40,8 @@ BOUNDS = {
     "activations": "bandwidth, activations",
     "weights": "bandwidth, weights",
 }
+#: (capacity for one core in bytes, bytes that it gets in a cycle) of each level, smallest first, the last unlimited.
+Levels = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -66,33 +71,6 @@ class Step:
     fresh: float
     weight_bytes: float
     chains: int = 1
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Bytes that a core gets in a cycle: from each cache that holds so many bytes, smallest first, and from the last.
-
-    ``levels`` are (capacity for one core in bytes, bytes a cycle); the last one has no limit.
-    """
-
-    levels: tuple[tuple[float, float], ...]
-
-    def serving(self, held: float) -> float:
-        """Bytes a cycle of the first level that holds this many bytes."""
-        return next(speed for capacity, speed in self.levels if held <= capacity)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A predicted share of the peak, the cycles a step behind it, and the name in `BOUNDS` of the longest."""
-
-    share: float
-    cycles: dict[str, float]
-
-    @property
-    def bound(self) -> str:
-        """What takes longest; the first of several that take equally long."""
-        return max(self.cycles, key=lambda name: self.cycles[name])
 
 
 def token_tile(record: Mapping[str, Any]) -> Step:
@@ -130,35 +108,7 @@ STEPS: dict[str, tuple[set[str], Callable[[Mapping[str, Any]], Step]]] = {
 }
 
 
-def ceiling(ceilings: Iterable[Record], record: Record) -> float:
-    """Return the multiply-add rate in GFLOP/s that the machine of a kernel record reached with its ISA and threads.
-
-    Raises
-    ------
-    MissingRecord
-        If it was not measured.
-    """
-    isa = "avx512f" if record["lanes"] == 16 else "avx2"
-    return rate(ceilings, record, "registers", isa=isa)
-
-
-def rate(ceilings: Iterable[Record], record: Record, level: str, **more: str) -> float:
-    """Return a measured rate of a level for float32 and the threads of a kernel record.
-
-    Raises
-    ------
-    MissingRecord
-        If it was not measured.
-    """
-    wanted = {"level": level, "format": "fp32", **more}
-    wanted |= {name: record[name] for name in ("machine_id", "threads")}
-    rates = [c["rate"] for c in ceilings if all(c[name] == value for name, value in wanted.items()) and c["rate"]]
-    if not rates:
-        raise MissingRecord("ceiling", wanted, KINDS["ceiling"].producer)
-    return float(rates[-1])
-
-
-def rates(ceilings: Sequence[Record], machine: Record, record: Record) -> Rates:
+def rates(ceilings: Sequence[Record], machine: Record, record: Record) -> Levels:
     """Return what a core gets from each level, in bytes a cycle of the clock that the peak was reached with.
 
     Raises
@@ -166,92 +116,126 @@ def rates(ceilings: Sequence[Record], machine: Record, record: Record) -> Rates:
     MissingRecord
         If the peak or the rate of the L2 was not measured. Where a level beyond it was not, the one before stands in.
     """
-    threads = record["threads"]
+    threads, lanes = record["threads"], record["lanes"]
+    mine = {"machine_id": record["machine_id"], "threads": threads, "format": "fp32"}
+
+    def rate(level: str, **more: str) -> float | None:
+        wanted = (mine | {"level": level} | more).items()
+        return next((c["rate"] for c in reversed(ceilings) if wanted <= c.items() and c["rate"]), None)
+
+    peak = rate("registers", isa="avx512f" if lanes == 16 else "avx2")
+    found = {level: rate(level) for level in ("L2", "L3", "DRAM")}
+    if not peak or not found["L2"]:
+        raise missing("ceiling", **mine, level="L2" if peak else "registers")
     # of one core, in billions: FMA_PORTS vectors a cycle, two operations for each lane
-    clock = ceiling(ceilings, record) / threads / (2 * FMA_PORTS * record["lanes"])
-    first = LOAD_PORTS * record["lanes"] * _FLOAT
-    levels = [(machine["l1d_kib"] * 1024, float(first))]
+    clock = peak / threads / (2 * FMA_PORTS * lanes)
     sizes = {"L2": machine["l2_kib"] * 1024, "L3": machine["l3_kib"] * 1024 / threads, "DRAM": float("inf")}
+    levels = [(machine["l1d_kib"] * 1024, float(LOAD_PORTS * lanes * _FLOAT))]
     for level, size in sizes.items():
-        known = any(each["level"] == level and each["rate"] for each in ceilings)
-        if known or level == "L2":
-            levels.append((size, rate(ceilings, record, level) / threads / clock))
-        else:
-            levels.append((size, levels[-1][1]))
-    return Rates(tuple(levels))
+        measured = found[level]
+        levels.append((size, measured / threads / clock if measured else levels[-1][1]))
+    return levels
 
 
-def predict(step: Step, rates: Rates, balance: float, activations: float, weights: float) -> Prediction:
-    """Predict the share of the peak.
+def serving(levels: Levels, held: float) -> float:
+    """Bytes a cycle of the first level that holds this many bytes."""
+    return next(speed for capacity, speed in levels if held <= capacity)
+
+
+def predict(step: Step, levels: Levels, activations: float, weights: float) -> dict[str, float]:
+    """Return the least cycles of a step, for each of `BOUNDS`.
 
     Parameters
     ----------
     step
         What is done at a time.
-    rates
+    levels
         Bytes a cycle.
-    balance
-        Mean work of a thread over the most of any.
-    activations
-        Bytes of the activations that a thread reads: of its tokens, all features.
-    weights
-        Bytes of the weights that take turns.
-
-    Bytes are those of one thread.
+    activations, weights
+        Bytes of one thread: of the activations that it reads (of its tokens, all features), and of the weights that
+        take turns.
     """
-    again, new = rates.serving(step.reuse_bytes), rates.serving(activations)
+    again, new = serving(levels, step.reuse_bytes), serving(levels, activations)
     slow = step.fresh / min(again, new) + (1 - step.fresh) / again
-    cycles = {
+    return {
         "fma": step.scalars * step.vectors / FMA_PORTS,
         "load": (step.scalars + step.vectors) / LOAD_PORTS,
         "latency": FMA_LATENCY / step.chains,
         "activations": step.activation_bytes * slow,
-        "weights": step.weight_bytes / rates.serving(weights),
+        "weights": step.weight_bytes / serving(levels, weights),
     }
-    return Prediction(cycles["fma"] / max(cycles.values()) * balance, cycles)
 
 
-def predicted(record: Record, state: State, ceilings: Sequence[Record], machine: Record) -> Prediction | None:
-    """Predict the share of the peak from a kernel record's shape, tile and balance; None where `STEPS` lacks it."""
+def bound(cycles: Mapping[str, float]) -> str:
+    """Return which of `BOUNDS` takes longest; the first of several that take equally long."""
+    return max(cycles, key=lambda name: cycles[name])
+
+
+def most(cycles: Mapping[str, float]) -> float:
+    """Return the largest share of the multiply-add peak that these cycles leave."""
+    return cycles["fma"] / max(cycles.values())
+
+
+def predicted(record: Record, state: State, ceilings: Sequence[Record], machine: Record) -> dict[str, float] | None:
+    """Predict the cycles of a kernel's step from its shape and tile, as `predict`; None where `STEPS` lacks it."""
     known, step_of = STEPS.get(record["family"], (set(), token_tile))
     if record["decisions"].keys() != known:
         return None
-    step = step_of(record)
     one = record["nnz"] * record["rows"] * record["cols"] * _FLOAT
     weights = (record["rotated_bytes"] if state == "cold" else one) * record["token_shares"] / record["threads"]
     activations = record["inputs"] * record["tokens"] / record["token_shares"] * _FLOAT
-    return predict(step, rates(ceilings, machine, record), record["balance"], activations, weights)
+    return predict(step_of(record), rates(ceilings, machine, record), activations, weights)
 
 
-def prediction_rows(
-    records: Iterable[Record], ceilings: Sequence[Record], machine: Record, *, best: bool = True
-) -> list[dict[str, Any]]:
-    """Lay predictions beside measurements: a row a kernel and state, for the best of each block shape or all timed.
+def predictions(timed: pd.DataFrame, ceilings: Sequence[Record], machine: Record) -> pd.DataFrame:
+    """Lay predictions beside measurements, for the best kernel of each matrix, block shape and state.
+
+    Parameters
+    ----------
+    timed
+        From `codesign.answers.kernels.in_turns`.
+    ceilings, machine
+        Records of the machine that the kernels ran on.
 
     Returns
     -------
-    list[dict]
-        ``matrix``, ``block``, ``family``, ``state``, ``predicted``, ``bound``, ``measured`` and ``off``: measured minus
-        predicted, as shares.
+    pandas.DataFrame
+        The winners that have a prediction, hot and cold, with ``state``, ``predicted``, ``bound``, ``measured`` and
+        ``off``: measured minus predicted, as shares.
     """
-    rows: list[dict[str, Any]] = []
-    for matrix, timed in in_turns(records).items():
-        for state in STATES:
-            for record in winners(timed, state).values() if best else timed:
-                expected = predicted(record, state, ceilings, machine)
-                if expected is None:
-                    continue
-                measured = share(record, state)
-                rows.append(
-                    {
-                        "matrix": matrix,
-                        "block": record["block"],
-                        "family": record["family"],
-                        "state": state,
-                        "predicted": expected.share,
-                        "bound": BOUNDS[expected.bound],
-                        "measured": measured,
-                        "off": measured - expected.share,
-                    }
-                )
-    return rows
+    rows = pd.concat([winners(timed, state).assign(state=state) for state in STATES])
+    rows = rows.sort_values("matrix", kind="stable")
+    cycles = [predicted(r, s, ceilings, machine) for r, s in zip(rows["record"], rows["state"], strict=True)]
+    rows = rows.assign(cycles=cycles)
+    rows = rows[rows["cycles"].notna()]
+    # the slowest thread is waited for
+    shares = rows["cycles"].map(most) * rows["balance"]
+    bounds = rows["cycles"].map(bound).map(BOUNDS)
+    return rows.assign(predicted=shares, bound=bounds, measured=rows["share"], off=rows["share"] - shares)
+
+
+def loop_cycles(counts: Mapping[str, int]) -> dict[str, float]:
+    """Return the least cycles of one pass of an inner loop, from its counted instructions, by the first of `BOUNDS`."""
+    return {
+        "fma": counts["fma"] / FMA_PORTS,
+        "load": counts["reads"] / LOAD_PORTS,
+        "latency": float(counts["chain"] * FMA_LATENCY),
+    }
+
+
+def loops(listings: Sequence[Record]) -> pd.DataFrame:
+    """Lay out the inner loops of `listing` records.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a layer: what was counted, ``block``, ``tile`` (decisions that make the register tile), ``bytes``,
+        ``cycles`` (`loop_cycles`), ``bound`` and ``most``.
+    """
+    rows = []
+    for listing in listings:
+        cycles = loop_cycles(listing["counts"])
+        tile = ", ".join(f"{n} {v}" for n, v in listing["decisions"].items() if n in ("rows", "tokens", "vectors"))
+        about = {"block": listing["block"], "tile": tile, "bytes": listing["loop_bytes"], "cycles": cycles}
+        rows.append(listing["counts"] | about | {"bound": BOUNDS[bound(cycles)], "most": most(cycles)})
+    return pd.DataFrame(rows)
