@@ -143,6 +143,11 @@ def closeness(ratio: Interval) -> Interval:
     return Interval(min(ratio.value, 1 / ratio.value), min(ends), 1.0 if ratio.covers(1.0) else max(ends))
 
 
+def interval_of(function: Callable[[float], float], argument: Interval) -> Interval:
+    """Apply a rising function to a value and the ends of its interval."""
+    return Interval(*(function(end) for end in (argument.value, argument.low, argument.high)))
+
+
 def exactly(value: float) -> Interval:
     """Return an effect that is counted, and has no spread."""
     return Interval(value, value, value)
