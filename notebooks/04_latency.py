@@ -43,6 +43,8 @@ peer_blocks = ["1x1", "4x1", "32x1"]  # block shapes that the sparse engines of 
 rival = "onnxruntime"  # engine that shares the machine with ours when protocols are compared
 
 # %% tags=["hide-input"]
+from codesign.answers.frames import frame
+from codesign.answers.timings import timings
 from codesign.answers.tables import table
 from codesign.plot import latency_bars, ways
 from codesign.study.artefacts import ensure_built
@@ -50,13 +52,12 @@ from codesign.study.chain import open_study
 from codesign.study.comparisons import ensure_compared
 from codesign.study.points import Case, headline, sweep
 from codesign.study.sessions import compiled_cases, ensure_timed
-from codesign.study.timings import contenders
 
 # %%
 study = open_study(results, profile)
 points = sweep(model, seed, scopes, pruner, blocks, sparsity, batch, seq, threads)
 built = ensure_built(study, compiled_cases(points, engines=engines))
-timed = ensure_timed(study, points, engines=engines, peer_blocks=peer_blocks)
+timed = frame(ensure_timed(study, points, engines=engines, peer_blocks=peer_blocks))
 
 # %% [markdown]
 # ## The sessions
@@ -65,11 +66,11 @@ timed = ensure_timed(study, points, engines=engines, peer_blocks=peer_blocks)
 latency_bars(timed, scopes=tuple(scopes))
 
 # %% [markdown]
-# With all encoder weights pruned, the fastest shape is {num}`best.all.block` at {num}`best.all.latency`; our own dense
-# engine takes {num}`latency.tvm-dense.none.dense`, OpenVINO {num}`latency.openvino.none.dense` and PyTorch
-# {num}`latency.torch-eager.none.dense`. With attention weights only, it is {num}`best.attention.block` at
-# {num}`best.attention.latency`. Q, K, V and the output projection are {num}`amdahl.attention.share` of the encoder's
-# arithmetic, so skipping {num}`point.sparsity` of them gives at most {num}`amdahl.attention.bound` over an equally good
+# With all encoder weights pruned, the fastest shape is {num}`shapes.best.all` at {num}`shape-latency.best.all`; our own
+# dense engine takes {num}`latency.tvm-dense.none.dense`, OpenVINO {num}`latency.openvino.none.dense` and PyTorch
+# {num}`latency.torch-eager.none.dense`. With attention weights only, it is {num}`shapes.best.attention` at
+# {num}`shape-latency.best.attention`. Q, K, V and the output projection are {num}`amdahl.share` of the encoder's
+# arithmetic, so skipping {num}`point.sparsity` of them gives at most {num}`amdahl.bound` over an equally good
 # dense compiler.
 
 # %% [markdown]
@@ -79,16 +80,17 @@ latency_bars(timed, scopes=tuple(scopes))
 # that the engine's process ever had resident; disk is what it loads.
 
 # %% tags=["hide-input"]
+contenders = timings(timed[timed["control"].isna()])
 table(
-    contenders(timed),
+    contenders,
     {
         "pruned": "{scope}",
-        "engine": "{engine}",
-        "block": "{block}",
-        "computes in": "{format}",
+        "engine": "{label}",
+        "block": "{stored_block}",
+        "computes in": "{computes_in}",
         "median": "{median}",
-        "over our dense engine": "{gain}",
-        "error": "{error}",
+        "over our dense engine": "{over_dense}",
+        "error": "{largest_error}",
         "memory": "{memory}",
         "disk": "{disk}",
     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ class Memory:
 
     def __init__(self, records: Iterable[Record], machine: str = "xeon") -> None:
         self.records, self.machine, self.local = list(records), machine, machine == "local"
+        self.root = Path("/nowhere")
 
     def read(self, kind: str, **filters: object) -> list[Record]:
         wanted = {"kind": kind, **filters}.items()

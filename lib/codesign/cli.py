@@ -196,10 +196,10 @@ def _try(options: argparse.Namespace) -> None:
 
 def _headline(options: argparse.Namespace) -> None:
     """Draw the README's figure from the committed results."""
+    from codesign.answers.frames import Frames
     from codesign.plot import latency_bars
-    from codesign.study.evidence import Evidence
 
-    drawing = latency_bars(Evidence(places.results(places.SHOWN)).records("latency"))
+    drawing = latency_bars(Frames(places.results(places.SHOWN)).at("latency"))
     for path in drawing.save(places.BOOK / "_static" / "headline"):
         print(path)
 
@@ -221,12 +221,13 @@ def _bench(options: argparse.Namespace) -> None:
 
 def _claims(options: argparse.Namespace) -> None:
     """Print the verdict on every claim, for each machine whose records are here."""
-    from codesign.study import machines
+    from codesign.answers import machines
+    from codesign.answers.frames import Frames
     from codesign.study.parameters import check
 
     check_json(options.json)
-    found = machines.machines(places.results(check("results", options.results)))
-    show(options.json, machines.table(found), machines.rows(found))
+    found = Frames(places.results(check("results", options.results))).machines
+    show(options.json, machines.table(found), machines.documents(found))
 
 
 def _compile(options: argparse.Namespace) -> None:

@@ -13,9 +13,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from codesign_book.explorer import COLUMNS
 
 from codesign.answers.words import shape_order
-from codesign.study.explored import COLUMNS
 
 PHONE = 390  # CSS pixels; Chromium's own windows are at least 500 wide, so pages are looked at in a frame
 

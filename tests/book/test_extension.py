@@ -16,8 +16,8 @@ from bs4 import BeautifulSoup
 from sphinx.cmd.build import main
 from synthetic import MILLISECONDS, accuracy, everything, latency, machine, session, soak
 
+from codesign.answers.claims import TOPICS, claims
 from codesign.records import Results
-from codesign.study.claims import CLAIMS, TOPICS
 from codesign.study.places import BOOK
 
 CONF = """
@@ -68,7 +68,7 @@ def soup(page: str) -> BeautifulSoup:
 
 
 def test_a_whole_page_builds(build: Build) -> None:
-    text = "{num}`best.all.latency` {paper}`over-tvm`\n\n```{claims}\n```\n\n```{latencies} all\n```\n\n$$a^2$$\n"
+    text = "{num}`shape-latency.best.all` {paper}`over-tvm`\n\n```{claims}\n```\n\n```{latencies} all\n```\n\n$$a^2$$\n"
     code, log, page = build(text, everything())
     assert (code, log) == (0, "")
     assert "20.0 ms" in page
@@ -99,14 +99,14 @@ def test_claims_are_grouped_and_counted(build: Build) -> None:
     assert "There are" not in page  # it was not measured, and nothing is missing
     counted, *tables = soup(page).select("table.from-records")
     found = [[row.select_one("td").get_text() for row in table.select("tbody tr")] for table in tables]
-    assert sorted(itertools.chain(*found)) == sorted(claim.id for claim in CLAIMS)
+    assert sorted(itertools.chain(*found)) == sorted(claim.id for claim in claims().values())
     assert all(claim.startswith("paper-") for claim in found[0])
     assert "rows-only" in found[list(TOPICS).index("kernel")]
     assert "deepsparse-4x1" in found[list(TOPICS).index("peer")]
     numbers = [
         [int(cell.get_text().split()[-1]) for cell in row.select("td.number")] for row in counted.select("tbody tr")
     ]
-    assert [row[-1] for row in numbers] == [*map(len, found), len(CLAIMS)]
+    assert [row[-1] for row in numbers] == [*map(len, found), len(claims())]
     assert all(sum(row[:-1]) == row[-1] for row in numbers)
     verdicts = [badge.get_text() for table in tables for badge in table.select(".verdict")]
     assert numbers[-1][:2] == [verdicts.count("supported"), verdicts.count("not supported")]
@@ -211,12 +211,13 @@ def test_a_campaign_without_a_record_fails_the_build(build: Build) -> None:
 
 
 def test_prose_waits_for_the_numbers_it_needs(build: Build) -> None:
-    text = "```{needs} best.all.block\nThe fastest is {num}`best.all.block`.\n```\n"
+    text = "```{needs} shapes.best.all\nThe fastest is {num}`shapes.best.all`.\n```\n"
     assert "Not measured here yet." in build(text, [machine()], mode="local")[2]
 
 
 def test_locally_what_is_missing_reads_not_measured_here(build: Build) -> None:
-    text = "{num}`best.all.latency`\n\n```{claims}\n```\n\n```{latencies} all\n```\n\n```{drawing} latency_bars\n```\n"
+    text = "{num}`shape-latency.best.all`\n\n```{claims}\n```\n\n```{latencies} all\n```\n\n"
+    text += "```{drawing} latency_bars\n```\n"
     code, log, page = build(text, [machine()], mode="local")
     assert (code, log) == (0, "")
     assert page.count("not measured here") > 5

@@ -14,10 +14,10 @@ import pytest
 from rich.console import Console
 
 from codesign import cli, doctor, pipeline
+from codesign.answers.claims import claims
 from codesign.errors import MissingRecord, MissingTask
 from codesign.records import REPOSITORY
 from codesign.study import places
-from codesign.study.claims import CLAIMS
 
 
 @pytest.fixture
@@ -89,12 +89,12 @@ def test_claims_are_printed_and_given_to_programs(
     monkeypatch.setenv("COLUMNS", "200")
     assert cli.main(["claims", "--json", "-"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert {row["id"] for row in rows} == {claim.id for claim in CLAIMS}
+    assert {row["id"] for row in rows} == claims().keys()
     assert {"id", "statement", "verdict", "effect", "interval", "machine"} <= rows[0].keys()
     assert all(row["interval"][0] <= row["effect"] <= row["interval"][1] for row in rows if row["effect"] is not None)
     assert cli.main(["claims", "--results", "local", "--json", str(tmp_path / "claims.json")]) == 0
     printed = capsys.readouterr().out
-    assert all(claim.id in printed for claim in CLAIMS)
+    assert all(id in printed for id in claims())
     assert "not measured here" in printed
     local = json.loads((tmp_path / "claims.json").read_text())
     assert [row for row in local if row["machine"] != "here"] == rows

@@ -29,14 +29,14 @@ from synthetic import (
 )
 
 from codesign import plot as figures
+from codesign.answers.frames import Frames, frame
+from codesign.answers.machines import relative_times
 from codesign.answers.roofline import loops
 from codesign.plot.labels import spread
 from codesign.plot.look import Drawing
 from codesign.plot.tuning_curves import shares
 from codesign.study import places
 from codesign.study.crossover import crossovers
-from codesign.study.described import relative_times
-from codesign.study.evidence import Evidence
 from codesign.study.swept import by_load
 
 SWEPT = [
@@ -54,9 +54,9 @@ JUDGED = [accuracy("none", "dense", 0.9), accuracy("all", "4x1", 0.85), accuracy
 
 DRAWINGS = {
     "pareto": figures.pareto(JUDGED, session()),
-    "latency_bars": figures.latency_bars(session()),
+    "latency_bars": figures.latency_bars(frame(session())),
     "machines": figures.machines(
-        {name: relative_times(Evidence(Memory(session(times))), "all") for name, times in MACHINES.items()}
+        {name: relative_times(Frames(Memory(session(times)))) for name, times in MACHINES.items()}
     ),
     "masks": figures.masks({"4x1": np.eye(8), "32x1": np.ones((8, 8))}, crop=8),
     "operator_profile": figures.operator_profile(
@@ -121,7 +121,7 @@ def test_files_come_light_and_dark(name: str, tmp_path: Path) -> None:
 
 
 def test_the_same_records_give_the_same_bytes() -> None:
-    assert figures.latency_bars(session())._repr_html_() == figures.latency_bars(session())._repr_html_()
+    assert figures.latency_bars(frame(session()))._repr_html_() == figures.latency_bars(frame(session()))._repr_html_()
 
 
 def test_a_point_needs_an_accuracy_and_a_latency_of_the_same_weights() -> None:
@@ -145,7 +145,7 @@ def test_without_records_there_is_nothing_to_see(name: str) -> None:
 
 def test_a_machine_lacks_what_it_did_not_measure() -> None:
     alt = DRAWINGS["machines"].alt
-    assert "one: 4x1 0.60, 32x1 0.40. two: 32x1 0.40." in alt
+    assert "one: 4x1 0.60; 32x1 0.40. two: 32x1 0.40." in alt
     assert "none" not in alt
     assert len(DRAWINGS["machines"].panels) == 2
     assert "not measured" in DRAWINGS["machines"]._repr_html_()
@@ -154,14 +154,14 @@ def test_a_machine_lacks_what_it_did_not_measure() -> None:
 
 def test_latencies_are_named_in_words_and_failures_left_out() -> None:
     failed = latency("tvm-bsr", "all", "8x1", 1.0, status="failed", reason="wrong")
-    alt = figures.latency_bars([*session(), failed]).alt
+    alt = figures.latency_bars(frame([*session(), failed])).alt
     assert "32x1 20.0 ms" in alt
     assert "OpenVINO" in alt
     assert "8x1" not in alt
 
 
 def test_the_figure_of_the_readme_is_drawn_from_the_reference(tmp_path: Path) -> None:
-    records = Evidence(places.results(places.SHOWN)).records("latency")
+    records = Frames(places.results(places.SHOWN)).at("latency")
     if not records:
         pytest.skip("no reference records yet")
     for drawn in figures.latency_bars(records).save(tmp_path / "headline"):
@@ -174,7 +174,7 @@ def test_nothing_swept_or_compared_is_nothing_to_see() -> None:
 
 def test_other_engines_that_skip_zeros_stand_beside_the_dense_ones() -> None:
     peers = [latency("deepsparse", "all", "32x1", 25.0), latency("deepsparse", "attention", "32x1", 45.0)]
-    alt = figures.latency_bars([*session(), *peers]).alt
+    alt = figures.latency_bars(frame([*session(), *peers])).alt
     assert "DeepSparse, 32x1 25.0 ms" in alt.partition("All encoder")[2]
     assert "DeepSparse, 32x1 45.0 ms" in alt.partition("All encoder")[0]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.synthetic import Memory, machine, profile
+from tests.synthetic import profile
 
 from codesign import plot as figures
 from codesign.engines import Job
@@ -16,7 +16,6 @@ from codesign.study import profiling
 from codesign.study.artefacts import ensure_built
 from codesign.study.chain import open_study
 from codesign.study.evidence import newest_profiles
-from codesign.study.numbers import numbers
 from codesign.study.points import Case, sweep
 from codesign.study.profiles import by_kind, outside_linears
 from codesign.study.profiling import ensure_profiled, kernels
@@ -43,10 +42,6 @@ def test_shares_are_of_kernels_and_do_not_count_the_whole_again() -> None:
         validate(record)
     assert by_kind(SPARSE) == {"sparse linear": 8e6, "attention": 1.5e6, "layer norm": 0.5e6, "other": 0}
     assert outside_linears(SPARSE) == pytest.approx(0.2)
-    found = numbers(Memory([machine(), *DENSE, *SPARSE]))
-    assert found["profile.tvm-bsr.all.32x1.outside"] == "20%"
-    assert found["profile.tvm-bsr.all.32x1.attention"] == "15.0%"
-    assert found["profile.tvm-dense.none.dense.linears"] == "93%"
 
 
 def test_an_unfinished_profile_does_not_count() -> None:

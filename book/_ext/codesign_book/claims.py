@@ -9,10 +9,11 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from codesign.study.claims import NOT_MEASURED, TOPICS, VERDICTS, counts, topic
-from codesign.study.claims import Verdict as Judged
-from codesign.study.machines import Machine
-from codesign.study.numbers import effect_text
+from codesign.answers.claims import NOT_MEASURED, TOPICS, VERDICTS, counts
+from codesign.answers.claims import Verdict as Judged
+from codesign.answers.claims import verdicts as judge
+from codesign.answers.frames import Frames
+from codesign.answers.machines import labels, say
 from codesign_book.shown import shown
 from codesign_book.tables import Cell, code, table, verdict_classes
 
@@ -37,9 +38,9 @@ class Claims(SphinxDirective):
             if verdict.verdict == NOT_MEASURED and shown().strict:
                 raise self.error(f"claim {verdict.id}: {verdict.note}")
         rows: list[list[Cell]] = []
-        for verdicts in zip(*(machine.verdicts for machine in found), strict=True):
+        for verdicts in zip(*(judge(machine).values() for machine in found), strict=True):
             claim = verdicts[0].claim
-            if wanted not in (None, topic(claim)):
+            if wanted not in (None, claim.topic):
                 continue
             judged = [judgement(machine, v) for machine, v in zip(found, verdicts, strict=True)]
             takes = f"{claim.minutes} min"
@@ -50,7 +51,7 @@ class Claims(SphinxDirective):
                 rows.append([code(claim.id), nodes.inline("", "", nodes.Text(f"{claim.statement} "), how), *judged])
         head = ["claim", *(["command", "takes"] if "check" in self.options else ["statement"])]
         widths = [12, *([14, 8] if "check" in self.options else [40]), *[48 // len(found)] * len(found)]
-        head += [machine.label for machine in found]
+        head += labels(found)
         return [table(head, rows, widths=widths, stacks=True)]
 
 
@@ -61,7 +62,7 @@ class ClaimCounts(SphinxDirective):
         """Return the table: a row for each topic, and one for all."""
         verdicts = list(shown().verdicts.values())
         words = [word for word in VERDICTS if word != NOT_MEASURED or counts(verdicts)[word]]
-        groups = {title: [v for v in verdicts if topic(v.claim) == name] for name, title in TOPICS.items()}
+        groups = {title: [v for v in verdicts if v.claim.topic == name] for name, title in TOPICS.items()}
         rows: list[list[Cell]] = [_counted(title, judged, words) for title, judged in groups.items()]
         head = ["claims", *words, "together"]
         return [table(head, [*rows, _counted("All", verdicts, words)], numeric_from=1, stacks=True)]
@@ -72,12 +73,12 @@ def _counted(title: str, verdicts: list[Judged], words: list[str]) -> list[Cell]
     return [title, *(str(found[word]) for word in words), str(len(verdicts))]
 
 
-def judgement(machine: Machine, verdict: Judged) -> nodes.Node:
+def judgement(machine: Frames, verdict: Judged) -> nodes.Node:
     """Return a verdict as a coloured word, with its effect, and why it decides nothing where a session was flagged."""
-    badge = nodes.inline("", machine.say(verdict), classes=verdict_classes(verdict.verdict))
+    badge = nodes.inline("", say(machine, verdict), classes=verdict_classes(verdict.verdict))
     if verdict.effect is None:
         return badge
-    number = nodes.inline("", effect_text(verdict), classes=["num"])
+    number = nodes.inline("", verdict.text, classes=["num"])
     note = nodes.Text(f" ({verdict.note})" if verdict.note else "")
     return nodes.inline("", "", badge, nodes.Text(" "), nodes.inline("", "", number, note, classes=["effect"]))
 

@@ -7,7 +7,8 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from codesign import plot as figures
-from codesign.study.described import relative_times
+from codesign.answers.legacy import evidence_of
+from codesign.answers.machines import labels, relative_times
 from codesign.study.swept import centre_of, curves
 from codesign.study.tradeoff import tradeoff
 from codesign_book.shown import shown
@@ -45,10 +46,13 @@ class DrawingDirective(SphinxDirective):
 
 def _draw(name: str) -> figures.Drawing:
     """Draw one of `KINDS` from the records that are shown."""
-    evidence = shown().evidence
+    frames, evidence = shown().frames, evidence_of(shown().frames)
     match name:
         case "machines":
-            return figures.machines({each.label: relative_times(each.evidence, "all") for each in shown().machines})
+            found = frames.machines
+            return figures.machines(dict(zip(labels(found), map(relative_times, found), strict=True)))
+        case "latency_bars":
+            return figures.latency_bars(frames.at("latency"))
         case "crossover":
             return figures.crossover(curves(evidence.read("latency"), centre_of(evidence)))
         case "pareto":

@@ -4,14 +4,35 @@ from __future__ import annotations
 
 from html import escape
 
+import pandas as pd
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from codesign.study.claims import NOT_MEASURED
-from codesign.study.evidence import missing
-from codesign.study.explored import COLUMNS, NOTHING, Cell, rows
+from codesign.answers.claims import NOT_MEASURED
+from codesign.answers.frames import missing
+from codesign.answers.timings import timings
+from codesign.answers.words import shape_order
 from codesign_book.shown import shown
+
+#: Head of a column -> the column of `timings` that is shown, the one that it is sorted by, and whether there is a menu.
+COLUMNS = {
+    "engine": ("label", "label", True),
+    "scope": ("stored_scope", "stored_scope", True),
+    "block": ("stored_block", "order", True),
+    "sparsity": ("stored_sparsity", "sparsity", True),
+    "median, ms": ("time", "median_ms", False),
+    "95% interval, ms": ("interval", "low_ms", False),
+    "over our dense": ("over_dense", "gain", False),
+    "model": ("model", "model", True),
+    "batch": ("batch", "batch", False),
+    "tokens": ("seq", "seq", False),
+    "threads": ("threads", "threads", False),
+    "type": ("computes_in", "computes_in", False),
+    "largest error": ("largest_error", "max_abs_err", False),
+    "session": ("session", "started_at", False),
+    "remark": ("remark", "remark", False),
+}
 
 
 class Explorer(SphinxDirective):
@@ -19,20 +40,34 @@ class Explorer(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the table; a strict build fails where there is no record at all."""
-        found = rows(shown().evidence.read("latency"))
-        if not found and shown().strict:
+        found = shown().frames.all("latency")
+        if not len(found) and shown().strict:
             raise self.error(str(missing("latency")))
-        if not found:
+        if not len(found):
             return [nodes.paragraph("", f"Latencies: {NOT_MEASURED}.")]
         return [nodes.raw("", markup(found), format="html")]
 
 
-def markup(found: list[list[Cell]]) -> str:
+def markup(latencies: pd.DataFrame) -> str:
     """Return the table as HTML; ``data-order`` is what a column is sorted by, ``data-filter`` marks a menu."""
-    heads = "".join(
-        f'<th scope="col"{" data-filter" if chosen else ""}>{escape(name)}</th>' for name, chosen in COLUMNS.items()
+    rows = timings(latencies)
+    shapes = sorted(rows["stored_block"].unique(), key=shape_order)
+    dense = rows["stored_block"] == "dense"
+    sparsity = rows["sparsity"].map("{:.0%}".format).mask(dense, "-")
+    rows = rows.assign(
+        order=rows["stored_block"].map(shapes.index),
+        sparsity=rows["sparsity"].mask(dense),
+        stored_sparsity=sparsity,
+        time=rows["median"].str.removesuffix(" ms").where(rows["median_ms"].notna(), "-"),
+        session=rows["started_at"].str[:10] + " " + rows["session_id"].str.rpartition("-")[2],
     )
-    body = "\n".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in found)
+    heads = "".join(
+        f'<th scope="col"{" data-filter" if menu else ""}>{escape(name)}</th>' for name, (*_, menu) in COLUMNS.items()
+    )
+    body = "\n".join(
+        f"<tr>{''.join(_cell(row[text], row[order]) for text, order, _ in COLUMNS.values())}</tr>"
+        for row in rows.to_dict("records")
+    )
     return (
         '<div class="explorer"><div class="explorer-box" role="region" aria-label="All timings" tabindex="0">'
         f'<table class="table from-records"><thead><tr>{heads}</tr></thead>\n'
@@ -40,9 +75,11 @@ def markup(found: list[list[Cell]]) -> str:
     )
 
 
-def _cell(cell: Cell) -> str:
-    number = ' class="number"' if isinstance(cell.order, float) or cell is NOTHING else ""
-    return f'<td data-order="{escape(str(cell.order))}"{number}>{escape(cell.text)}</td>'
+def _cell(text: object, order: object) -> str:
+    """Return a cell; one without a value is sorted last, whichever way."""
+    number = ' class="number"' if not isinstance(order, str) else ""
+    known = "" if isinstance(order, float) and order != order else str(order)
+    return f'<td data-order="{escape(known)}"{number}>{escape(str(text))}</td>'
 
 
 def setup(app: Sphinx) -> None:

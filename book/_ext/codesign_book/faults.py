@@ -6,8 +6,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from codesign.study.claims import NOT_MEASURED
-from codesign.study.evidence import missing
+from codesign.answers.claims import NOT_MEASURED
+from codesign.answers.frames import missing
 from codesign.study.soaked import CAMPAIGNS, COUNTED, added_up
 from codesign_book.shown import shown
 from codesign_book.tables import table
@@ -32,7 +32,7 @@ class Faults(SphinxDirective):
         campaign = self.arguments[0]
         if campaign not in CAMPAIGNS:
             raise self.error(f"faults: {campaign!r} is unknown; expected one of {', '.join(CAMPAIGNS)}")
-        rows = added_up(shown().evidence.read("soak"), campaign)
+        rows = added_up(shown().frames.all("soak")["record"], campaign)
         if not rows:
             if shown().strict:
                 raise self.error(str(missing("soak", campaign=campaign)))

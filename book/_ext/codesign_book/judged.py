@@ -13,7 +13,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from codesign.study.claims import VERDICTS
+from codesign.answers.claims import VERDICTS
 from codesign_book.shown import shown
 
 

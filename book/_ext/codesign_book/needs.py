@@ -33,7 +33,7 @@ class Needs(SphinxDirective):
         """Return the content, or a sentence that says how to get it."""
         here = shown()
         optional = "optional" in self.options
-        if (here.strict and not optional) or all(key in here.numbers for key in self.arguments[0].split()):
+        if (here.strict and not optional) or all(map(here.has, self.arguments[0].split())):
             return self.parse_content_to_nodes()
         if optional:
             return []

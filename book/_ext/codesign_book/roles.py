@@ -11,9 +11,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxRole
 
-from codesign.errors import InputError
-from codesign.study.claims import VERDICTS
-from codesign.study.numbers import lookup
+from codesign.answers.claims import VERDICTS
+from codesign.errors import InputError, MissingRecord
 from codesign_book.shown import filed, shown
 from codesign_book.tables import verdict_classes
 
@@ -25,10 +24,9 @@ class Num(SphinxRole):
 
     def run(self) -> Result:
         """Return the text, or an error that fails the build."""
-        here = shown()
         try:
-            text = lookup(here.numbers, self.text, here.strict)
-        except InputError as error:
+            text = shown().number(self.text)
+        except (InputError, MissingRecord) as error:
             return hole(self, str(error))
         number = ["num", *(["listed"] if ", " in text else [])]  # a list may be longer than a line
         return [nodes.inline(self.rawtext, text, classes=verdict_classes(text) if text in VERDICTS else number)], []

@@ -9,43 +9,73 @@ from pathlib import Path
 
 import yaml
 
-from codesign.records import RESULTS_ROOT, Results
+from codesign.answers import effects, legacy
+from codesign.answers.claims import NOT_MEASURED, Verdict, verdicts
+from codesign.answers.frames import Frames
+from codesign.errors import InputError, MissingRecord
+from codesign.records import Results
 from codesign.study import places
-from codesign.study.claims import Verdict
-from codesign.study.described import machine_numbers
-from codesign.study.evidence import Evidence
-from codesign.study.machines import Machine, machines
-from codesign.study.numbers import numbers
-from codesign.study.travel import travel_numbers
 
 BOOK = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What pages may print.
+    """What pages may print: records at the operating point of the book."""
 
-    Parameters
-    ----------
-    evidence
-        The records, at the operating point of the book.
-    numbers
-        Key -> text for the role ``num``.
-    verdicts
-        Claim id -> verdict.
-    machines
-        The machine that is shown, then the others: prose and verdicts are about the first alone.
-    """
+    frames: Frames
 
-    evidence: Evidence
-    numbers: dict[str, str]
-    verdicts: dict[str, Verdict]
-    machines: list[Machine]
+    @property
+    def machines(self) -> list[Frames]:
+        """The machine that is shown, then the others: prose and verdicts are about the first alone."""
+        return self.frames.machines
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """Claim id -> verdict."""
+        return verdicts(self.frames)
 
     @property
     def strict(self) -> bool:
         """Whether something missing fails the build: it does unless the book shows this machine's own records."""
-        return not self.evidence.results.local
+        return not self.frames.results.local
+
+    def number(self, key: str) -> str:
+        """Return what the role ``num`` prints.
+
+        Raises
+        ------
+        InputError
+            If nothing has this name.
+        MissingRecord
+            If it was not measured, and this is not a page of local results, which then says so.
+        """
+        try:
+            return _text(self.frames, key)
+        except MissingRecord:
+            if self.strict:
+                raise
+            return NOT_MEASURED
+
+    def has(self, key: str) -> bool:
+        """Whether a number was measured."""
+        try:
+            _text(self.frames, key)
+        except MissingRecord:
+            return False
+        return True
+
+
+@functools.cache
+def _text(frames: Frames, key: str) -> str:
+    try:
+        return effects.text(frames, key)
+    except InputError:
+        if (found := legacy.numbers_of(frames).get(key)) is not None:
+            return found
+        if frames.results.local:
+            raise MissingRecord("number", {"key": key}, "make reproduce") from None
+        raise
 
 
 @functools.cache
@@ -60,8 +90,4 @@ def shown() -> Shown:
     """Read ``CODESIGN_RESULTS`` (as `codesign.study.places.results`; under ``CODESIGN_RESULTS_ROOT`` when set)."""
     root = os.environ.get("CODESIGN_RESULTS_ROOT")
     name = os.environ.get("CODESIGN_RESULTS", places.SHOWN)
-    results = Results(name, Path(root)) if root else places.results(name)
-    found = machines(results, Path(root) if root else RESULTS_ROOT)
-    verdicts = {verdict.id: verdict for verdict in found[0].verdicts}
-    values = {**numbers(results), **dict(travel_numbers(found)), **dict(machine_numbers(found))}
-    return Shown(found[0].evidence, values, verdicts, found)
+    return Shown(Frames(Results(name, Path(root)) if root else places.results(name)))

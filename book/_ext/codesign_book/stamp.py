@@ -7,7 +7,8 @@ import html
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from codesign.study.evidence import missing
+from codesign.answers import numbers
+from codesign.errors import MissingRecord
 from codesign_book.shown import Shown, shown
 
 
@@ -19,16 +20,17 @@ def text(here: Shown) -> str:
     MissingRecord
         When the committed results name no machine.
     """
-    values = {key: html.escape(value) for key, value in here.numbers.items()}
-    if "stamp.machine" not in values:
+    try:
+        values = {key: html.escape(value) for key, value in numbers.stamp(here.frames).items()}
+    except MissingRecord:
         if here.strict:
-            raise missing("machine")
+            raise
         return '<p class="stamp">Nothing has been measured on this machine yet.</p>'
     source = "committed records" if here.strict else "this machine"
-    age = "" if values["stamp.code"] == "this code" else ' <strong class="older">Measured by older code.</strong>'
+    age = "" if values["code"] == "this code" else ' <strong class="older">Measured by older code.</strong>'
     return (
-        f'<p class="stamp">Numbers on this page come from {source}: {values["stamp.machine"]} · commit '
-        f"<code>{values['stamp.commit']}</code> · profile {values['stamp.profile']} · {values['stamp.date']}.{age}</p>"
+        f'<p class="stamp">Numbers on this page come from {source}: {values["machine"]} · commit '
+        f"<code>{values['commit']}</code> · profile {values['profile']} · {values['date']}.{age}</p>"
     )
 
 

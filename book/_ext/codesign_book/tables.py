@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from codesign.answers.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits, times
-from codesign.schema import Record
-from codesign.study.claims import NOT_MEASURED
+from codesign.answers import machines
+from codesign.answers.claims import NOT_MEASURED
+from codesign.answers.frames import DENSE, OUR_DENSE, OURS, missing, where
+from codesign.answers.legacy import evidence_of
+from codesign.answers.timings import timings
+from codesign.answers.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, times
+from codesign.measure.ratios import Interval
 from codesign.study.crossover import SHOWN
-from codesign.study.described import description
-from codesign.study.doubts import doubts_of
-from codesign.study.evidence import Evidence, Key, beside, median_ms, missing
-from codesign.study.numbers import error, milliseconds
 from codesign.study.swept import centre_of, crossover_rows, curves
-from codesign.study.travel import travel_rows
 from codesign_book.shown import shown
 
 Cell = str | nodes.Node
@@ -28,9 +28,9 @@ class Machines(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the table, a column for each machine."""
-        found = shown().machines
-        rows = [[name, *texts] for name, texts in description(found)]
-        return [table(["", *(machine.label for machine in found)], rows, stacks=True)]
+        found = machines.description(shown().machines)
+        rows: list[list[Cell]] = [[str(name), *texts] for name, *texts in found.itertuples(name=None)]
+        return [table(["", *found.columns], rows, stacks=True)]
 
 
 class Travel(SphinxDirective):
@@ -38,10 +38,22 @@ class Travel(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the table, a column for each machine on which a shape was timed."""
-        head, rows = travel_rows(shown().machines)
-        if not rows:
+        found = machines.losses(shown().machines)
+        if not len(found):
             return [nodes.paragraph("", f"Latencies of block shapes: {NOT_MEASURED}.")]
-        return [table(head, rows, stacks=True)]
+        worst = machines.worst(found)
+        rows: list[list[Cell]] = [
+            [str(block), *map(_loss, losses), times(worst[block]) if block in worst else "-"]
+            for block, *losses in found.itertuples(name=None)
+        ]
+        return [table(["block shape", *found.columns, "worst"], rows, stacks=True)]
+
+
+def _loss(loss: object) -> str:
+    """Say what a shape loses on a machine."""
+    if not isinstance(loss, Interval):
+        return machines.NOT_MEASURED_THERE
+    return "the fastest" if loss == Interval(1, 1, 1) else times(loss)
 
 
 class Latencies(SphinxDirective):
@@ -51,17 +63,25 @@ class Latencies(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the table; a strict build fails where a scope has no record at all."""
-        scope, evidence = self.arguments[0], shown().evidence
-        sparse = sorted(evidence.shapes(scope), key=shape_order)
-        if not sparse and shown().strict:
-            raise self.error(str(missing("latency", engine="tvm-bsr", scope=scope)))
-        timed = beside(evidence.records("latency"), scope)
-        keys: list[Key] = [("tvm-bsr", scope, block) for block in sparse]
-        keys += [(engine, "none", "dense") for engine in ENGINE_LABELS if (engine, "none", "dense") in timed]
-        if not keys:
+        scope, frames = self.arguments[0], shown().frames
+        rows = timings(frames.beside(scope))
+        sparse = where(rows, engine=OURS, scope=scope)
+        if not len(sparse) and shown().strict:
+            raise self.error(str(missing("latency", engine=OURS, scope=scope)))
+        if not len(rows):
             return [nodes.paragraph("", f"{SCOPE_LABELS[scope]}: {NOT_MEASURED}.")]
+        sparse = sparse.sort_values("block", key=lambda blocks: blocks.map(shape_order))
+        dense = where(rows, stored_block=DENSE[1]).set_index("engine", drop=False)
+        shown_rows = [*sparse.assign(label=sparse["block"]).to_dict("records")]
+        shown_rows += [dense.loc[engine].to_dict() for engine in ENGINE_LABELS if engine in dense.index]
         head = ["block shape or dense engine", "median", "95% interval, ms", "largest error", "over our dense engine"]
-        return [table(head, [latency_row(evidence, timed, key) for key in keys], numeric_from=1)]
+        ours = dense["record"].get(OUR_DENSE)
+        return [table(head, [self._cells(row, ours) for row in shown_rows], numeric_from=1)]
+
+    def _cells(self, row: dict[str, Any], dense: Any) -> list[Cell]:
+        name = row["label"] + (" (flagged)" if row["doubt"] else "")
+        gain = "-" if dense is None or dense is row["record"] else times(shown().frames.gain(dense, row["record"]))
+        return [name, row["median"], row["interval"], row["largest_error"], gain]
 
 
 class Crossovers(SphinxDirective):
@@ -69,7 +89,7 @@ class Crossovers(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the table; a strict build fails where nothing sparse was timed."""
-        evidence = shown().evidence
+        evidence = evidence_of(shown().frames)
         found = crossover_rows(curves(evidence.read("latency"), centre_of(evidence)))
         if not found and shown().strict:
             raise self.error(str(missing("latency", engine="tvm-bsr", scope="all")))
@@ -77,16 +97,6 @@ class Crossovers(SphinxDirective):
             return [nodes.paragraph("", f"Crossovers: {NOT_MEASURED}.")]
         head = ["model", "block shape", "pays from", *(f"gain at {sparsity:.0%}" for sparsity in SHOWN)]
         return [table(head, [list(row.values()) for row in found])]
-
-
-def latency_row(evidence: Evidence, timed: Mapping[Key, Record], key: Key) -> list[Cell]:
-    """Return one row of the latency table; ``timed`` holds the records of its session."""
-    record, dense = timed[key], timed.get(("tvm-dense", "none", "dense"))
-    time = median_ms(record)
-    gain = "-" if dense is None or record is dense else times(evidence.gain(dense, record))
-    label = (key[2] if key[2] != "dense" else ENGINE_LABELS[key[0]]) + (" (flagged)" if doubts_of(record) else "")
-    interval = f"{three_digits(time.low)} to {three_digits(time.high)}"
-    return [label, milliseconds(time.value), interval, error(record["max_abs_err"]), gain]
 
 
 def verdict_classes(verdict: str) -> list[str]:

@@ -14,7 +14,7 @@ import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from codesign.measure.ratios import Interval
 
 Value = Interval | float | int | str | list[str]
 Function = Callable[..., Value]
+Registered = TypeVar("Registered", bound=Function)
 
 #: How an effect is printed, by its unit.
 UNITS: dict[str, Callable[[Any], str]] = {
@@ -59,14 +60,15 @@ class Effect:
 _EFFECTS: dict[str, Effect] = {}
 
 
-def effect(unit: str) -> Callable[[Function], Function]:
+def effect(unit: str) -> Callable[[Registered], Registered]:
     """Register a function as an effect; its name there has dashes for underscores.
 
     It takes a `Frames`, then texts; and raises `MissingRecord` where nothing was measured.
     """
 
-    def register(function: Function) -> Function:
+    def register(function: Registered) -> Registered:
         name = function.__name__.replace("_", "-")
+        assert name not in _EFFECTS, f"two effects are called {name}"
         _EFFECTS[name] = Effect(name, function, unit)
         return function
 

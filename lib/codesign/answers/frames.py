@@ -15,7 +15,7 @@ from codesign.errors import MissingRecord
 from codesign.isa import NATIVE
 from codesign.measure.ratios import Interval, Ratio, median, ratio
 from codesign.measure.session import REFERENCES
-from codesign.records import RESULTS_ROOT, Record, Results
+from codesign.records import Record, Results
 from codesign.schema import KINDS
 from codesign.study import places
 from codesign.study.places import ASIDE
@@ -56,6 +56,12 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     return table
 
 
+def _nothing(kind: str) -> pd.DataFrame:
+    """Return the columns of a kind that `frame` gives, without a row."""
+    fields = [*KINDS[kind].model_fields, "record"]
+    return pd.DataFrame(columns=[*fields, *CONTENDER[1:], "doubt"] if "engine" in fields else fields)
+
+
 def doubts_of(record: Mapping[str, Any]) -> list[str]:
     """Return the reasons why a timing is in doubt; none where its session was not flagged.
 
@@ -79,6 +85,20 @@ def usable(latencies: pd.DataFrame) -> pd.DataFrame:
 def newest(rows: pd.DataFrame, by: list[str] = CONTENDER) -> pd.DataFrame:
     """Return the last row of each group, in the order of the rows."""
     return rows.groupby(by, sort=False, dropna=False).tail(1) if len(rows) else rows
+
+
+def beside(latencies: pd.DataFrame, scope: str) -> pd.DataFrame:
+    """Return the newest usable times of every contender, those of dense engines from the session of ``scope``.
+
+    Absolute times drift between sessions, so what is drawn or listed side by side was timed side by side. An engine
+    that was not in that session keeps its newest time.
+    """
+    rows = usable(latencies)
+    shapes = where(rows, engine=OURS, scope=scope)
+    if not len(shapes):
+        return newest(rows)
+    together = rows["session_id"] == shapes.iloc[-1]["session_id"]
+    return newest(pd.concat([rows[~together], rows[together]]))
 
 
 def where(rows: pd.DataFrame, **fields: object) -> pd.DataFrame:
@@ -136,7 +156,7 @@ class Frames:
             here = {} if kind in TRAVELS or self.machine_id is None else {"machine_id": self.machine_id}
             records = self.results.read(kind, **here)
             table = frame(record for record in records if record["profile"] not in ASIDE)
-            self._read[kind] = table if len(table) else table.reindex(columns=[*KINDS[kind].model_fields, "record"])
+            self._read[kind] = table if len(table) else _nothing(kind)
         return self._read[kind]
 
     def at(self, kind: str) -> pd.DataFrame:
@@ -168,23 +188,23 @@ class Frames:
 
     @cached_property
     def machines(self) -> list[Frames]:
-        """This machine, then the others whose results are committed, each at the same operating point."""
-        root = self.results.root if isinstance(self.results, Results) else RESULTS_ROOT
-        names = [name for name in places.machines(root) if name != self.results.machine]
-        return [self, *(replace(self, results=Results(name, root)) for name in names)]
+        """This machine, then the others whose results are committed, each at the same operating point.
+
+        Beside local results a machine with committed ones counts as another, even if it is this one.
+        """
+        root = self.results.root
+        others = [replace(self, results=Results(name, root)) for name in places.machines(root)]
+        known = [] if self.results.local else [self.machine_id]
+        found = [self]
+        for other in others:
+            if other.results.machine != self.results.machine and other.machine_id not in known:
+                known.append(other.machine_id)
+                found.append(other)
+        return found
 
     def beside(self, scope: str) -> pd.DataFrame:
-        """Return the newest usable times of every contender, those of dense engines from the session of ``scope``.
-
-        Absolute times drift between sessions, so what is drawn or listed side by side was timed side by side. An engine
-        that was not in that session keeps its newest time.
-        """
-        rows = usable(self.at("latency"))
-        shapes = where(rows, engine=OURS, scope=scope)
-        if not len(shapes):
-            return newest(rows)
-        together = rows["session_id"] == shapes.iloc[-1]["session_id"]
-        return newest(pd.concat([rows[~together], rows[together]]))
+        """Return `beside` of the times at the operating point."""
+        return beside(self.at("latency"), scope)
 
     @cached_property
     def latencies(self) -> dict[tuple[str, str, str], Record]:

@@ -2,107 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import pandas as pd
 
-from matplotlib.figure import Figure
-
+from codesign.answers.frames import DENSE, OUR_DENSE, OURS, beside, median_ms, newest, usable, where
 from codesign.answers.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, three_digits
-from codesign.measure.ratios import Interval
-from codesign.plot.look import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
-from codesign.schema import Record
-from codesign.study.evidence import DENSE, Key, beside, median_ms, newest_latencies
+from codesign.plot.charts import bars, spans, spoken
+from codesign.plot.look import ORANGE, Drawing
 
-DENSE_ENGINES = ("tvm-dense", "openvino", "onnxruntime", "torch-compile", "torch-eager", "tvm-stock-tuned")
+DENSE_ENGINES = (OUR_DENSE, "openvino", "onnxruntime", "torch-compile", "torch-eager", "tvm-stock-tuned")
 PEERS = ("deepsparse", "torch-bsr")  # skip zeros, too
-GUIDES = ("tvm-dense", "torch-eager")  # drawn as lines through the sparse rows
-
-Row = tuple[str, str, Interval]  # kind ("sparse", "best" or "dense" for all other engines), label, milliseconds
+GUIDES = (OUR_DENSE, "torch-eager")  # drawn as lines through the sparse rows
 
 
-def latency_bars(records: Iterable[Record], scopes: tuple[str, ...] = ("attention", "all")) -> Drawing:
+def latency_bars(latencies: pd.DataFrame, scopes: tuple[str, ...] = ("attention", "all")) -> Drawing:
     """Draw one panel a scope: a row per block shape, then the other engines, medians with 95% intervals.
 
     Parameters
     ----------
-    records
-        Latency records of one operating point. A shape or an engine without a record is simply not drawn.
+    latencies
+        Latency rows of one operating point. A shape or an engine without a time is simply not drawn.
     scopes
-        One panel each, in this order; a scope without any sparse record is left out.
+        One panel each, in this order; a scope without any sparse time is left out.
     """
-    records = list(records)
-    timed = {scope: beside(records, scope) for scope in scopes}
-    shapes = {scope: sparse_rows(latencies, scope) for scope, latencies in timed.items()}
-    rows = {scope: sparse + other_rows(timed[scope], scope) for scope, sparse in shapes.items() if sparse}
-    limit = max((row[2].high for each in rows.values() for row in each), default=1.0) * 1.2
-    panels = [bar_panel(SCOPE_LABELS[scope], each, limit) for scope, each in rows.items()]
-    alt = " ".join(sentence(scope, each) for scope, each in rows.items()) or "No latency has been measured."
-    return Drawing(panels, alt, caption(newest_latencies(records).values()))
+    panels = {scope: rows for scope in scopes if len(rows := _rows(beside(latencies, scope), scope))}
+    limit = max((rows["high"].max() for rows in panels.values()), default=1.0) * 1.2
+    figures = []
+    for scope, rows in panels.items():
+        figure, axes = bars(rows, title=SCOPE_LABELS[scope], xlabel="milliseconds (less is better)", limit=limit)
+        for place, row in rows.iterrows():
+            if row["engine"] in GUIDES:
+                axes.plot([row["value"]] * 2, [-0.5, place], color=ORANGE, linewidth=0.9, linestyle="--", zorder=0)
+        figures.append(figure)
+    said = [f"{SCOPE_LABELS[scope]}: {spoken(rows, '{label} {text} ms')}." for scope, rows in panels.items()]
+    return Drawing(figures, " ".join(said) or "No latency has been measured.", _caption(latencies))
 
 
-def sparse_rows(latencies: Mapping[Key, Record], scope: str) -> list[Row]:
-    """Return a row per block shape, the fastest marked "best"."""
-    found = {block: r for (engine, s, block), r in latencies.items() if (engine, s) == ("tvm-bsr", scope)}
-    times = {block: median_ms(found[block]) for block in sorted(found, key=shape_order)}
-    fastest = min(times, key=lambda block: times[block].value, default=None)
-    return [("best" if block == fastest else "sparse", block, time) for block, time in times.items()]
+def _rows(timed: pd.DataFrame, scope: str) -> pd.DataFrame:
+    """Return a row per block shape, the fastest marked, and one per fp32 engine of others and our dense, by time."""
+    sparse = where(timed, engine=OURS, scope=scope)
+    if not len(sparse):
+        return sparse
+    sparse = sparse.sort_values("block", key=lambda blocks: blocks.map(shape_order)).assign(label=sparse["block"])
+    dense = where(timed[timed["engine"].isin(DENSE_ENGINES)], stored_block=DENSE[1])
+    peers = where(timed[timed["engine"].isin(PEERS)], scope=scope)
+    others = pd.concat([dense, peers])
+    block = (", " + others["stored_block"]).mask(others["stored_block"] == DENSE[1], "")
+    others = others.assign(label=others["engine"].map(ENGINE_LABELS) + block)
+    rows = pd.concat([sparse.assign(kind="ours"), others.assign(kind="other")])
+    rows = spans(rows.assign(ms=rows["record"].map(median_ms)), "ms")
+    rows.loc[where(rows, kind="ours")["value"].idxmin(), "kind"] = "best"
+    split = rows["kind"] == "other"
+    rows = pd.concat([rows[~split], rows[split].sort_values("value")], ignore_index=True)
+    return rows.assign(text=rows["value"].map(three_digits))
 
 
-def other_rows(latencies: Mapping[Key, Record], scope: str) -> list[Row]:
-    """Return a row per float32 engine of others that was measured, and our dense one, fastest first."""
-    dense = [(ENGINE_LABELS[engine], latencies.get((engine, *DENSE))) for engine in DENSE_ENGINES]
-    peers = [
-        (f"{ENGINE_LABELS[engine]}, {block}", record)
-        for (engine, s, block), record in latencies.items()
-        if engine in PEERS and s == scope
-    ]
-    rows = [("dense", label, median_ms(record)) for label, record in (*dense, *peers) if record]
-    return sorted(rows, key=lambda row: row[2].value)
-
-
-def bar_panel(title: str, rows: list[Row], limit: float) -> Figure:
-    """Draw one scope; ``limit`` (ms) is shared so that panels can be compared."""
-    colours = {"sparse": SKY, "best": BLUE, "dense": ORANGE}
-    gap = 0.7  # between the sparse rows and the dense ones
-    places = [i + (gap if kind == "dense" else 0.0) for i, (kind, _, _) in enumerate(rows)]
-    with panel(height=0.55 + 0.25 * (len(rows) + gap)) as (figure, axes):
-        for place, (kind, label, time) in zip(places, rows, strict=True):
-            axes.barh(place, time.value, height=0.72, color=colours[kind])
-            axes.plot([time.low, time.high], [place, place], color=INK, linewidth=1.2, solid_capstyle="butt")
-            weight = "bold" if kind == "best" else "normal"
-            at_end(axes, three_digits(time.value), time.high, place, weight=weight)
-            if label in [ENGINE_LABELS[engine] for engine in GUIDES]:
-                axes.plot(
-                    [time.value] * 2,
-                    [places[0] - 0.5, place],
-                    color=ORANGE,
-                    linewidth=0.9,
-                    linestyle="--",
-                    zorder=0,
-                )
-        axes.set_yticks(places, [label for _, label, _ in rows])
-        axes.set_ylim(places[-1] + 0.6, places[0] - 0.6)
-        axes.set_xlim(0, limit)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel("milliseconds per inference (less is better)")
-        axes.set_title(title)
-    return figure
-
-
-def sentence(scope: str, rows: list[Row]) -> str:
-    """Say in words what a panel shows."""
-    parts = ", ".join(f"{label} {three_digits(time.value)} ms" for _, label, time in rows)
-    return f"{SCOPE_LABELS[scope]}: {parts}."
-
-
-def caption(records: Iterable[Record]) -> str:
+def _caption(latencies: pd.DataFrame) -> str:
     """Say what was timed."""
-    sparse = next((r for r in records if r["engine"] == "tvm-bsr"), None)
-    if sparse is None:
+    sparse = where(newest(usable(latencies)), engine=OURS)
+    if not len(sparse):
         return ""
+    one = sparse.iloc[0]
     guides = " and ".join(ENGINE_LABELS[engine] for engine in GUIDES)
     return (
-        f"One inference of {sparse['model']} with {sparse['sparsity']:.0%} of the blocks pruned: "
-        f"batch {sparse['batch']}, {sparse['seq']} tokens, {sparse['threads']} threads, float32. Blue: our compiler on "
+        f"One inference of {one['model']} with {one['sparsity']:.0%} of the blocks pruned: "
+        f"batch {one['batch']}, {one['seq']} tokens, {one['threads']} threads, float32. Blue: our compiler on "
         "sparse weights, one row a block shape, the fastest highlighted. Orange: other engines on the same weights, "
         f"dense unless a block shape is named. Dashed: {guides} on dense weights. Bars are medians; the line "
         "at their end is the 95% interval."

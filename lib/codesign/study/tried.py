@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from IPython.display import Markdown
 
+from codesign.answers.claims import NOT_MEASURED
+from codesign.answers.words import milliseconds
 from codesign.answers.tables import markdown
 from codesign.records import Record
 from codesign.study import places
 from codesign.study.artefacts import ensure_built
 from codesign.study.chain import Study
-from codesign.study.numbers import NOT_MEASURED, milliseconds
 from codesign.study.places import TRY
 from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
