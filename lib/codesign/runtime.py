@@ -36,25 +36,9 @@ FORMAT = 3
 #: Files of an artefact.
 MANIFEST, LIBRARY, PARAMS = "manifest.json", "lib.so", "params.safetensors"
 
-#: What the manifest must say for an artefact to be loaded, and in which type.
-_NEEDED: dict[str, type[Any]] = {
-    "batch": int,
-    "seq": int,
-    "vocabulary": int,
-    "types": int,
-    "inputs": list,
-    "target": dict,
-    "requires": list,
-    "params": list,
-    "sha256": dict,
-}
-
-
-def _right(value: Any, kind: type[Any]) -> bool:
-    """Whether a part of the manifest can be what it should be: a count is positive, and lists hold names."""
-    if kind is int:
-        return type(value) is int and value > 0
-    return isinstance(value, kind) and (kind is dict or all(isinstance(item, str) for item in value))
+#: What the manifest must say for an artefact to be loaded: positive counts, lists of names, and the others.
+_COUNTS = ("batch", "seq", "vocabulary", "types")
+_LISTS, _TABLES = ("inputs", "requires", "params"), ("target", "sha256")
 
 
 class ArtifactError(ValueError):
@@ -229,10 +213,13 @@ def _manifest(directory: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else manifest
         raise ArtifactError(f"{path}: format {found!r}, this runtime reads {FORMAT}: compile it again")
-    for name, kind in _NEEDED.items():
-        if not _right(manifest.get(name), kind):
-            raise ArtifactError(f"{path}: {name} is {manifest.get(name)!r}, not the {kind.__name__} it should be")
-    if not _right(manifest["target"].get("threads"), int):
+    for name in (*_COUNTS, *_LISTS, *_TABLES):
+        value: Any = manifest.get(name)
+        kind: type[Any] = int if name in _COUNTS else list if name in _LISTS else dict
+        right = type(value) is kind and (name not in _COUNTS or value > 0)
+        if not right or (name in _LISTS and not all(isinstance(each, str) for each in value)):
+            raise ArtifactError(f"{path}: {name} is {value!r}, not the {kind.__name__} it should be")
+    if type(manifest["target"].get("threads")) is not int:
         raise ArtifactError(f"{path}: target is {manifest['target']!r}, which names no number of threads")
     lacking = sorted(set(manifest["requires"]) - cpu_flags())
     if lacking:

@@ -1,15 +1,34 @@
-"""What compiler tests share: this machine as a target, and a way to run one function."""
+"""What compiler tests share: targets, one pruned encoder at each step, and ways to run a function or an artefact."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from codesign.blocks import BlockShape
-from codesign.compiler import TargetSpec, target_spec
+from codesign.compiler import Lowered, TargetSpec, build, lower_encoder, target_spec
 from codesign.compiler.tvm_compat import tirx, tvm
+
+#: Runs artefacts where nothing but numpy and TVM can be imported; says what of the package that took, or what is wrong.
+ALONE = """
+import sys
+for name in ("torch", "transformers", "xgboost", "openvino", "scipy", "pandas", "matplotlib", "rich", "jsonschema"):
+    sys.modules[name] = None
+import numpy as np
+from codesign.runtime import ArtifactError, load
+for line in sys.stdin:
+    artifact, inputs, out = line.rstrip().split("|")
+    try:
+        np.save(out, load(artifact)(**np.load(inputs)))
+        print("done", *sorted(name for name in sys.modules if name.startswith("codesign")), flush=True)
+    except ArtifactError as error:
+        print(error, flush=True)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +50,32 @@ def run(function: tirx.PrimFunc, inputs: list[np.ndarray], shape: tuple[int, ...
     return out.numpy()
 
 
+class Alone:
+    """A process of its own that runs artefacts: loading one pins the thread that loads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.inputs, self.out, self.says = folder / "inputs.npz", folder / "out.npy", ""
+        command = [sys.executable, "-c", ALONE]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __call__(self, artifact: Path, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        assert self.process.stdin
+        assert self.process.stdout
+        np.savez(self.inputs, **inputs)
+        print(artifact, self.inputs, self.out, sep="|", file=self.process.stdin, flush=True)
+        self.says = self.process.stdout.readline().strip()
+        assert self.says.startswith("done"), self.says
+        return np.load(self.out)
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
+    alone = Alone(tmp_path_factory.mktemp("alone"))
+    with alone.process:
+        yield alone
+        alone.process.kill()
+
+
 @pytest.fixture(scope="session")
 def pruned_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """bert-tiny with all linears 80% sparse in 4x1 blocks."""
@@ -42,3 +87,22 @@ def pruned_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("models") / "tiny-4x1"
     save_checkpoint(model, directory, {})
     return directory
+
+
+@pytest.fixture(scope="session")
+def lowered(pruned_tiny: Path, spec: TargetSpec) -> Lowered:
+    return lower_encoder(pruned_tiny, block=BlockShape(4, 1), batch=1, seq=16, spec=spec)
+
+
+@pytest.fixture(scope="session")
+def dense(pruned_tiny: Path, spec: TargetSpec) -> Lowered:
+    """The same with every weight stored whole."""
+    return lower_encoder(pruned_tiny, block=None, batch=1, seq=16, spec=spec)
+
+
+@pytest.fixture(scope="session")
+def built(lowered: Lowered, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It as an artefact, untuned: not to be changed."""
+    out = tmp_path_factory.mktemp("artifacts") / "tiny"
+    build(lowered, None, out)
+    return out

@@ -13,18 +13,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from codesign import machine, runtime
-from codesign.blocks import BlockShape
-from codesign.compiler import TargetSpec, build, extract_tasks, lower_encoder, open_database, target_spec, tune
-from codesign.compiler.artifact import TUNING, appearing, digest_of_weights, install, refuse_other
-from codesign.compiler.kinds import KINDS
+from codesign.compiler import Lowered, TargetSpec, lower_encoder, target_spec
+from codesign.compiler.artifact import TUNING, install, refuse_other
+from codesign.compiler.lower import digest_of_weights
+from codesign.compiler.tasks import KINDS
 from codesign.errors import InputError
-
-
-@pytest.fixture(scope="module")
-def built(pruned_tiny: Path, spec: TargetSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("artifacts") / "tiny"
-    build(lower_encoder(pruned_tiny, block=BlockShape(4, 1), batch=1, seq=16, spec=spec), None, out)
-    return out
 
 
 @pytest.fixture
@@ -64,15 +57,6 @@ def test_one_flipped_bit_is_refused(name: str, copy: Path) -> None:
     refused(copy, rf"{name}: not the file that was built \(digest differs\)")
 
 
-def test_files_of_another_artifact_are_refused(copy: Path, spec: TargetSpec, tmp_path: Path) -> None:
-    build(lower_encoder("bert-tiny", block=None, batch=1, seq=16, spec=spec), None, tmp_path / "other")
-    for name in (runtime.LIBRARY, runtime.PARAMS):
-        saved = (copy / name).read_bytes()
-        shutil.copyfile(tmp_path / "other" / name, copy / name)
-        refused(copy, f"{name}: not the file that was built")
-        (copy / name).write_bytes(saved)
-
-
 @pytest.mark.parametrize(
     "text", ["[]", '"manifest"', "{}", "[" * 10_000, '{"format": 1}', '{"format": "2"}', "\x00\x01"]
 )
@@ -81,27 +65,20 @@ def test_something_else_in_the_place_of_a_manifest_is_refused(copy: Path, text: 
     refused(copy, runtime.MANIFEST)
 
 
-@pytest.mark.parametrize("name", ["batch", "seq", "vocabulary", "target", "requires", "params", "sha256"])
-def test_a_manifest_that_lacks_something_is_refused_by_name(copy: Path, name: str) -> None:
-    rewrite(copy, **{name: None})
-    refused(copy, f"{runtime.MANIFEST}: {name} is None")
-
-
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "values"),
     [
-        ("batch", 0),
-        ("seq", True),
-        ("vocabulary", -1),
-        ("requires", [["avx2"]]),
-        ("params", [1]),
-        ("target", {}),
-        ("target", {"threads": "2"}),
+        *((name, (None, 0, True, -1)) for name in ("batch", "seq", "vocabulary")),
+        *(("requires", (None, [["avx2"]])), ("params", (None, [1])), ("sha256", (None,))),
+        ("target", (None, {}, {"threads": "2"})),
     ],
 )
-def test_a_manifest_that_says_something_impossible_is_refused_by_name(copy: Path, name: str, value: object) -> None:
-    rewrite(copy, **{name: value})
-    refused(copy, f"{runtime.MANIFEST}: {name} is ")
+def test_a_manifest_that_lacks_something_or_says_something_impossible_is_refused_by_name(
+    copy: Path, name: str, values: tuple[object, ...]
+) -> None:
+    for value in values:
+        rewrite(copy, **{name: value})
+        refused(copy, f"{runtime.MANIFEST}: {name} is ")
 
 
 def test_parameters_that_are_not_in_the_file_are_refused(copy: Path) -> None:
@@ -143,7 +120,7 @@ def test_an_isa_asks_for_no_more_than_it_has() -> None:
         assert {"avx512f", "avx512vl", *narrow} <= set(target_spec(2, "avx512").requires())
 
 
-def test_the_manifest_says_what_was_built(built: Path, pruned_tiny: Path, spec: TargetSpec) -> None:
+def test_the_manifest_says_what_was_built(built: Path, dense: Lowered, spec: TargetSpec) -> None:
     manifest = manifest_of(built)
     assert (manifest["block"], manifest["bsr_linears"], manifest["dense_linears"]) == ("4x1", 12, 0)
     assert manifest["target"] == spec.fields()
@@ -152,7 +129,6 @@ def test_the_manifest_says_what_was_built(built: Path, pruned_tiny: Path, spec: 
     assert manifest["sha256"][TUNING] is None
     arrays = load_file(built / runtime.PARAMS)
     assert sorted(arrays) == sorted(manifest["params"])
-    dense = lower_encoder(pruned_tiny, block=None, batch=2, seq=8, spec=spec)
     assert dense.weights == manifest["sha256"]["weights"], "the same weights, however they are stored"
     assert lower_encoder("bert-tiny", block=None, batch=1, seq=16, spec=spec).weights != dense.weights
 
@@ -161,54 +137,19 @@ def test_files_can_be_read_by_everybody_who_may_read_the_directory(built: Path) 
     assert (built / runtime.PARAMS).stat().st_mode == (built / runtime.MANIFEST).stat().st_mode
 
 
-def test_an_artifact_can_be_rebuilt_from_the_records_it_carries(
-    pruned_tiny: Path, spec: TargetSpec, tmp_path: Path
-) -> None:
-    lowered = lower_encoder(pruned_tiny, block=BlockShape(4, 1), batch=1, seq=16, spec=spec)
-    tasks = extract_tasks([lowered])
-    tune(tasks, database=tmp_path / "db", spec=spec, trials_per_task=2, second_look=False)
-    first = build(lowered, tmp_path / "db", tmp_path / "first")
-    kept = open_database(tmp_path / "first" / TUNING, spec)
-    assert len(kept.get_all_tuning_records()) == len(tasks), "the best of each task, no other"
-    again = build(lowered, tmp_path / "first" / TUNING, tmp_path / "second")
-    assert again["decisions"] == first["decisions"]
-    assert again["sha256"][TUNING] == first["sha256"][TUNING]
-
-
 def entries(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def interrupted(out: Path) -> None:
-    with appearing(out) as work:
-        (work / runtime.MANIFEST).write_text("half")
-        raise KeyboardInterrupt
-
-
-def test_a_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    out = tmp_path / "artifact"
-
-    with appearing(out) as work:
-        (work / runtime.MANIFEST).write_text("old")
-        assert not out.exists()
-    with pytest.raises(KeyboardInterrupt):
-        interrupted(out)
-    assert (out / runtime.MANIFEST).read_text() == "old"
-    with appearing(out) as work:
-        (work / runtime.MANIFEST).write_text("new")
-    assert (out / runtime.MANIFEST).read_text() == "new"
-    assert entries(tmp_path) == ["artifact"], "nothing half-written beside it"
-
-
-def test_what_is_no_artifact_is_never_replaced(tmp_path: Path) -> None:
+def test_what_is_no_artifact_is_never_replaced(built: Path, tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.tex").touch()
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "precious")
     (tmp_path / "empty").mkdir()
     for name in ("precious", "file", "link"):
-        with pytest.raises(InputError, match="out="), appearing(tmp_path / name):
-            pass
+        with pytest.raises(InputError, match="out="):
+            install(built, tmp_path / name)
     refuse_other(tmp_path / "empty")
     refuse_other(tmp_path / "new")
     assert entries(tmp_path / "precious") == ["thesis.tex"]

@@ -82,7 +82,7 @@ def check_linear(weight: np.ndarray, block: BlockShape, tokens: int, spec: Targe
         points = family.points(linear, spec)
         for decisions in points if every else points[:1]:
             slabs = [as_slabs(array, linear.slab) for array in (x, residual)]
-            inputs = [slabs[0], *pack(matrix, spec.threads).arrays(), bias[:, 0], slabs[1]]
+            inputs = [slabs[0], *pack(matrix, spec.threads), bias[:, 0], slabs[1]]
             got = run(family.generate(linear, spec, decisions), inputs, linear.arguments()[-1].shape, spec)
             np.testing.assert_allclose(
                 as_matrix(got), want, atol=TOLERANCE * np.abs(want).max(), rtol=0, err_msg=str(decisions)

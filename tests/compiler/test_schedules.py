@@ -28,8 +28,8 @@ from codesign.compiler.operators import (
 from codesign.compiler.operators.base import as_slabs
 from codesign.compiler.operators.linear import DTYPES
 from codesign.compiler.schedules import applicable, find_family, refusals
-from codesign.compiler.schedules.linear import RowTile
-from codesign.compiler.tvm_compat import tirx
+from codesign.compiler.schedules.linear import RowTile, balanced
+from codesign.compiler.tvm_compat import tirx, tvm
 from codesign.errors import InputError
 
 # a compilation takes tens of milliseconds, more under load; what is tested is the result
@@ -46,7 +46,15 @@ OPERATORS: list[Operator] = [
     ToTokenMajor(batch=2, seq=13, seq_padded=16, features=7),
     ToFeatureMajor(batch=2, seq=45, seq_padded=48, features=24, slab=16),
     ToTokenMajor(batch=2, seq=45, seq_padded=48, features=7, slab=16),
+    LayerNorm(features=48, tokens=10, epsilon=1e-12, slab=1),
+    LayerNorm(features=256, tokens=7, epsilon=1e-5, slab=1),
+    Attention(batch=2, seq=13, seq_padded=13, heads=3, head_dim=16, slab=1),
+    Attention(batch=1, seq=32, seq_padded=32, heads=2, head_dim=32, slab=1),
+    Attention(batch=1, seq=3, seq_padded=3, heads=1, head_dim=64, slab=1),
 ]
+
+
+EPILOGUES = ["bias", "bias_gelu", "bias_residual"]
 
 
 @st.composite
@@ -64,7 +72,7 @@ def linears(draw: st.DrawFn) -> Linear:
         cols=block.cols,
         nnz=draw(st.integers(0, rows * cols)),
         shares=draw(st.integers(1, 3)),
-        epilogue=draw(st.sampled_from(["bias", "bias_gelu", "bias_residual"])),
+        epilogue=draw(st.sampled_from(EPILOGUES)),
         slab=16 * width,
         token_shares=draw(st.sampled_from([share for share in (1, 2, 3) if slabs % share == 0])),
         strip=draw(st.sampled_from([rows for rows in range(1, block.rows + 1) if block.rows % rows == 0])),
@@ -72,14 +80,49 @@ def linears(draw: st.DrawFn) -> Linear:
     )
 
 
+@st.composite
+def token_major_linears(draw: st.DrawFn) -> Linear:
+    """Draw any matrix of whole vectors of outputs, any block of whole vectors of rows, any number of tokens."""
+    outputs, inputs, token_shares = 16 * draw(st.integers(1, 7)), draw(st.integers(1, 40)), draw(st.integers(1, 3))
+    block = BlockShape(16 * draw(st.integers(1, 4)), draw(st.integers(1, min(inputs, 9))))
+    rows, cols = block.grid((outputs, inputs))
+    tokens, nnz = token_shares * draw(st.integers(1, 23)), draw(st.integers(0, rows * cols))
+    sizes = outputs, inputs, tokens, block.rows, block.cols, nnz, draw(st.integers(1, 2))
+    return Linear(*sizes, draw(st.sampled_from(EPILOGUES)), slab=1, token_shares=token_shares)
+
+
 def check(function: tirx.PrimFunc, operator: Operator, inputs: list[np.ndarray], spec: TargetSpec) -> None:
     want = operator.oracle(*inputs)
-    got = run(function, inputs, want.shape, spec)
-    np.testing.assert_allclose(got, want, atol=2e-5 * max(1.0, np.abs(want).max()), rtol=0)
+    near(run(function, inputs, want.shape, spec), want)
 
 
 def inputs_of(operator: Operator) -> list[np.ndarray]:
     return operator.example_inputs(np.random.default_rng(0))
+
+
+def names(operator: Operator, spec: TargetSpec) -> list[str]:
+    return [family.name for _, family in applicable(operator, spec)]
+
+
+def check_points(operator: Operator, spec: TargetSpec, every: int = 1, inputs: list[np.ndarray] | None = None) -> None:
+    """Check one in ``every`` points of every family, compiled together."""
+    inputs = inputs or inputs_of(operator)
+    want, points = operator.oracle(*inputs), {}
+    for _, family in applicable(operator, spec):
+        for decisions in family.points(operator, spec)[::every]:
+            name = f"p{len(points)}"
+            function = family.generate(operator, spec, decisions).with_attr("global_symbol", name)
+            points[name] = (family.name, decisions, function)
+    module = tvm.compile(tvm.IRModule({name: f for name, (*_, f) in points.items()}), target=spec.target)
+    tensors = [tvm.runtime.tensor(array) for array in inputs]
+    for name, (family, decisions, _) in points.items():
+        out = tvm.runtime.tensor(np.full(want.shape, np.nan, np.float32))
+        module[name](*tensors, out)
+        near(out.numpy(), want, f"{family} {decisions}")
+
+
+def near(got: np.ndarray, want: np.ndarray, what: str = "") -> None:
+    np.testing.assert_allclose(got, want, atol=2e-5 * max(1.0, np.abs(want).max()), rtol=0, err_msg=what)
 
 
 @given(linear=linears())
@@ -98,24 +141,32 @@ def test_every_family_computes_any_linear(linear: Linear, data: st.DataObject, s
         check(family.generate(linear, spec, decisions), linear, inputs_of(linear), spec)
 
 
-@pytest.mark.parametrize("shape", [(16, 1), (32, 1), (48, 2), (64, 1), (32, 32)])
+@given(linear=token_major_linears(), data=st.data())
+@COMPILES
+def test_any_token_major_linear_of_whole_vectors(linear: Linear, data: st.DataObject, spec: TargetSpec) -> None:
+    assert names(linear, spec) == ["token_major_linear"]
+    family = find_family("token_major_linear")
+    decisions = data.draw(st.sampled_from(family.points(linear, spec)))
+    check(family.generate(linear, spec, decisions), linear, inputs_of(linear), spec)
+
+
+@pytest.mark.parametrize(("strip", "families"), [(0, ["token_tile", "row_tile"]), (4, ["token_tile"])])
+@pytest.mark.parametrize("shape", [(16, 1), (32, 1), (48, 2), (64, 3), (32, 32)])
 @pytest.mark.parametrize("epilogue", ["bias_gelu", "bias_residual"])
-def test_every_point_of_tall_blocks(shape: tuple[int, int], epilogue: str, spec: TargetSpec) -> None:
+def test_every_point_of_tall_blocks(
+    shape: tuple[int, int], epilogue: str, strip: int, families: list[str], spec: TargetSpec
+) -> None:
     """Blocks of whole vectors, which both families of linears take; the last block-row reaches beyond the matrix."""
-    linear = Linear(100, 70, 96, *shape, 3, 1, epilogue, slab=48, token_shares=2)
-    assert [family.name for _, family in applicable(linear, spec)] == ["token_tile", "row_tile"]
-    for _, family in applicable(linear, spec):
-        for decisions in family.points(linear, spec)[::5]:
-            check(family.generate(linear, spec, decisions), linear, inputs_of(linear), spec)
+    linear = Linear(100, 70, 96, *shape, 3, 1, epilogue, slab=48, token_shares=2, strip=strip)
+    assert names(linear, spec) == families
+    check_points(linear, spec, 5)
 
 
 @pytest.mark.parametrize("operator", OPERATORS, ids=lambda o: f"{o.kind}-{'-'.join(map(str, vars(o).values()))}")
 def test_every_point_of_every_other_operator(operator: Operator, spec: TargetSpec) -> None:
-    inputs = inputs_of(operator)
-    check(operator.unscheduled(), operator, inputs, spec)
-    for _, family in applicable(operator, spec):
-        for decisions in family.points(operator, spec):
-            check(family.generate(operator, spec, decisions), operator, inputs, spec)
+    check(operator.unscheduled(), operator, inputs_of(operator), spec)
+    assert all(name.startswith("token_major") == (getattr(operator, "slab", 0) == 1) for name in names(operator, spec))
+    check_points(operator, spec)
 
 
 @pytest.mark.parametrize("per_row", [[0, 0, 12, 0, 0, 0], [12, 12, 12, 12, 12, 12], [0, 1, 2, 3, 4, 12]])
@@ -128,21 +179,10 @@ def test_ragged_rows_are_correct_and_shared_by_non_zeros(per_row: list[int], spe
     packed = pack(matrix, spec.threads)
     linear = Linear(24, 12, 32, 4, 1, matrix.nnz_blocks, spec.threads, "bias")
     x, bias = rng.standard_normal((12, 32)).astype(np.float32), rng.standard_normal(24).astype(np.float32)
-    for _, family in applicable(linear, spec):
-        for decisions in family.points(linear, spec):
-            check(family.generate(linear, spec, decisions), linear, [as_slabs(x, 32), *packed.arrays(), bias], spec)
+    check_points(linear, spec, inputs=[as_slabs(x, 32), *packed, bias])
     shares = np.diff(packed.indptr[packed.bounds])
     assert shares.sum() == matrix.nnz_blocks
     assert shares.max() <= matrix.nnz_blocks / spec.threads + max(per_row)
-
-
-@pytest.mark.parametrize("shape", [(32, 1), (16, 16), (64, 3)])
-def test_every_point_of_blocks_in_strips(shape: tuple[int, int], spec: TargetSpec) -> None:
-    linear = Linear(100, 70, 96, *shape, 3, 1, "bias_gelu", slab=48, token_shares=2, strip=4)
-    assert [family.name for _, family in applicable(linear, spec)] == ["token_tile"]
-    for _, family in applicable(linear, spec):
-        for decisions in family.points(linear, spec)[::5]:
-            check(family.generate(linear, spec, decisions), linear, inputs_of(linear), spec)
 
 
 def test_strips_of_a_block_row_follow_each_other() -> None:
@@ -160,10 +200,8 @@ def test_weights_are_stored_in_half_the_bytes_and_widened(spec: TargetSpec) -> N
     linear = Linear(100, 70, 96, 32, 1, 3, 1, "bias", slab=48, token_shares=2, dtype="float16")
     inputs = inputs_of(linear)
     assert inputs[1].dtype == np.float16
-    assert {family.name for _, family in applicable(linear, spec)} == {"token_tile", "row_tile"}
-    for _, family in applicable(linear, spec):
-        for decisions in family.points(linear, spec)[::5]:
-            check(family.generate(linear, spec, decisions), linear, inputs, spec)
+    assert names(linear, spec) == ["token_tile", "row_tile"]
+    check_points(linear, spec, 5, inputs)
     assert operator_of(linear.unscheduled()) == linear
     assert "dtype" not in replace(linear, dtype="float32").attributes()
 
@@ -173,10 +211,10 @@ def test_a_family_refuses_weights_of_a_type_that_it_cannot_read(
 ) -> None:
     linear = Linear(64, 64, 64, 32, 1, 40, 2, "bias", dtype="float16")
     monkeypatch.setattr(RowTile, "dtypes", ("float32",))
-    assert [family.name for _, family in applicable(linear, spec)] == ["token_tile"]
+    assert names(linear, spec) == ["token_tile"]
     assert refusals(linear, spec)["row_tile"] == "weights are float16, not float32"
     with pytest.raises(InputError, match="did you mean float32"):
-        Linear(64, 64, 64, 32, 1, 40, 2, "bias", format="bf16")
+        Linear(64, 64, 64, 32, 1, 40, 2, "bias", dtype="bfloat16")
 
 
 def test_strips_divide_a_block_and_whole_ones_do_not_show_in_a_task() -> None:
@@ -209,6 +247,14 @@ def test_a_family_that_cannot_says_why(spec: TargetSpec) -> None:
         "row_tile": f"4 rows of a block are not whole vectors of {spec.lanes}",
         "token_major_linear": f"activations lie feature-major, in slabs of {spec.lanes + 1} tokens",
     }
+
+
+@given(count=st.integers(1, 300))
+def test_token_major_tiles_divide_tokens_about_evenly(count: int) -> None:
+    for size in balanced(count):
+        assert 1 <= size <= count
+        tiles = -(-count // size)
+        assert tiles * size - count < tiles, "no tile could be smaller with as many of them"
 
 
 class _Zeros(np.random.Generator):

@@ -5,22 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from codesign.compiler import TargetSpec, open_database, tune
 from codesign.compiler.cost_model import CostModel, DecisionModel
 from codesign.compiler.database import trials
-from codesign.compiler.exhaustive import measure_space
-from codesign.compiler.expand import picked
 from codesign.compiler.operators import Linear
 from codesign.compiler.schedules import applicable
 from codesign.compiler.search import FIRST, STEP, choose, pick
-from codesign.compiler.space import candidates, register_rule, space_generator
+from codesign.compiler.space import candidates, picked, register_rule, space_generator
 from codesign.compiler.tasks import best_decisions, task_of
 from codesign.compiler.tvm_compat import MeasureCandidate, Schedule, ms
-from codesign.errors import InputError
 
 
 def linear(spec: TargetSpec, outputs: int = 32, rows: int = 8) -> Linear:
@@ -132,13 +128,3 @@ def test_a_small_budget_is_kept_and_what_was_found_replays(spec: TargetSpec, tmp
     chosen = best_decisions(opened, task)
     assert chosen is not None
     assert {name: value for name, value in chosen.items() if name != "family"} in decisions
-
-
-def test_every_point_of_a_space_is_measured_in_every_pass(spec: TargetSpec) -> None:
-    operator = linear(spec, outputs=16, rows=2)
-    points = measure_space(operator, spec, 2)
-    expected = [d for _, family in applicable(operator, spec) for d in family.points(operator, spec)]
-    assert [point.decisions for point in points] == expected
-    assert all(len(point.seconds) == 2 and min(point.seconds) > 0 for point in points)
-    with pytest.raises(InputError, match="passes=0"):
-        measure_space(operator, spec, 0)

@@ -50,7 +50,7 @@ def test_one_worker_stays_and_has_no_pytorch_and_a_core_of_its_own(pool: PopenPo
 
 
 def test_a_worker_has_all_that_a_candidate_needs(pool: PopenPoolExecutor) -> None:
-    from codesign.compiler.kernel_trial import time_library
+    from codesign.compiler.bench import time_library
     from codesign.compiler.trial import run_candidate
     from codesign.study.variants import time_variants
 

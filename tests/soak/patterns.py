@@ -16,11 +16,11 @@ from codesign import machine
 from codesign.blocks import BlockShape
 from codesign.bsr import BSRMatrix
 from codesign.compiler import TargetSpec, target_spec
-from codesign.compiler.expand import annotate, expand
 from codesign.compiler.operators import Attention, LayerNorm, Linear, Operator, ToFeatureMajor, ToTokenMajor, pack
 from codesign.compiler.operators.base import as_matrix, as_slabs
 from codesign.compiler.operators.linear import EPILOGUES, strip_of
 from codesign.compiler.schedules import Decisions, Family, families_for
+from codesign.compiler.space import annotate, expand
 from codesign.compiler.tvm_compat import Schedule, tvm
 
 #: Of the largest output: float32 sums of some hundred terms, in another order.
@@ -160,7 +160,7 @@ def try_linear(rng: Rng, operator: Linear, call: Call, kind: str, tally: Tally |
         rng.standard_normal((features, tokens)).astype(np.float32)
         for features, tokens in ((shape[1], operator.tokens), (shape[0], operator.tokens), (shape[0], 1))
     )
-    packed = pack(BSRMatrix.from_dense(weight, block), *operator.packing()).arrays()
+    packed = pack(BSRMatrix.from_dense(weight, block), *operator.packing())
     inputs = [as_slabs(x, operator.slab), *packed, bias[:, 0]]
     want = weight.astype(np.float64) @ x + bias
     if operator.epilogue == "bias_gelu":

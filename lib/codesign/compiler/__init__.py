@@ -1,14 +1,14 @@
 """Block-sparse linears for TVM: lowering, schedule families, tuning and building.
 
-Read in this order: ``operators`` (what is computed), ``schedules`` (how), ``feature_major`` (how a model becomes
-operators), ``space`` and ``tune`` (how TVM's tuner chooses), ``build`` (what is saved). `tvm_compat` names every TVM
-internal that this leans on.
+Read in this order: ``operators`` (what is computed), ``schedules`` (how), ``layout`` and ``rewrite`` (how a model
+becomes operators), ``space`` and ``tune`` (how TVM's tuner chooses), ``artifact`` (what is saved). `tvm_compat` names
+every TVM internal that this leans on.
 """
 
 from __future__ import annotations
 
-from codesign.compiler.build import build
-from codesign.compiler.database import migrate, open_database
+from codesign.compiler.artifact import build
+from codesign.compiler.database import open_database
 from codesign.compiler.lower import PIPELINES, Lowered, lower_encoder
 from codesign.compiler.target import TargetSpec, target_spec
 from codesign.compiler.tasks import Task, extract_tasks, task_records
@@ -26,7 +26,6 @@ __all__ = [
     "build",
     "extract_tasks",
     "lower_encoder",
-    "migrate",
     "open_database",
     "planned_trials",
     "target_spec",

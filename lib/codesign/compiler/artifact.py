@@ -4,7 +4,7 @@
 ``manifest.json``       everything below, and what the model is; see the keys
 ``lib.so``              machine code, for one instruction set, input shape and number of threads
 ``params.safetensors``  weights as the kernels read them: plain arrays, no code; the file can be mapped into memory
-``tuning/``             the tuning records that were used, itself a database that `codesign.compiler.build` takes;
+``tuning/``             the tuning records that were used, itself a database that `build` takes;
                         absent if nothing was tuned
 ======================  ===============================================================================================
 
@@ -34,44 +34,131 @@ A directory appears complete or not at all: it is written beside its place and r
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
-from codesign import folders
-from codesign.errors import InputError
-from codesign.runtime import MANIFEST
+from codesign import __version__, folders
+from codesign.blocks import DENSE
+from codesign.compiler.database import best_record, open_database
+from codesign.compiler.lower import Lowered
+from codesign.compiler.space import chosen, expand, ours
+from codesign.compiler.tasks import extract_tasks, kinds
+from codesign.compiler.tvm_compat import ms, relax, tvm
+from codesign.errors import InputError, MissingTask
+from codesign.runtime import FORMAT, LIBRARY, MANIFEST, PARAMS
 
 #: Folder of the tuning records that an artefact was built with.
 TUNING = "tuning"
 
 
-@contextmanager
-def appearing(out: Path) -> Iterator[Path]:
-    """Give a directory to fill, as `codesign.folders.appearing`, if no other thing than an artefact would be lost.
+def build(lowered: Lowered, database: Path | None, out: Path) -> dict[str, Any]:
+    """Compile and save an artefact that `codesign.runtime` loads.
+
+    Parameters
+    ----------
+    lowered
+        From `codesign.compiler.lower_encoder`.
+    database
+        Directory of the tuning database. None builds untuned: our operators with their defaults, TVM's as they come.
+    out
+        Directory to make; replaced whole if it exists, and only once the new one is complete.
+
+    Returns
+    -------
+    dict
+        The manifest, as saved.
 
     Raises
     ------
+    MissingTask
+        If the database lacks a task of this model.
     InputError
-        If ``out`` is something else than an artefact: it would be lost.
+        If ``out`` is something else than an artefact.
     """
+    spec = lowered.spec
     refuse_other(out)
     with folders.appearing(out) as work:
-        yield work
-        refuse_other(out)
+        module = lowered.module
+        if database is not None:
+            kept = _keep_records(lowered, database, work / TUNING)
+            with spec.target, kept:
+                module = relax.transform.MetaScheduleApplyDatabase(enable_warning=True)(module)
+        decisions = {}
+        for name, function, operator in ours(module):
+            family, values = chosen(operator, function, spec)
+            sizes = json.loads(operator.attributes())
+            decisions[name.name_hint] = {"operator": sizes, "family": family.name, **values}
+        module, params = expand(module, spec), lowered.params
+        if lowered.pipeline == "stock":
+            module, params = _prepacked(module, lowered)
+        with spec.target:
+            executable = tvm.compile(module, target=spec.target)
+        executable.export_library(str(work / LIBRARY))
+        # safetensors writes the memory of an array as it lies, whatever its strides
+        save_file({name: np.ascontiguousarray(array) for name, array in params.items()}, work / PARAMS)
+        (work / PARAMS).chmod((work / LIBRARY).stat().st_mode & 0o666)  # it was written for its owner alone
+        manifest: dict[str, Any] = {
+            "format": FORMAT,
+            "pipeline": lowered.pipeline,
+            "batch": lowered.batch,
+            "seq": lowered.seq,
+            **lowered.about,
+            "block": DENSE if lowered.block is None else str(lowered.block),
+            "bsr_linears": lowered.bsr_linears,
+            "dense_linears": lowered.dense_linears,
+            "target": spec.fields(),
+            "requires": spec.requires(),
+            "params": list(params),
+            "functions": kinds(module),
+            "decisions": decisions,
+            "sha256": {
+                **{name: digest_of_files([work / name]) for name in (LIBRARY, PARAMS)},
+                TUNING: digest_of_files(sorted((work / TUNING).iterdir())) if database is not None else None,
+                "weights": lowered.weights,
+            },
+            "versions": {"codesign": __version__, "tvm": tvm.__version__},
+        }
+        (work / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    return manifest
+
+
+def _keep_records(lowered: Lowered, database: Path, folder: Path) -> ms.Database:
+    """Copy the best record of every task of the model into a database of its own, which has nothing else to choose.
+
+    A task that is missing is an error: an untuned fallback would pass for a tuned result.
+    """
+    opened = open_database(database, lowered.spec)
+    kept = open_database(folder, lowered.spec, create=True)
+    for task in extract_tasks([lowered]):
+        best = best_record(opened, task.module)
+        if best is None:
+            raise MissingTask(f"task {task.name} ({task.digest}) is not in {database}: tune it with notebook 03_tune")
+        workload = kept.commit_workload(task.module)
+        copy = ms.database.TuningRecord(best.trace, workload, best.run_secs, best.target, best.args_info)
+        kept.commit_tuning_record(copy)
+    return kept
+
+
+def _prepacked(module: tvm.IRModule, lowered: Lowered) -> tuple[tvm.IRModule, dict[str, np.ndarray]]:
+    """Run everything that depends on weights alone now: transposes and the layouts the tuner chose."""
+    passes = [relax.transform.SplitLayoutRewritePreproc(), relax.transform.LiftTransformParams()]
+    with lowered.spec.target:
+        module = tvm.transform.Sequential([*passes, relax.transform.FoldConstant()])(module)
+        machine = relax.VirtualMachine(tvm.compile(module, target=lowered.spec.target), tvm.cpu())
+    packed = machine["main_transform_params"]([tvm.runtime.tensor(array) for array in lowered.params.values()])
+    del module["main_transform_params"]
+    return module, {f"packed{index}": tensor.numpy() for index, tensor in enumerate(packed)}
 
 
 def refuse_other(out: Path) -> None:
-    """Refuse a place where something lies that is neither empty nor an artefact, or where nothing can be put.
-
-    Raises
-    ------
-    InputError
-    """
+    """Refuse, by an InputError, a place where something else than an artefact lies or where nothing can be put."""
     try:
         if out.is_symlink() or (out.exists() and not out.is_dir()):
             raise InputError("out", str(out), "a directory")
@@ -85,15 +172,10 @@ def refuse_other(out: Path) -> None:
 
 
 def install(source: Path, out: Path) -> None:
-    """Copy a complete artefact to another place, replacing the artefact there.
-
-    Raises
-    ------
-    InputError
-        As `appearing`.
-    """
+    """Copy a complete artefact to another place, replacing the artefact there, and nothing else."""
     if source.resolve() != out.resolve():
-        with appearing(out) as work:
+        refuse_other(out)
+        with folders.appearing(out) as work:
             shutil.copytree(source, work, dirs_exist_ok=True)
 
 
@@ -102,16 +184,5 @@ def digest_of_files(paths: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
-            while chunk := file.read(1 << 24):
-                digest.update(chunk)
-    return digest.hexdigest()
-
-
-def digest_of_weights(arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 over names, types, shapes and values, whatever the order of the arrays."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
+            hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()

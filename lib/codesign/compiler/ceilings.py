@@ -1,22 +1,30 @@
 """What this machine can do at best: multiply-adds a second in registers, bytes a second from memory or another core.
 
 LLVM compiles these kernels from TensorIR as it does all others, so that ceiling and kernels share a compiler.
+
+``python -m codesign.compiler.ceilings DIRECTORY THREADS`` compiles those that a session watches its machine with, in a
+process of its own: it imports the whole compiler, and PyTorch with it, and what it leaves needs the runtime only.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
 from codesign import machine
-from codesign.compiler.ceiling_kernels import INSTRUCTIONS, Exchange, Instruction, Peak, Stream
-from codesign.compiler.ceiling_tiles import TILE_INSTRUCTIONS, TilePeak
+from codesign.compiler.operators.base import Argument, Operator, primfunc
+from codesign.compiler.peaks import INSTRUCTIONS, TILE_INSTRUCTIONS, Instruction, Peak, TilePeak
+from codesign.compiler.scalar import f32
+from codesign.compiler.schedules.emit import Registers
 from codesign.compiler.target import TargetSpec, target_spec
-from codesign.compiler.tvm_compat import tvm
+from codesign.compiler.tvm_compat import T, tirx, tvm
 from codesign.compiler.workers import runner
 from codesign.isa import cpu_flags, isa_of, request_amx
 
@@ -25,11 +33,109 @@ LEVELS = ("registers", "L1", "L2", "L3", "DRAM")
 #: And where they come from when another core has just written them.
 EXCHANGE = "between cores"
 
-Kernel = Exchange | Peak | Stream | TilePeak
-
 _SAMPLES, _SAMPLE_S = 40, 0.01  # many short ones: the best has missed all interruptions
 _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
 _DRAM_LEAST = 256 * _MIB
+
+
+@dataclass(frozen=True)
+class Stream(Operator):
+    """Sums over a buffer of its own on every thread, again and again.
+
+    How large the buffer is, the compiler does not know: it can keep no part of it in registers.
+    """
+
+    kind: ClassVar[str] = "ceiling_stream"
+    lanes: int
+    tiles: int
+    threads: int
+    vectors: ClassVar[int] = 12  # sums in flight, and vectors in a tile
+
+    def arguments(self) -> list[Argument]:
+        tile = self.vectors * self.lanes
+        return [
+            Argument("loops", (2,), "int32"),
+            Argument("x", (self.threads, self.tiles, tile)),
+            Argument("y", (self.threads, tile)),
+        ]
+
+    @property
+    def bytes(self) -> int:
+        """Size of all buffers together."""
+        return 4 * self.threads * self.tiles * self.vectors * self.lanes
+
+    def loops(self, passes: int) -> np.ndarray:
+        """The first input: how often the buffer is read, and its size in tiles."""
+        return np.array([passes, self.tiles], np.int32)
+
+    def work(self, passes: int) -> int:
+        """Bytes that a call reads."""
+        return passes * self.bytes
+
+    def example_inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
+        shape = self.arguments()[1].shape
+        return [self.loops(3), np.broadcast_to(rng.integers(0, 9, shape[1:]).astype(np.float32), shape)]
+
+    def function(self) -> tirx.PrimFunc:
+        """Emit the loops."""
+        with primfunc(self) as ((loops, x, y), finish), T.parallel(0, self.threads) as p:
+            tile = Registers(1, self.vectors, self.lanes)
+            tile.fill(f32(0.0))
+            with T.serial(0, loops[0]), T.serial(0, loops[1]) as t:
+                tile.each(lambda at: tile.__setitem__(at, tile[at] + x[p, t, at.column]))
+            tile.each(lambda at: T.buffer_store(y, tile[at], [p, at.column]))
+        return finish()
+
+
+@dataclass(frozen=True)
+class Exchange(Operator):
+    """Threads that pass parts of a buffer on: each updates what another wrote in the launch before.
+
+    A part lies in the cache of whoever wrote it, so the rate is that of dirty cache lines moving between cores.
+    """
+
+    kind: ClassVar[str] = "ceiling_exchange"
+    lanes: int
+    vectors: int
+    threads: int
+
+    def arguments(self) -> list[Argument]:
+        return [Argument("loops", (1,), "int32"), Argument("y", (self.threads, self.vectors * self.lanes))]
+
+    @property
+    def bytes(self) -> int:
+        """Size of all parts together."""
+        return 4 * self.threads * self.vectors * self.lanes
+
+    def part(self, share: Any, launch: Any) -> Any:
+        """Which part a share of a launch updates: its neighbour's of the launch before."""
+        return (share + launch) % self.threads
+
+    def loops(self, passes: int) -> np.ndarray:
+        """The first input: the number of launches, so that every part goes around `passes` times.
+
+        Whole rounds: the first launch of the next call then moves every part, too.
+        """
+        return np.array([passes * self.threads], np.int32)
+
+    def work(self, passes: int) -> int:
+        """Bytes that change cores in a call."""
+        return passes * self.threads * self.bytes
+
+    def example_inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
+        return [self.loops(3)]
+
+    def function(self) -> tirx.PrimFunc:
+        """Emit the loops; the first launch starts the sums."""
+        with primfunc(self) as ((loops, y), finish), T.serial(0, loops[0]) as k, T.parallel(0, self.threads) as p:
+            part = self.part(p, k)
+            with T.serial(0, self.vectors) as vector, T.vectorized(0, self.lanes) as lane:
+                at = vector * self.lanes + lane
+                T.buffer_store(y, tirx.Select(k > 0, y[part, at], f32(0.0)) + f32(1.0), [part, at])
+        return finish()
+
+
+Kernel = Exchange | Peak | Stream | TilePeak
 
 
 @dataclass(frozen=True)
@@ -58,10 +164,11 @@ def measure() -> Iterator[Ceiling]:
         pool = runner(threads)
         for instruction in (*INSTRUCTIONS, *TILE_INSTRUCTIONS):
             yield _peak(pool, instruction, threads)
+        spec, info = target_spec(threads), machine.describe()
         for level in LEVELS[1:]:
-            yield _bandwidth(pool, level, threads)
+            yield _moved(pool, stream(info, level, spec), level, spec)
         if threads > 1:
-            yield _exchange(pool, threads)
+            yield _moved(pool, exchange(info, spec), EXCHANGE, spec)
 
 
 def _peak(pool: Any, instruction: Instruction, threads: int) -> Ceiling:
@@ -81,16 +188,6 @@ def peak(instruction: Instruction, threads: int) -> Peak | TilePeak:
     if instruction in TILE_INSTRUCTIONS:
         return TilePeak(instruction, threads)
     return Peak(instruction, (32 if instruction.lanes == 16 else 16) - 4, threads)
-
-
-def _bandwidth(pool: Any, level: str, threads: int) -> Ceiling:
-    spec = target_spec(threads)
-    return _moved(pool, stream(machine.describe(), level, spec), level, spec)
-
-
-def _exchange(pool: Any, threads: int) -> Ceiling:
-    spec = target_spec(threads)
-    return _moved(pool, exchange(machine.describe(), spec), EXCHANGE, spec)
 
 
 def _moved(pool: Any, kernel: Exchange | Stream, level: str, spec: TargetSpec) -> Ceiling:
@@ -147,8 +244,8 @@ def compiled(kernel: Kernel, spec: TargetSpec) -> Any:
     return tvm.compile(tvm.IRModule({"main": kernel.function()}), target=spec.target)
 
 
-def rates(kernel: Kernel, spec: TargetSpec) -> list[float]:
-    """Time a kernel: billions of operations, or of bytes, a second, one value a sample."""
+def timer(kernel: Kernel, spec: TargetSpec) -> Callable[[int], float]:
+    """Compile a kernel; what is returned runs it for a number of passes and returns the seconds."""
     if isinstance(kernel, TilePeak):
         request_amx()
     call = compiled(kernel, spec)["main"]
@@ -162,7 +259,34 @@ def rates(kernel: Kernel, spec: TargetSpec) -> list[float]:
         call(count, *tensors)
         return time.perf_counter() - start
 
-    passes = 1
+    return seconds
+
+
+def rates(kernel: Kernel, spec: TargetSpec) -> list[float]:
+    """Time a kernel: billions of operations, or of bytes, a second, one value a sample."""
+    seconds, passes = timer(kernel, spec), 1
     while (elapsed := seconds(passes)) < _SAMPLE_S:
         passes = int(passes * min(10.0, 1 + 1.2 * _SAMPLE_S / elapsed))
     return [kernel.work(passes) / seconds(passes) / 1e9 for _ in range(_SAMPLES)]
+
+
+def watch_kernels(directory: Path, threads: int) -> None:
+    """Compile the kernels behind two ceilings, with the same buffers: the rates can then be compared.
+
+    Kernel ``name`` is in the library ``name.so``. ``plan.json`` maps ``between_cores`` and ``l2`` (one thread's part of
+    it) to ``loops``, the first input of a call that goes through the buffer once, to ``work``, the bytes that such a
+    call moves, and to the ``shapes`` of the other arguments. It lacks ``between_cores`` for one thread, and both where
+    the size of an L2 is unknown.
+    """
+    info, one, all_ = machine.describe(), target_spec(1), target_spec(threads)
+    plan = {}
+    for name, kernel, spec in (("l2", stream(info, "L2", one), one), ("between_cores", exchange(info, all_), all_)):
+        if kernel.bytes and (name == "l2" or threads > 1):
+            compiled(kernel, spec).export_library(str(directory / f"{name}.so"))
+            shapes = [argument.shape for argument in kernel.arguments()[1:]]
+            plan[name] = {"loops": kernel.loops(1).tolist(), "work": kernel.work(1), "shapes": shapes}
+    (directory / "plan.json").write_text(json.dumps(plan))
+
+
+if __name__ == "__main__":
+    watch_kernels(Path(sys.argv[1]), int(sys.argv[2]))

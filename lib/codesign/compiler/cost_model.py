@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from codesign.compiler.database import mean_seconds
-from codesign.compiler.expand import picked
 from codesign.compiler.operators import Operator, family_operator_of
 from codesign.compiler.schedules.base import Features
+from codesign.compiler.space import picked
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import derived_object, ms
 
@@ -42,11 +42,6 @@ class DecisionModel:
         self._trees: Any = None
         self._names: list[str] = []
 
-    @property
-    def size(self) -> int:
-        """Points learnt so far."""
-        return sum(map(len, self._points.values()))
-
     def learn(self, task: str, points: Sequence[Features], seconds: Sequence[float | None]) -> None:
         """Add measured points of a task; None marks one that failed."""
         speeds = [0.0 if time is None else 1.0 / time for time in seconds]
@@ -55,7 +50,7 @@ class DecisionModel:
 
     def score(self, points: Sequence[Features]) -> np.ndarray:
         """Predict the score of points, float64 [points]; all equal while nothing was learnt."""
-        if not self.size or not points:
+        if not self._points or not points:
             return np.zeros(len(points))
         if self._trees is None:
             self._fit()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import statistics
-from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from codesign.compiler.target import TargetSpec, target_spec
+from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import ms, tvm
 from codesign.errors import InputError
 
@@ -19,7 +18,6 @@ from codesign.errors import InputError
 HEADER, WORKLOADS, RECORDS = "target.json", "workloads.jsonl", "records.jsonl"
 #: Samples of a trial. A record with more of them is a second look at one (`codesign.compiler.finalists`).
 TRIAL_SAMPLES = 5
-_BASE64 = re.compile(r"[A-Za-z0-9+/\n]+=*\s*")
 
 
 def open_database(directory: Path, spec: TargetSpec, *, create: bool = False) -> ms.Database:
@@ -59,20 +57,6 @@ def open_database(directory: Path, spec: TargetSpec, *, create: bool = False) ->
         raise InputError("database", str(directory), f"readable tuning records ({reason})") from error
 
 
-def migrate(directory: Path, spec: TargetSpec) -> None:
-    """Give the database of this machine the name that it has today, where it still has the one that LLVM gives its CPU.
-
-    Until databases were named by what decides the code, those of a machine's own target were named by that.
-    """
-    cpu = str(tvm.get_global_func("target.llvm_get_system_cpu")())
-    older = directory.with_name(f"{cpu}-{spec.threads}t")
-    if directory.exists() or not (older / HEADER).exists() or spec != target_spec(spec.threads):
-        return
-    _check_header(older / HEADER, replace(spec, mcpu=cpu, mattr=()))
-    _write_header(older / HEADER, spec)
-    older.rename(directory)
-
-
 def _write_header(header: Path, spec: TargetSpec) -> None:
     work = header.with_name(f".{HEADER}.{os.getpid()}")
     work.write_text(json.dumps({"schema_version": 1, "tvm": tvm.__version__, **spec.fields()}) + "\n")
@@ -92,56 +76,38 @@ def _check_header(header: Path, spec: TargetSpec) -> None:
         raise InputError("database", str(header.parent), f"records for {spec.key}, not {found}")
 
 
+@cache
+def _lines() -> tuple[Any, Any]:
+    """What TVM's tuner writes: ``[hash, module]``, and ``[workload, [trace, seconds, target, arguments]]``."""
+    from pydantic import Field, TypeAdapter  # takes as long to import as all else that a worker needs of this
+
+    Digits = Annotated[str, Field(pattern=r"^\d+$")]
+    Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/\n]+=*\s*$")]
+    Trace = tuple[list[tuple[str, list, list, list]], list[tuple[int, Any]]]
+    Record = tuple[Annotated[int, Field(ge=0)], tuple[Trace, list[float] | None, dict | None, list | None]]
+    return TypeAdapter(tuple[Digits, Base64]), TypeAdapter(Record)
+
+
 def _check_lines(directory: Path) -> None:
     """Refuse by line what TVM does not expect: it would say nothing about where, or read past an end and crash."""
-    workloads = 0
-    for path, right in ((directory / WORKLOADS, _is_workload), (directory / RECORDS, _is_record)):
+    known = 0
+    for path, kind in zip((directory / WORKLOADS, directory / RECORDS), _lines(), strict=True):
         lines = path.read_bytes().splitlines() if path.exists() else []
         for number, line in enumerate(lines, start=1):
             try:
-                problem = None if right(json.loads(line), workloads) else "not what the tuner writes"
-            except (ValueError, RecursionError) as error:
-                problem = str(error)
+                first, _ = kind.validate_json(line, strict=True)
+                problem = "of no workload that is there" if path.name == RECORDS and first >= known else None
+            except ValueError as error:
+                problem = "; ".join(str(error).splitlines()[1:3])
             if problem:
                 expected = f"readable tuning records ({path.name}:{number}: {problem})"
                 raise InputError("database", str(directory), expected)
-        workloads = len(lines)
-
-
-def _is_workload(value: Any, _: int) -> bool:
-    """Whether it is ``[hash, module]``."""
-    return _all(value, str, 2) and value[0].isdecimal() and _BASE64.fullmatch(value[1]) is not None
-
-
-def _is_record(value: Any, workloads: int) -> bool:
-    """Whether it is ``[workload, [trace, seconds, target, arguments]]``, of a workload that is there."""
-    if not (isinstance(value, list) and len(value) == 2 and type(value[0]) is int and 0 <= value[0] < workloads):
-        return False
-    if not (isinstance(value[1], list) and len(value[1]) == 4):
-        return False
-    trace, seconds, target, arguments = value[1]
-    return (
-        _all(trace, list, 2)
-        and all(isinstance(step, list) and len(step) == 4 and isinstance(step[0], str) for step in trace[0])
-        and all(_all(step[1:], list) for step in trace[0])
-        and all(isinstance(made, list) and len(made) == 2 and type(made[0]) is int for made in trace[1])
-        and (seconds is None or (isinstance(seconds, list) and all(type(s) in (int, float) for s in seconds)))
-        and isinstance(target, dict | None)
-        and (arguments is None or _all(arguments, list))
-    )
-
-
-def _all(value: Any, kind: type, length: int | None = None) -> bool:
-    """Whether it is a list of such values."""
-    right_length = isinstance(value, list) and length in (None, len(value))
-    return right_length and all(isinstance(item, kind) for item in value)
+        known = len(lines)
 
 
 def _drop_torn_line(path: Path) -> None:
     """Cut off a last line without its end: a trial that was being written when the process was killed."""
-    if not path.exists():
-        return
-    text = path.read_bytes()
+    text = path.read_bytes() if path.exists() else b""
     if text and not text.endswith(b"\n"):
         path.write_bytes(text[: text.rfind(b"\n") + 1])
 

@@ -17,7 +17,7 @@ import numpy as np
 from codesign.compiler.database import TRIAL_SAMPLES, looked_at, seconds_of, trials
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tasks import Task
-from codesign.compiler.trial import build_candidate, discard, run_candidate
+from codesign.compiler.trial import build_candidate, discard, run_candidate, shapes_of
 from codesign.compiler.tvm_compat import ms
 
 #: How many trials of a task are looked at again.
@@ -30,56 +30,43 @@ def unseen(opened: ms.Database, tasks: Sequence[Task], tried: Sequence[str]) -> 
     """Return the tasks whose best trials were not looked at again, and those that were ``tried`` (digests) just now."""
     found = []
     for task in tasks:
-        valid = [record for record in trials(opened, task.module) if seconds_of(record) is not None]
+        valid = _valid(opened, task)
         if len(valid) > 1 and (task.digest in tried or not looked_at(valid[0])):
             found.append(task)
     return found
 
 
+def _valid(opened: ms.Database, task: Task) -> list[Any]:
+    return [record for record in trials(opened, task.module) if seconds_of(record) is not None]
+
+
 def look_again(task: Task, opened: ms.Database, spec: TargetSpec, directory: Path, builders: Any, runner: Any) -> int:
-    """Time the best trials of a task again and record what that found; return how many there were.
+    """Time the best trials of a task, which has some, again and record what that found; return how many there were.
 
-    A trial that fails now, for whatever reason, is no candidate any more: it gets no new record.
-
-    Parameters
-    ----------
-    task
-        With at least one trial that passed.
-    opened
-        The database that the trials are in.
-    spec
-        The target, which is this machine.
-    directory
-        For what is built.
-    builders, runner
-        Pools of worker processes, as of `codesign.compiler.trial`.
+    A trial that fails now, for whatever reason, is no candidate any more: it gets no new record. ``directory`` is for
+    what is built; ``builders`` and ``runner`` are the pools of worker processes of a tuning run.
     """
-    valid = [record for record in trials(opened, task.module) if seconds_of(record) is not None]
-    best = sorted(valid, key=lambda record: seconds_of(record) or 0.0)[:FINALISTS]
+    best = sorted(_valid(opened, task), key=lambda record: seconds_of(record) or 0.0)[:FINALISTS]
     modules = [record.as_measure_candidate().sch.mod for record in best]
     building = [builders.submit(build_candidate, module, spec, str(directory)) for module in modules]
     libraries = [_outcome(future) for future in building]
-    arguments = [(str(info.dtype), tuple(int(extent) for extent in info.shape)) for info in best[0].args_info]
+    arguments = shapes_of(best[0].args_info)
     samples: list[list[float]] = [[] for _ in best]
     rng = np.random.default_rng(0)
     for _ in range(PASSES):
         for at in rng.permutation(len(best)):
             if libraries[at] is not None:
                 seconds = _outcome(runner.submit(run_candidate, libraries[at], arguments))
-                samples[at].extend([] if seconds is None else [_median(seconds)])
+                samples[at].extend([] if seconds is None else [float(np.median(seconds))])
     for library in filter(None, libraries):
         discard(library, str(directory))
     # the fastest first: if a kill comes between two of them, the best is there
     timed = [at for at, found in enumerate(samples) if len(found) == PASSES]
-    for at in sorted(timed, key=lambda at: _median(samples[at])):
+    for at in sorted(timed, key=lambda at: float(np.median(samples[at]))):
         record = best[at]
         again = ms.database.TuningRecord(record.trace, record.workload, samples[at], record.target, record.args_info)
         opened.commit_tuning_record(again)
     return len(best)
-
-
-def _median(samples: Sequence[float]) -> float:
-    return float(np.median(samples))
 
 
 def _outcome(future: Any) -> Any:

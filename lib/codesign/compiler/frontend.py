@@ -10,7 +10,7 @@ import torch
 import transformers
 from tvm.relax.frontend.torch import from_exported_program  # imports PyTorch: not in tvm_compat, which workers import
 
-from codesign.compiler.tvm_compat import relax, tvm
+from codesign.compiler.tvm_compat import relax
 from codesign.encoder import example_inputs
 from codesign.forward import EncoderForward
 
@@ -56,14 +56,5 @@ def import_encoder(model: transformers.BertModel, batch: int, seq: int, *, decom
     paths = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs}
     weights = {param.name: paths[param.name] for param in function.params[count:]}
     state = forward.state_dict(keep_vars=False)
-    return Imported(
-        function=function.without_attr("params"),
-        inputs=count,
-        weights=weights,
-        arrays={path: np.ascontiguousarray(state[path].numpy()) for path in weights.values()},
-    )
-
-
-def as_module(function: relax.Function) -> tvm.IRModule:
-    """Wrap a Relax function as a module's ``main``."""
-    return tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
+    arrays = {path: np.ascontiguousarray(state[path].numpy()) for path in weights.values()}
+    return Imported(function.without_attr("params"), count, weights, arrays)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from codesign.blocks import BlockShape
-from codesign.compiler.artifact import digest_of_weights
-from codesign.compiler.feature_major import rewrite
-from codesign.compiler.slabs import FEATURE_MAJOR, LAYOUTS
+from codesign.compiler.layout import FEATURE_MAJOR, LAYOUTS
+from codesign.compiler.rewrite import Rewriter
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import Schedule, relax, silenced, tirx, tvm
 from codesign.errors import InputError
-
-if TYPE_CHECKING:
-    from transformers import BertModel
 
 #: ``codesign`` stores linears in blocks and runs them on our operators; ``stock`` is TVM 0.27 as it comes.
 PIPELINES = ("codesign", "stock")
@@ -73,7 +71,7 @@ def lower_encoder(
     pipeline
         One of `PIPELINES`.
     layout
-        How activations lie in our pipeline, one of `codesign.compiler.slabs.LAYOUTS`.
+        How activations lie in our pipeline, one of `codesign.compiler.layout.LAYOUTS`.
     strips
         Whether our pipeline stores weights in strips of a few rows (`codesign.compiler.operators.Linear`); if not,
         and wherever activations are token-major, blocks are stored whole.
@@ -93,39 +91,23 @@ def lower_encoder(
     if layout not in LAYOUTS:
         raise InputError("layout", layout, f"one of {', '.join(LAYOUTS)}", FEATURE_MAJOR)
     # torch and transformers take seconds to import, which the tuner's workers need not pay
-    from codesign.encoder import load_encoder
-
-    model = load_encoder(str(checkpoint), seed=seed, attention="sdpa")
-    with silenced():
-        return _lower(model, block, batch, seq, spec, pipeline, layout, strips, dtype)
-
-
-def _lower(
-    model: BertModel,
-    block: BlockShape | None,
-    batch: int,
-    seq: int,
-    spec: TargetSpec,
-    pipeline: str,
-    layout: str,
-    strips: bool,
-    dtype: str,
-) -> Lowered:
     from codesign.checkpoint import left_out
-    from codesign.compiler.frontend import as_module, import_encoder
-    from codesign.encoder import prunable_linears
+    from codesign.compiler.frontend import import_encoder
+    from codesign.encoder import load_encoder, prunable_linears
     from codesign.forward import input_names
 
-    imported = import_encoder(model, batch, seq, decompose=pipeline == "stock")
-    if pipeline == "codesign":
-        rewritten = rewrite(imported, block, batch, seq, spec, layout, strips, dtype)
-        module, params = rewritten.module, rewritten.params
-        stored = rewritten.bsr_linears, rewritten.dense_linears
-    else:
-        module = as_module(imported.function)
-        params = {name: imported.arrays[path] for name, path in imported.weights.items()}
-        stored = 0, len(prunable_linears(model, "all"))
-    with spec.target:
+    model = load_encoder(str(checkpoint), seed=seed, attention="sdpa")
+    with silenced(), spec.target:
+        imported = import_encoder(model, batch, seq, decompose=pipeline == "stock")
+        if pipeline == "codesign":
+            rewriter = Rewriter(imported, block, batch, seq, spec, layout, strips, dtype)
+            module, params = rewriter.run()
+            dense = sum(linear.is_dense for linear in rewriter.stored.values())
+            stored = len(rewriter.stored) - dense, dense
+        else:
+            module = tvm.IRModule({"main": imported.function.with_attr("global_symbol", "main")})
+            params = {name: imported.arrays[path] for name, path in imported.weights.items()}
+            stored = 0, len(prunable_linears(model, "all"))
         module = tvm.transform.Sequential(
             [
                 relax.transform.DecomposeOpsForInference(),
@@ -143,9 +125,8 @@ def _lower(
     config = model.config
     sizes = {"vocabulary": config.vocab_size, "types": config.type_vocab_size}
     about = {"inputs": list(input_names(config)), **sizes, "left_out": left_out(config)}
-    stored_in = block if stored[0] else None
     weights = digest_of_weights(imported.arrays)
-    return Lowered(module, params, pipeline, spec, batch, seq, about, *stored, stored_in, weights)
+    return Lowered(module, params, pipeline, spec, batch, seq, about, *stored, block if stored[0] else None, weights)
 
 
 def _free_weight_layouts(module: tvm.IRModule) -> tvm.IRModule:
@@ -165,3 +146,13 @@ def _reduces(function: tirx.PrimFunc) -> bool:
     schedule = Schedule(tvm.IRModule({"main": function}))
     blocks = schedule.get_child_blocks(schedule.get_sblock("root"))
     return any(axis.iter_type == tirx.IterVar.CommReduce for block in blocks for axis in schedule.get(block).iter_vars)
+
+
+def digest_of_weights(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over names, types, shapes and values, whatever the order of the arrays."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

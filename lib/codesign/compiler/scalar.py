@@ -24,7 +24,8 @@ _ERF_EVEN = (
 )
 
 
-def _f32(value: float) -> Expr:
+def f32(value: float) -> Expr:
+    """A float32 constant."""
     return tirx.const(value, "float32")
 
 
@@ -35,24 +36,24 @@ def _let(value: Expr, body: Callable[[Expr], Expr]) -> Expr:
 
 
 def _horner(x: Expr, coefficients: tuple[float, ...]) -> Expr:
-    total = _f32(coefficients[0])
+    total = f32(coefficients[0])
     for coefficient in coefficients[1:]:
-        total = total * x + _f32(coefficient)
+        total = total * x + f32(coefficient)
     return total
 
 
 def exp(x: Expr) -> Expr:
     """exp(x) within 2 ulp for float32 ``x``; below -87.3 it stays at the smallest normal number."""
-    clamped = tirx.max(tirx.min(x, _f32(88.0)), _f32(-87.3))
-    return _let(clamped, lambda x: _let(tirx.floor(x * _f32(1.44269504088896341) + _f32(0.5)), lambda n: _exp(x, n)))
+    clamped = tirx.max(tirx.min(x, f32(88.0)), f32(-87.3))
+    return _let(clamped, lambda x: _let(tirx.floor(x * f32(1.44269504088896341) + f32(0.5)), lambda n: _exp(x, n)))
 
 
 def _exp(x: Expr, n: Expr) -> Expr:
     """exp(x) = 2^n exp(r) with r = x - n ln(2), |r| <= ln(2)/2."""
     power = tirx.reinterpret("float32", (n.astype("int32") + tirx.const(127, "int32")) << tirx.const(23, "int32"))
     # ln(2) in two parts, so that n * ln(2) loses no bits (Cephes)
-    r = x - n * _f32(0.693359375) + n * _f32(2.12194440e-4)
-    return _let(r, lambda r: (_horner(r, _EXP) * (r * r) + r + _f32(1.0)) * power)
+    r = x - n * f32(0.693359375) + n * f32(2.12194440e-4)
+    return _let(r, lambda r: (_horner(r, _EXP) * (r * r) + r + f32(1.0)) * power)
 
 
 def erf(x: Expr) -> Expr:
@@ -61,9 +62,9 @@ def erf(x: Expr) -> Expr:
     def rational(x: Expr) -> Expr:
         return _let(x * x, lambda square: x * _horner(square, _ERF_ODD) / _horner(square, _ERF_EVEN))
 
-    return _let(tirx.max(tirx.min(x, _f32(_ERF_END)), _f32(-_ERF_END)), rational)
+    return _let(tirx.max(tirx.min(x, f32(_ERF_END)), f32(-_ERF_END)), rational)
 
 
 def gelu(x: Expr) -> Expr:
     """Exact GELU, x * Phi(x) (Hendrycks & Gimpel 2016), as in BERT."""
-    return _let(x, lambda x: x * _f32(0.5) * (erf(x * _f32(0.70710678118654752)) + _f32(1.0)))
+    return _let(x, lambda x: x * f32(0.5) * (erf(x * f32(0.70710678118654752)) + f32(1.0)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from codesign.compiler.tvm_compat import (
     derived_object,
     ms,
     structural_hash,
-    tvm,
 )
 
 #: Points in a task's first batch: the default, and what the model makes of other tasks; at random if it knows none.
@@ -29,22 +29,7 @@ EXPLORE = 0.125
 
 
 def pick(scores: np.ndarray, count: int, rng: np.random.Generator) -> list[int]:
-    """Choose what to measure next: the points with the best scores, now and then another one.
-
-    Parameters
-    ----------
-    scores
-        Of the points that are left, float64 [points]; more is better.
-    count
-        How many to choose, at most.
-    rng
-        Decides where to explore, and among equal scores.
-
-    Returns
-    -------
-    list[int]
-        Distinct indices of ``scores``.
-    """
+    """Choose ``count`` indices of ``scores`` at most: the best, now and then another; ``rng`` decides among equals."""
     order = list(rng.permutation(len(scores)))
     order.sort(key=lambda index: -scores[index])
     chosen = []
@@ -55,23 +40,9 @@ def pick(scores: np.ndarray, count: int, rng: np.random.Generator) -> list[int]:
 
 
 def choose(left: int, measured: int, scores: Callable[[], np.ndarray], rng: np.random.Generator) -> list[int]:
-    """Choose the next batch of a search: see `FiniteSearch`.
+    """Choose the next batch of a search, as indices of the ``left`` points that are not measured yet.
 
-    Parameters
-    ----------
-    left
-        Points that are not measured yet; before the first batch a family's default is the first of them.
-    measured
-        Points measured before.
-    scores
-        Asks the cost model about the points that are left.
-    rng
-        Decides whatever is left to chance.
-
-    Returns
-    -------
-    list[int]
-        Distinct indices of the points that are left.
+    ``scores`` asks the cost model about them. Before the first batch a family's default is the first of them.
     """
     if not left:
         return []
@@ -96,55 +67,39 @@ class FiniteSearch(PySearchStrategy):
     def _initialize_with_tune_context(self, context: Any) -> None:
         self.context = context
 
-    def pre_tuning(
-        self,
-        max_trials: int,
-        num_trials_per_iter: int,
-        design_spaces: Any,
-        database: Any = None,
-        cost_model: Any = None,
-    ) -> None:
-        known = _recorded(database, self.context.mod)
-        points = candidates(self.context, design_spaces, self.spec)
+    def pre_tuning(self, max_trials: int, batch: int, spaces: Any, database: Any = None, model: Any = None) -> None:
+        known = set()
+        for record in trials(database, self.context.mod):
+            schedule = Schedule(self.context.mod)
+            record.trace.apply_to_schedule(schedule, False)
+            known.add(structural_hash(schedule.mod))
+        points = candidates(self.context, spaces, self.spec)
         arguments = ms.arg_info.ArgInfo.from_entry_func
         self.pending = [
             MeasureCandidate(point, arguments(point.mod, remove_preproc=True))
             for point in points
             if structural_hash(point.mod) not in known
         ]
-        self.left, self.measured, self.model = self.budget, len(known), cost_model
+        self.left, self.measured, self.model = self.budget, len(known), model
         self.rng = np.random.default_rng(self.seed)
 
     def post_tuning(self) -> None:
         self.pending, self.model = [], None
 
     def generate_measure_candidates(self) -> list[MeasureCandidate] | None:
-        chosen = choose(len(self.pending), self.measured, self._scores, self.rng)[: self.left]
+        scores = partial(self.model.predict, self.context, self.pending)
+        chosen = choose(len(self.pending), self.measured, scores, self.rng)[: self.left]
         batch = [self.pending[index] for index in chosen]
         self.pending = [point for index, point in enumerate(self.pending) if index not in chosen]
         self.left -= len(batch)
         self.measured += len(batch)
         return batch or None
 
-    def _scores(self) -> np.ndarray:
-        scores: np.ndarray = self.model.predict(self.context, self.pending)
-        return scores
-
     def notify_runner_results(self, measure_candidates: Any, results: Any) -> None:
         pass
 
     def clone(self) -> Any:
         return FiniteSearch(self.spec, self.budget, self.seed)
-
-
-def _recorded(database: Any, mod: tvm.IRModule) -> set[int]:
-    """Hashes of the programs that a database holds for a task."""
-    hashes = set()
-    for record in trials(database, mod):
-        schedule = Schedule(mod)
-        record.trace.apply_to_schedule(schedule, False)
-        hashes.add(structural_hash(schedule.mod))
-    return hashes
 
 
 @derived_object
@@ -163,16 +118,9 @@ class Budgeted(PySearchStrategy):
     def _initialize_with_tune_context(self, context: Any) -> None:
         self.inner._initialize_with_tune_context(context)
 
-    def pre_tuning(
-        self,
-        max_trials: int,
-        num_trials_per_iter: int,
-        design_spaces: Any,
-        database: Any = None,
-        cost_model: Any = None,
-    ) -> None:
+    def pre_tuning(self, max_trials: int, batch: int, spaces: Any, database: Any = None, model: Any = None) -> None:
         self.left = self.budget
-        self.inner.pre_tuning(self.budget, num_trials_per_iter, design_spaces, database, cost_model)
+        self.inner.pre_tuning(self.budget, batch, spaces, database, model)
 
     def post_tuning(self) -> None:
         self.inner.post_tuning()

@@ -1,4 +1,4 @@
-"""Tuning tasks: what the models to be tuned have in common, counted."""
+"""Tuning tasks: what the models to be tuned have in common, counted; and what each kernel is for."""
 
 from __future__ import annotations
 
@@ -8,11 +8,44 @@ from typing import Any
 
 from codesign.blocks import DENSE
 from codesign.compiler.database import best_record, best_seconds, open_database, trials
-from codesign.compiler.expand import picked
 from codesign.compiler.lower import Lowered
-from codesign.compiler.operators import Linear, Operator, family_operator_of, operator_of
-from codesign.compiler.tvm_compat import Schedule, ms, structural_hash, tvm
-from codesign.errors import MissingTask
+from codesign.compiler.operators import (
+    Attention,
+    LayerNorm,
+    Linear,
+    Operator,
+    ToFeatureMajor,
+    ToTokenMajor,
+    family_operator_of,
+    operator_of,
+)
+from codesign.compiler.space import picked
+from codesign.compiler.tvm_compat import Schedule, ms, structural_hash, tirx, tvm
+from codesign.schema import KERNEL_KINDS
+
+#: What a kernel of a compiled encoder is for: names that a profile can group by.
+SPARSE, WHOLE, ATTENTION, LAYER_NORM, GELU, EMBEDDING, LAYOUT, OTHER = KINDS = KERNEL_KINDS
+
+#: Our operators; a `Linear` is told by its storage.
+_OPERATORS = {Attention: ATTENTION, LayerNorm: LAYER_NORM, ToFeatureMajor: LAYOUT, ToTokenMajor: LAYOUT}
+#: Words in the names that TVM gives to its own functions, from the operators that it fused; the first match counts.
+_WORDS = (
+    ("softmax", ATTENTION),
+    ("layer_norm", LAYER_NORM),
+    ("gelu", GELU),
+    ("erf", GELU),
+    ("take", EMBEDDING),
+    ("strided_slice", EMBEDDING),  # of the position table
+    ("_cast", OTHER),  # ids and mask as they come in
+    ("matmul", WHOLE),
+    ("add", WHOLE),  # biases and residuals that TVM left outside its products
+    ("transpose", LAYOUT),
+    ("permute", LAYOUT),
+    ("reshape", LAYOUT),
+    ("layout", LAYOUT),
+)
+#: A product of two activations has no weight of rank 2.
+_HEADS_RANK = 3
 
 
 @dataclass
@@ -45,19 +78,13 @@ class Task:
     def fields(self) -> dict[str, Any]:
         """Describe the task for a record."""
         operator = self.operator
-        common = {"task": self.name, "digest": self.digest}
-        if not isinstance(operator, Linear):
-            empty = dict.fromkeys(("m", "n", "k", "task_block", "nnz_blocks"))
-            return {**common, "family_kind": "stock" if operator is None else "other", **empty}
-        return {
-            **common,
-            "family_kind": "dense" if operator.is_dense else "bsr",
-            "m": operator.tokens,
-            "n": operator.outputs,
-            "k": operator.inputs,
-            "task_block": DENSE if operator.is_dense else f"{operator.rows}x{operator.cols}",
-            "nnz_blocks": operator.nnz,
-        }
+        fields = dict.fromkeys(("m", "n", "k", "task_block", "nnz_blocks"))
+        kind = "stock" if operator is None else "other"
+        if isinstance(operator, Linear):
+            kind = "dense" if operator.is_dense else "bsr"
+            sizes = operator.tokens, operator.outputs, operator.inputs, _block(operator), operator.nnz
+            fields = dict(zip(fields, sizes, strict=True))
+        return {"task": self.name, "digest": self.digest, "family_kind": kind, **fields}
 
 
 def extract_tasks(models: Sequence[Lowered]) -> list[Task]:
@@ -87,8 +114,11 @@ def _name(module: tvm.IRModule, fallback: str) -> str:
     operator = operator_of(module["main"])
     if not isinstance(operator, Linear):
         return fallback
-    block = DENSE if operator.is_dense else f"{operator.rows}x{operator.cols}"
-    return f"linear_{operator.outputs}x{operator.inputs}_{block}_{operator.epilogue}"
+    return f"linear_{operator.outputs}x{operator.inputs}_{_block(operator)}_{operator.epilogue}"
+
+
+def _block(operator: Linear) -> str:
+    return DENSE if operator.is_dense else f"{operator.rows}x{operator.cols}"
 
 
 def task_records(lowered: Lowered, database: Any | None) -> list[dict[str, Any]]:
@@ -129,14 +159,21 @@ def best_decisions(opened: ms.Database, task: Task) -> dict[str, Any] | None:
     return {"family": family.name, **decisions}
 
 
-def check_complete(lowered: Lowered, opened: ms.Database, where: str) -> None:
-    """Refuse a database that lacks a task of the model.
+def kinds(module: tvm.IRModule) -> dict[str, str]:
+    """Kind of every TensorIR function of a module, by name."""
+    found = module.functions_items()
+    return {name.name_hint: kind_of(name.name_hint, f) for name, f in found if isinstance(f, tirx.PrimFunc)}
 
-    Raises
-    ------
-    MissingTask
-        Naming the first missing task; an untuned fallback would pass for a tuned result.
-    """
-    for task in extract_tasks([lowered]):
-        if best_record(opened, task.module) is None:
-            raise MissingTask(f"task {task.name} ({task.digest}) is not in {where}: tune it with notebook 03_tune")
+
+def kind_of(name: str, function: tirx.PrimFunc) -> str:
+    """Kind of one function, `OTHER` where nothing tells."""
+    operator = operator_of(function)
+    if isinstance(operator, Linear):
+        return WHOLE if operator.is_dense else SPARSE
+    if operator is not None:
+        return _OPERATORS.get(type(operator), OTHER)
+    kind = next((kind for word, kind in _WORDS if word in name), OTHER)
+    if "matmul" in name and kind == WHOLE:
+        ranks = [len(param.shape) for param in list(function.params)[:2]]
+        return ATTENTION if min(ranks) >= _HEADS_RANK and ranks[0] == ranks[1] else WHOLE
+    return kind

@@ -6,7 +6,6 @@ run (TVM's own builder starts new ones for every batch, 20 s each).
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import time
@@ -18,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from codesign.compiler.database import TRIAL_SAMPLES
-from codesign.compiler.expand import expand
-from codesign.compiler.operators import OPERATORS, Linear, Operator, RowBalanced, operator_of
+from codesign.compiler.operators import Linear, RowBalanced, operator_from, operator_of
+from codesign.compiler.space import expand
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import (
     BuilderResult,
@@ -36,11 +35,12 @@ from codesign.compiler.workers import builders, runner
 MARKER = ".codesign-trial"
 #: Relative to the largest output: float32 sums of 3072 terms in another order differ by less.
 TOLERANCE = 1e-4
-#: Weights are rotated through this much memory, more than a last-level cache holds: as in an inference, they are cold.
-_COLD_BYTES = 64 << 20
+#: Weights are rotated through this much memory, as much as an inference of an encoder reads: as in one, they are cold.
+#: Where a last-level cache holds more than that, they come from it, not from memory.
+COLD_BYTES = 64 << 20
 _MOST_COPIES = 256
 #: Which arguments of a linear layer are its weights: data and indices.
-_WEIGHTS = slice(1, 3)
+WEIGHTS = slice(1, 3)
 
 
 def build_candidate(module: tvm.IRModule, spec: TargetSpec, directory: str) -> str:
@@ -72,24 +72,40 @@ def discard(library: str, directory: str) -> None:
     shutil.rmtree(trial)
 
 
-@lru_cache(maxsize=1)
-def _case(attributes: str) -> tuple[list[list[Any]], np.ndarray]:
-    """Inputs (as many copies as `_COLD_BYTES` asks for) and expected output of an operator.
+def argument_sets(inputs: list[np.ndarray], copies: int) -> list[list[Any]]:
+    """Inputs as tensors, with weights of their own in each of ``copies`` sets.
 
-    Kept for the next candidate of the same task. In an inference the activations are warm and the weights are not, so
-    only the weights of a linear are copied.
+    In an inference the activations are warm and the weights are not, so only the weights of a linear are copied.
     """
-    fields = json.loads(attributes)
-    operator: Operator = OPERATORS[fields.pop("kind")](**fields)
-    inputs = operator.example_inputs(np.random.default_rng(0))
-    tensors = [tvm.runtime.tensor(array) for array in inputs]
-    sets = [tensors]
+    shared = [tvm.runtime.tensor(array) for array in inputs]
+    weights = [[tvm.runtime.tensor(array) for array in inputs[WEIGHTS]] for _ in range(copies)]
+    return [[*shared[: WEIGHTS.start], *each, *shared[WEIGHTS.stop :]] for each in weights]
+
+
+def checked(function: Any, arguments: list[Any], expected: np.ndarray) -> tuple[Any, float]:
+    """Call a kernel; return its output and how far that is off.
+
+    Raises
+    ------
+    ArithmeticError
+        If the result is wrong; its timing then never counts.
+    """
+    out = tvm.runtime.tensor(np.full(expected.shape, np.nan, np.float32))
+    function(*arguments, out)
+    error = float(np.abs(out.numpy() - expected).max())
+    if not error <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
+        raise ArithmeticError(f"wrong result: off by {error:.2e}")
+    return out, error
+
+
+@lru_cache(maxsize=1)  # for the next candidate of the same task
+def _case(attributes: str) -> tuple[list[list[Any]], np.ndarray]:
+    """Sets of inputs and the expected output of an operator."""
+    operator = operator_from(attributes)
+    inputs, copies = operator.example_inputs(np.random.default_rng(0)), 1
     if isinstance(operator, Linear | RowBalanced):
-        size = sum(array.nbytes for array in inputs[_WEIGHTS])
-        for _ in range(min(_COLD_BYTES // size, _MOST_COPIES)):
-            weights = [tvm.runtime.tensor(array) for array in inputs[_WEIGHTS]]
-            sets.append([*tensors[: _WEIGHTS.start], *weights, *tensors[_WEIGHTS.stop :]])
-    return sets, operator.oracle(*inputs)
+        copies += min(COLD_BYTES // sum(array.nbytes for array in inputs[WEIGHTS]), _MOST_COPIES)
+    return argument_sets(inputs, copies), operator.oracle(*inputs)
 
 
 def run_candidate(library: str, arguments: list[tuple[str, tuple[int, ...]]]) -> list[float]:
@@ -110,7 +126,7 @@ def run_candidate(library: str, arguments: list[tuple[str, tuple[int, ...]]]) ->
     Raises
     ------
     ArithmeticError
-        If the result is wrong; its timing then never counts.
+        If the result is wrong.
     """
     attributes = (Path(library).parent / "operator.json").read_text()
     module = tvm.runtime.load_module(library)
@@ -120,12 +136,8 @@ def run_candidate(library: str, arguments: list[tuple[str, tuple[int, ...]]]) ->
         evaluator = module.time_evaluator("main", tvm.cpu(), number=1, repeat=TRIAL_SAMPLES, min_repeat_ms=5)
         return [float(seconds) for seconds in evaluator(*tensors).results]
     sets, expected = _case(attributes)
-    out = tvm.runtime.tensor(np.full(expected.shape, np.nan, np.float32))
     function = module["main"]
-    function(*sets[0], out)
-    error = float(np.abs(out.numpy() - expected).max())
-    if not error <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
-        raise ArithmeticError(f"wrong result: off by {error:.2e}")
+    out, _ = checked(function, sets[0], expected)
     return [_time(function, sets, out) for _ in range(TRIAL_SAMPLES)]
 
 
@@ -149,6 +161,11 @@ def _fill(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     if dtype.startswith("float"):
         return np.asarray(rng.standard_normal(shape), dtype)
     return np.zeros(shape, dtype) if dtype.endswith(("32", "64")) else np.asarray(rng.integers(0, 2, shape), dtype)
+
+
+def shapes_of(args_info: Any) -> list[tuple[str, tuple[int, ...]]]:
+    """(dtype, shape) of the arguments that TVM describes."""
+    return [(str(info.dtype), tuple(int(extent) for extent in info.shape)) for info in args_info]
 
 
 @derived_object
@@ -184,10 +201,9 @@ class CheckedRunner(PyRunner):
         return [_Done(self._run(item)) for item in runner_inputs]
 
     def _run(self, item: Any) -> RunnerResult:
-        arguments = [(str(info.dtype), tuple(int(extent) for extent in info.shape)) for info in item.args_info]
         path = str(item.artifact_path)
         try:
-            return RunnerResult(self.pool.submit(run_candidate, path, arguments).result(), None)
+            return RunnerResult(self.pool.submit(run_candidate, path, shapes_of(item.args_info)).result(), None)
         except Exception as error:
             return RunnerResult(None, f"{type(error).__name__}: {error}")
         finally:

@@ -6,7 +6,6 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,13 +47,7 @@ class TuningReport:
 
     def fields(self) -> dict[str, Any]:
         """Fields of a `tuning` record."""
-        return {
-            "tasks": self.tasks,
-            "trials": self.trials,
-            "failed_trials": self.failed_trials,
-            "seconds": self.seconds,
-            "curve": self.curve,
-        }
+        return {name: getattr(self, name) for name in ("tasks", "trials", "failed_trials", "seconds", "curve")}
 
 
 @dataclass(frozen=True)
@@ -81,23 +74,25 @@ class _Plan:
 def _plan(task: Task, opened: ms.Database, spec: TargetSpec, trials_per_task: int, seed: int) -> _Plan:
     """Choose the search: point by point in a finite space that fits the budget, or one of ours; else by evolution."""
     ours = task.by_families
-    recorded = len(trials(opened, task.module))
-    common = {"mod": task.module, "target": spec.target, "task_name": task.name, "rand_state": seed + 1}
-    context = ms.TuneContext(
-        **common, space_generator=space_generator(ours), search_strategy="evolutionary", num_threads=spec.threads
-    ).clone()
-    spaces = context.generate_design_space()
-    size = len(candidates(context, spaces, spec)) if is_finite(spaces) else None
+
+    def context(strategy: Any) -> ms.TuneContext:
+        return ms.TuneContext(
+            mod=task.module,
+            target=spec.target,
+            task_name=task.name,
+            rand_state=seed + 1,
+            space_generator=space_generator(ours),
+            search_strategy=strategy,
+            num_threads=spec.threads,
+        ).clone()
+
+    first = context("evolutionary")
+    spaces = first.generate_design_space()
+    size = len(candidates(first, spaces, spec)) if is_finite(spaces) else None
     enumerable = size is not None and (ours or size <= trials_per_task)
     budget = trials_per_task if size is None else min(size, trials_per_task)
-    left = max(0, budget - recorded)
-    context = ms.TuneContext(
-        **common,
-        space_generator=space_generator(ours),
-        search_strategy=FiniteSearch(spec, left, seed) if enumerable else Budgeted(left),
-        num_threads=spec.threads,
-    ).clone()
-    return _Plan(task, context, left)
+    left = max(0, budget - len(trials(opened, task.module)))
+    return _Plan(task, context(FiniteSearch(spec, left, seed) if enumerable else Budgeted(left)), left)
 
 
 def planned_trials(tasks: Sequence[Task], database: Path, spec: TargetSpec, trials_per_task: int) -> int:
@@ -149,6 +144,7 @@ def tune(
     """
     if trials_per_task < 1:
         raise InputError("trials_per_task", trials_per_task, "at least 1", 1)
+    logging.getLogger("tvm.s_tir.meta_schedule").setLevel(logging.ERROR)  # which logs every trial: `progress` says more
     register_rule(spec)
     opened = open_database(database, spec, create=True)
     plans = [_plan(task, opened, spec, trials_per_task, seed + index) for index, task in enumerate(tasks)]
@@ -156,7 +152,6 @@ def tune(
     report = TuningReport(len(tasks))
     if not plans and not (second_look and unseen(opened, tasks, [])):
         return report
-    planned = sum(plan.trials for plan in plans)
     model = CostModel(spec)
     with machine.exclusive("tuning"), tempfile.TemporaryDirectory(prefix="codesign-trials-") as scratch:
         for plan in plans:
@@ -165,14 +160,27 @@ def tune(
         builder = PooledBuilder(spec, Path(scratch), workers=machine.describe().cores)
         runner = CheckedRunner(spec, Path(scratch), watch.ran)
         try:
-            with _quiet(), silenced():
-                _search(plans, planned, Path(scratch), (builder, runner), opened, model, watch, seed)
-            if second_look:
-                again = unseen(opened, tasks, [plan.task.digest for plan in plans])
-                for done, task in enumerate(again):
-                    watch.looking(done, len(again))
-                    look_again(task, opened, spec, Path(scratch), builder.pool, runner.pool)
-                watch.looking(len(again), len(again))
+            if plans:
+                with silenced():
+                    ms.tune.tune_tasks(
+                        tasks=[plan.context for plan in plans],
+                        task_weights=[float(plan.task.weight) for plan in plans],
+                        work_dir=scratch,
+                        max_trials_global=watch.planned,
+                        max_trials_per_task=max(plan.trials for plan in plans),
+                        num_trials_per_iter=_BATCH,
+                        builder=builder,
+                        runner=runner,
+                        database=opened,
+                        cost_model=model,
+                        measure_callbacks=[ms.measure_callback.AddToDatabase(), watch],
+                        task_scheduler=ms.task_scheduler.GradientBased(seed=seed),
+                    )
+            again = unseen(opened, tasks, [plan.task.digest for plan in plans]) if second_look else []
+            for done, task in enumerate(again):
+                watch.looking(done, len(again))
+                look_again(task, opened, spec, Path(scratch), builder.pool, runner.pool)
+            watch.looking(len(again), len(again))
         finally:
             builder.pool.shutdown()
             runner.pool.shutdown()
@@ -180,35 +188,6 @@ def tune(
     if lost := [task.name for task in tasks if watch.best[task.digest] is None]:
         raise MissingTask(f"no trial of {', '.join(lost)} passed; {'; '.join(report.failures)}")
     return report
-
-
-def _search(
-    plans: Sequence[_Plan],
-    planned: int,
-    scratch: Path,
-    workers: tuple[PooledBuilder, CheckedRunner],
-    opened: ms.Database,
-    model: CostModel,
-    watch: _Watch,
-    seed: int,
-) -> None:
-    """Let TVM's task scheduler run the trials of all plans."""
-    if not plans:
-        return
-    ms.tune.tune_tasks(
-        tasks=[plan.context for plan in plans],
-        task_weights=[float(plan.task.weight) for plan in plans],
-        work_dir=str(scratch),
-        max_trials_global=planned,
-        max_trials_per_task=max(plan.trials for plan in plans),
-        num_trials_per_iter=_BATCH,
-        builder=workers[0],
-        runner=workers[1],
-        database=opened,
-        cost_model=model,
-        measure_callbacks=[ms.measure_callback.AddToDatabase(), watch],
-        task_scheduler=ms.task_scheduler.GradientBased(seed=seed),
-    )
 
 
 def _refit(model: ms.CostModel, context: ms.TuneContext, records: list[Any]) -> None:
@@ -233,9 +212,8 @@ class _Watch(PyMeasureCallback):
     ) -> None:
         super().__init__()
         self.report, self.plans, self.model, self.progress = report, plans, model, progress
-        self.planned = sum(plan.trials for plan in plans)
-        self.start = time.monotonic()
-        self.count, self.said, self.looks = 0, self.start, self.start
+        self.planned, self.count = sum(plan.trials for plan in plans), 0
+        self.start = self.said = self.looks = time.monotonic()
         self.weights = {task.digest: task.weight for task in tasks}
         self.best = {task.digest: best_seconds(trials(opened, task.module)) for task in tasks}
 
@@ -272,10 +250,10 @@ class _Watch(PyMeasureCallback):
         """Say how many tasks were looked at again, and how long the others take."""
         if done == 0:
             self.looks = time.monotonic()
+        spent = (time.monotonic() - self.looks) / done if done else _LOOK_S
         if self.progress is not None and planned:
-            spent = time.monotonic() - self.looks
-            left = spent / done * (planned - done) if done else planned * _LOOK_S
             elapsed = time.monotonic() - self.start
+            left = spent * (planned - done)
             self.progress(TuneProgress(self.report.trials, self.planned, elapsed, left, done, planned))
 
     def _say(self) -> None:
@@ -284,15 +262,3 @@ class _Watch(PyMeasureCallback):
             elapsed, done = self.said - self.start, max(self.count, self.report.trials)
             left = elapsed / max(done, 1) * (self.planned - done)
             self.progress(TuneProgress(done, self.planned, elapsed, left))
-
-
-@contextmanager
-def _quiet() -> Any:
-    """TVM logs every trial to standard error; `TuneProgress` says it better."""
-    logger = logging.getLogger("tvm.s_tir.meta_schedule")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

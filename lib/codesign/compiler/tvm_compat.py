@@ -4,6 +4,8 @@ TVM moves fast. When it moves again, this is the file to read first; nothing els
 ``tvm.s_tir`` or ``tvm.tirx`` directly.
 """
 
+# ruff: noqa: E402, F401
+
 from __future__ import annotations
 
 import os
@@ -18,19 +20,19 @@ for _name in ("arm_cpu", "cuda", "hexagon", "metal", "riscv_cpu", "rocm"):
     _qualified = f"tvm.s_tir.tensor_intrin.{_name}"
     sys.modules.setdefault(_qualified, types.ModuleType(_qualified))
 
-import tvm  # noqa: E402
-import tvm.tirx.script.builder as T  # noqa: E402, N812
-from tvm import relax, te, tirx  # noqa: E402
-from tvm.ir.utils import derived_object  # noqa: E402
-from tvm.s_tir import Schedule  # noqa: E402
-from tvm.s_tir import meta_schedule as ms  # noqa: E402
-from tvm.s_tir.meta_schedule.builder import BuilderResult, PyBuilder  # noqa: E402
-from tvm.s_tir.meta_schedule.measure_callback import PyMeasureCallback  # noqa: E402
-from tvm.s_tir.meta_schedule.runner import PyRunner, PyRunnerFuture, RunnerResult  # noqa: E402
-from tvm.s_tir.meta_schedule.search_strategy import MeasureCandidate, PySearchStrategy  # noqa: E402
-from tvm.script.ir_builder import IRBuilder  # noqa: E402
-from tvm.support.popen_pool import PopenPoolExecutor, PopenWorker  # noqa: E402
-from tvm_ffi import structural_hash  # noqa: E402
+import tvm
+import tvm.tirx.script.builder as T  # noqa: N812
+from tvm import relax, te, tirx
+from tvm.ir.utils import derived_object
+from tvm.s_tir import Schedule
+from tvm.s_tir import meta_schedule as ms
+from tvm.s_tir.meta_schedule.builder import BuilderResult, PyBuilder
+from tvm.s_tir.meta_schedule.measure_callback import PyMeasureCallback
+from tvm.s_tir.meta_schedule.runner import PyRunner, PyRunnerFuture, RunnerResult
+from tvm.s_tir.meta_schedule.search_strategy import MeasureCandidate, PySearchStrategy
+from tvm.script.ir_builder import IRBuilder
+from tvm.support.popen_pool import PopenPoolExecutor, PopenWorker
+from tvm_ffi import structural_hash
 
 
 @contextmanager
@@ -51,28 +53,3 @@ def silenced() -> Iterator[None]:
             sys.stderr = python
             os.dup2(saved, 2)
             os.close(nothing)
-
-
-__all__ = [
-    "BuilderResult",
-    "IRBuilder",
-    "MeasureCandidate",
-    "PopenPoolExecutor",
-    "PopenWorker",
-    "PyBuilder",
-    "PyMeasureCallback",
-    "PyRunner",
-    "PyRunnerFuture",
-    "PySearchStrategy",
-    "RunnerResult",
-    "Schedule",
-    "T",
-    "derived_object",
-    "ms",
-    "relax",
-    "silenced",
-    "structural_hash",
-    "te",
-    "tirx",
-    "tvm",
-]

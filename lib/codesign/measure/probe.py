@@ -73,7 +73,7 @@ class _Probe:
 
     def prepare(self) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="codesign-probe-") as name:
-            command = [sys.executable, "-m", "codesign.compiler.watch_kernels", name, str(len(self._cpus))]
+            command = [sys.executable, "-m", "codesign.compiler.ceilings", name, str(len(self._cpus))]
             done = subprocess.run(command, capture_output=True, text=True, errors="replace")
             if done.returncode:
                 raise RuntimeError(next(iter(done.stderr.splitlines()[-1:]), f"exit code {done.returncode}"))

@@ -76,10 +76,7 @@ def write_tasks(study: Study, case: Case, lowered: Lowered, database: Path | Non
 
 def database(study: Study, spec: TargetSpec) -> Path:
     """Folder of the tuning database of one target."""
-    folder = study.results.tuning(spec.key)
-    if study.local:
-        compiler.migrate(folder, spec)
-    return folder
+    return study.results.tuning(spec.key)
 
 
 def committed_database(study: Study, spec: TargetSpec) -> Path | None:

@@ -12,8 +12,8 @@ from itertools import product
 from typing import Any
 
 from codesign.compiler import target_spec
+from codesign.compiler.layout import slabs_for
 from codesign.compiler.operators.linear import strip_of
-from codesign.compiler.slabs import slabs_for
 from codesign.isa import NATIVE
 from codesign.measure import PROTOCOLS
 from codesign.measure.naive import WAYS, compare_ways

@@ -22,7 +22,7 @@ from typing import Any
 
 from codesign import machine
 from codesign.compiler import target_spec
-from codesign.compiler.kernel_trial import Bench, Candidate, Timing
+from codesign.compiler.bench import Bench, Candidate, Timing
 from codesign.records import Record, new_run_id
 from codesign.study.chain import Study, duration, say, track
 from codesign.study.problems import Problem

@@ -17,13 +17,12 @@ import torch
 from codesign.bsr import BSRMatrix
 from codesign.compiler import MissingTask, TargetSpec, open_database, target_spec
 from codesign.compiler.database import seconds_of, trials
-from codesign.compiler.expand import expand, picked
+from codesign.compiler.layout import linear_over, slabs_for
 from codesign.compiler.operators import Linear, pack
 from codesign.compiler.operators.base import as_matrix, as_slabs
 from codesign.compiler.operators.linear import PackedLinear
 from codesign.compiler.schedules import Decisions, find_family
-from codesign.compiler.slabs import slabs_for
-from codesign.compiler.storage import linear_over
+from codesign.compiler.space import expand, picked
 from codesign.compiler.tasks import task_of
 from codesign.compiler.tvm_compat import Schedule, tirx, tvm
 from codesign.isa import NATIVE
@@ -137,7 +136,7 @@ def _run(executable: Any, operator: Linear, packed: PackedLinear, seed: int) -> 
     """Run a compiled layer on random activations; return what went in and what came out."""
     rng = np.random.default_rng(seed)
     x = as_slabs(rng.standard_normal((operator.inputs, operator.tokens), np.float32), operator.slab)
-    inputs = [x, *packed.arrays(), rng.standard_normal(operator.outputs, np.float32)]
+    inputs = [x, *packed, rng.standard_normal(operator.outputs, np.float32)]
     y = tvm.runtime.tensor(np.full(operator.arguments()[-1].shape, np.nan, np.float32))
     executable["main"](*map(tvm.runtime.tensor, inputs), y)
     return inputs, y.numpy()

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from codesign import machine
-from codesign.compiler.kernel_trial import Bench, Candidate
+from codesign.compiler.bench import Bench, Candidate
 from codesign.compiler.workers import runner
 from codesign.errors import InputError
 from codesign.records import Record, new_run_id

@@ -10,12 +10,11 @@ import transformers
 
 from codesign.blocks import DENSE, BlockShape
 from codesign.compiler import target_spec
-from codesign.compiler.kernel_trial import Candidate
+from codesign.compiler.bench import Candidate
+from codesign.compiler.layout import linear_over, slabs_for
 from codesign.compiler.operators import Linear
 from codesign.compiler.operators.linear import panel_rows
 from codesign.compiler.schedules import Decisions, families_for, find_family
-from codesign.compiler.slabs import slabs_for
-from codesign.compiler.storage import linear_over
 from codesign.compiler.target import TargetSpec
 from codesign.encoder import LINEARS, RANDOM_MODELS, directory_of
 from codesign.isa import NATIVE

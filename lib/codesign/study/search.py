@@ -16,7 +16,7 @@ from typing import Any
 from codesign import compiler
 from codesign.blocks import BlockShape
 from codesign.compiler import TargetSpec, target_spec
-from codesign.compiler.exhaustive import MeasuredPoint, measure_space
+from codesign.compiler.bench import MeasuredPoint, measure_space
 from codesign.compiler.operators import Linear, RowBalanced
 from codesign.compiler.tasks import best_decisions, task_of
 from codesign.encoder import load_encoder, prunable_linears

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from IPython.display import Markdown
 
 from codesign.answers.claims import NOT_MEASURED
-from codesign.answers.words import milliseconds
 from codesign.answers.tables import markdown
+from codesign.answers.words import milliseconds
 from codesign.records import Record
 from codesign.study import places
 from codesign.study.artefacts import ensure_built

@@ -18,10 +18,9 @@ import numpy as np
 
 from codesign.blocks import BlockShape
 from codesign.bsr import BSRMatrix
-from codesign.compiler.kernel_trial import COLD_BYTES
 from codesign.compiler.operators import Linear
 from codesign.compiler.operators.linear import PackedLinear, pack
-from codesign.compiler.trial import TOLERANCE
+from codesign.compiler.trial import COLD_BYTES, TOLERANCE
 from codesign.compiler.tvm_compat import tvm
 from codesign.errors import InputError
 
@@ -133,7 +132,7 @@ def time_variants(
     Parameters
     ----------
     library
-        From `codesign.compiler.kernel_trial.Bench.build`.
+        From `codesign.compiler.bench.Bench.build`.
     seed
         Of weights, activations, and of the order in each round.
     rounds, seconds
@@ -150,7 +149,7 @@ def time_variants(
     function = tvm.runtime.load_module(str(library))["main"]
     x, *_, bias = operator.example_inputs(np.random.default_rng(seed))[:6]
     made = [weights(operator, variant, seed) for variant in variants]
-    expected = [operator.oracle(x, *packed.arrays(), bias) for packed in made]
+    expected = [operator.oracle(x, *packed, bias) for packed in made]
     size = made[0].data.nbytes + made[0].indices.nbytes
     fixed = [tvm.runtime.tensor(array) for array in (x, made[0].indptr, made[0].bounds, bias)]
     out = tvm.runtime.tensor(np.full(expected[0].shape, np.nan, np.float32))

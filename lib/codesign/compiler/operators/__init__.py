@@ -7,27 +7,8 @@ tuning task, and a float64 NumPy oracle. *How* is a schedule family's business (
 from __future__ import annotations
 
 from codesign.compiler.operators.attention import Attention
-from codesign.compiler.operators.base import Argument, Operator, family_operator_of, operator_of, registered
+from codesign.compiler.operators.base import Argument, Operator, family_operator_of, operator_from, operator_of
 from codesign.compiler.operators.layer_norm import LayerNorm
 from codesign.compiler.operators.layout import ToFeatureMajor, ToTokenMajor
 from codesign.compiler.operators.linear import Linear, PackedLinear, pack
 from codesign.compiler.operators.row_balanced import RowBalanced, pack_row_balanced
-
-OPERATORS = registered(Linear, Attention, LayerNorm, ToFeatureMajor, ToTokenMajor, RowBalanced)
-
-__all__ = [
-    "OPERATORS",
-    "Argument",
-    "Attention",
-    "LayerNorm",
-    "Linear",
-    "Operator",
-    "PackedLinear",
-    "RowBalanced",
-    "ToFeatureMajor",
-    "ToTokenMajor",
-    "family_operator_of",
-    "operator_of",
-    "pack",
-    "pack_row_balanced",
-]

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codesign.compiler.operators.base import Argument, Operator, activations, as_matrix, as_slabs
+from codesign.compiler.scalar import f32
 from codesign.compiler.tvm_compat import T, tirx
 
 #: Bias of a padded key: as masked keys in the exported encoder.
@@ -69,23 +70,23 @@ class Attention(Operator):
         """Additive bias of key ``j`` of ``padded`` keys (0: as the activations), which may lie in the padding."""
         if self.seq == (padded or self.seq_padded):
             return bias[b, j]
-        return tirx.if_then_else(j < self.seq, bias[b, tirx.min(j, self.seq - 1)], tirx.const(MASKED, "float32"))
+        return tirx.if_then_else(j < self.seq, bias[b, tirx.min(j, self.seq - 1)], f32(MASKED))
 
     def body(self, *buffers: Any) -> None:
         query, key, value, bias, y = buffers
-        zero = tirx.const(0.0, "float32")
+        zero = f32(0.0)
         scores = T.alloc_buffer((self.seq_padded,), "float32")
         state = T.alloc_buffer((2,), "float32")
         with T.serial(0, self.batch) as b, T.serial(0, self.heads) as h, T.serial(0, self.seq_padded) as i:
             mine, m = b * self.slabs + i // self.slab, i % self.slab
-            T.buffer_store(state, tirx.const(MASKED, "float32"), [0])
+            T.buffer_store(state, f32(MASKED), [0])
             T.buffer_store(state, zero, [1])
             with T.serial(0, self.seq_padded) as j:
                 T.buffer_store(scores, zero, [j])
                 with T.serial(0, self.head_dim) as d:
                     f = h * self.head_dim + d
                     T.buffer_store(scores, scores[j] + query[mine, f, m] * self.token(key, b, f, j), [j])
-                biased = scores[j] * tirx.const(self.scale, "float32") + self.key_bias(bias, b, j)
+                biased = scores[j] * f32(self.scale) + self.key_bias(bias, b, j)
                 T.buffer_store(scores, biased, [j])
                 T.buffer_store(state, tirx.max(state[0], scores[j]), [0])
             with T.serial(0, self.seq_padded) as j:

@@ -53,6 +53,10 @@ class Operator:
     #: Whether our schedule families compute it; TVM's own rules schedule the others.
     by_families: ClassVar[bool] = True
 
+    def __init_subclass__(cls) -> None:
+        if "kind" in vars(cls):
+            _KINDS[cls.kind] = cls
+
     def arguments(self) -> list[Argument]:
         """Arguments in calling order, the output last."""
         raise NotImplementedError
@@ -69,6 +73,7 @@ class Operator:
         """Valid random inputs: what the tuner measures on. Index arrays must point inside their matrices."""
         return [rng.standard_normal(a.shape).astype(a.dtype) for a in self.arguments()[:-1]]
 
+    @property
     def weight_type(self) -> str:
         """Type that weights are stored in, if there are any; everything else is float32."""
         return "float32"
@@ -85,15 +90,12 @@ class Operator:
     def unscheduled(self) -> tirx.PrimFunc:
         """The task as TVM's tuner sees it: plain loops in a block that names our schedule rule."""
         with primfunc(self) as (buffers, finish), T.sblock(BLOCK):
-            T.reads(*[buffer[_everything(buffer)] for buffer in buffers[:-1]])
-            T.writes(buffers[-1][_everything(buffers[-1])])
+            *reads, writes = (buffer[tuple(slice(0, extent) for extent in buffer.shape)] for buffer in buffers)
+            T.reads(*reads)
+            T.writes(writes)
             T.sblock_attr({"schedule_rule": RULE})
             self.body(*buffers)
         return finish()
-
-
-def _everything(buffer: Any) -> tuple[slice, ...]:
-    return tuple(slice(0, extent) for extent in buffer.shape)
 
 
 @contextmanager
@@ -117,18 +119,17 @@ def primfunc(operator: Operator) -> Iterator[tuple[list[Any], Callable[[], tirx.
             yield buffers, builder.get
 
 
-def registered(*kinds: type[Operator]) -> dict[str, type[Operator]]:
-    """Make operators known by their kind."""
-    _KINDS.update({kind.kind: kind for kind in kinds})
-    return _KINDS
+def operator_from(attributes: str) -> Operator:
+    """The operator whose `Operator.attributes` these are."""
+    fields = json.loads(attributes)
+    return _KINDS[fields.pop("kind")](**fields)
 
 
 def operator_of(function: tirx.PrimFunc) -> Operator | None:
     """The operator that a TensorIR function implements, or None for one of TVM's own."""
     if function.attrs is None or ATTRIBUTE not in function.attrs:
         return None
-    fields = json.loads(str(function.attrs[ATTRIBUTE]))
-    return _KINDS[fields.pop("kind")](**fields)
+    return operator_from(str(function.attrs[ATTRIBUTE]))
 
 
 def family_operator_of(function: tirx.PrimFunc) -> Operator | None:

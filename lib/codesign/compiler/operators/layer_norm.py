@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codesign.compiler.operators.base import Argument, Operator, activations, as_matrix, as_slabs
+from codesign.compiler.scalar import f32
 from codesign.compiler.tvm_compat import T, tirx
 
 
@@ -41,7 +42,7 @@ class LayerNorm(Operator):
 
     def body(self, *buffers: Any) -> None:
         x, gamma, beta, y = buffers
-        zero, share = tirx.const(0.0, "float32"), tirx.const(1.0 / self.features, "float32")
+        zero, share = f32(0.0), f32(1.0 / self.features)
         state = T.alloc_buffer((2,), "float32")
         with T.serial(0, self.tokens // self.slab) as s, T.serial(0, self.slab) as m:
             T.buffer_store(state, zero, [0])
@@ -51,7 +52,7 @@ class LayerNorm(Operator):
             with T.serial(0, self.features) as f:
                 T.buffer_store(state, state[1] + (x[s, f, m] - state[0]) * (x[s, f, m] - state[0]) * share, [1])
             with T.serial(0, self.features) as f:
-                normal = (x[s, f, m] - state[0]) / tirx.sqrt(state[1] + tirx.const(self.epsilon, "float32"))
+                normal = (x[s, f, m] - state[0]) / tirx.sqrt(state[1] + f32(self.epsilon))
                 T.buffer_store(y, normal * gamma[f] + beta[f], [s, f, m])
 
     def oracle(self, *inputs: np.ndarray) -> np.ndarray:

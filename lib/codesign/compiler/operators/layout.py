@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codesign.compiler.operators.base import Argument, Operator, activations, as_matrix, as_slabs
+from codesign.compiler.scalar import f32
 from codesign.compiler.tvm_compat import T, tirx
 
 
@@ -52,7 +53,7 @@ class ToFeatureMajor(_Layout):
         x, y = buffers
         with T.serial(0, self.features) as f, T.serial(0, self.batch) as b, T.serial(0, self.seq_padded) as s:
             value = x[b, tirx.min(s, self.seq - 1), f]
-            padded = tirx.if_then_else(s < self.seq, value, tirx.const(0.0, "float32"))
+            padded = tirx.if_then_else(s < self.seq, value, f32(0.0))
             T.buffer_store(y, padded, [self.slab_of(b, s), f, s % self.slab])
 
     def oracle(self, *inputs: np.ndarray) -> np.ndarray:

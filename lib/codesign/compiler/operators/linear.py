@@ -1,6 +1,6 @@
 """Linear layer with a block-sparse (or dense) weight: ``Y[out, tokens] = W @ X[in, tokens]`` plus epilogue.
 
-Activations lie in slabs of tokens, ``[slabs, features, tokens of a slab]`` (`codesign.compiler.slabs`).
+Activations lie in slabs of tokens, ``[slabs, features, tokens of a slab]`` (`codesign.compiler.layout`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -92,10 +92,9 @@ class Linear(Operator):
         if self.tokens % self.slab or self.tokens // self.slab % self.token_shares:
             expected = f"a divisor of {self.tokens} tokens that gives {self.token_shares} threads equal slabs"
             raise InputError("slab", self.slab, expected, self.tokens // self.token_shares)
-        if self.epilogue not in EPILOGUES:
-            raise InputError("epilogue", self.epilogue, f"one of {', '.join(EPILOGUES)}", "bias")
-        if self.dtype not in DTYPES:
-            raise InputError("dtype", self.dtype, f"one of {', '.join(DTYPES)}", "float32")
+        for name, known in (("epilogue", EPILOGUES), ("dtype", DTYPES)):
+            if getattr(self, name) not in known:
+                raise InputError(name, getattr(self, name), f"one of {', '.join(known)}", known[0])
 
     @property
     def block_rows(self) -> int:
@@ -122,7 +121,7 @@ class Linear(Operator):
         return 2 * self.tokens * self.nnz * self.rows * self.cols
 
     def arguments(self) -> list[Argument]:
-        residual = [self._outputs("residual")] if self.epilogue == "bias_residual" else []
+        residual = [self._outputs("residual")][: self.epilogue == "bias_residual"]
         return [
             activations("x", self.inputs, self.tokens, self.slab),
             Argument("data", (max(self.nnz, 1) * self.strips, self.cols, self.strip), self.dtype),
@@ -141,7 +140,7 @@ class Linear(Operator):
         x, data, indices, indptr, _, bias, *residual, y = buffers
         loops = T.serial(0, self.tokens // self.slab), T.serial(0, self.outputs), T.serial(0, self.slab)
         with loops[0] as s, loops[1] as n, loops[2] as m:
-            T.buffer_store(y, tirx.const(0.0, "float32"), [s, n, m])
+            T.buffer_store(y, scalar.f32(0.0), [s, n, m])
             row = n // self.rows
             with T.serial(0, indptr[row + 1] - indptr[row]) as j, T.serial(0, self.cols) as c:
                 block = indptr[row] + j
@@ -161,6 +160,7 @@ class Linear(Operator):
         """Return a stored weight as float32, in which it is multiplied."""
         return weight if self.dtype == "float32" else T.cast(weight, "float32")
 
+    @property
     def weight_type(self) -> str:
         return self.dtype
 
@@ -217,24 +217,19 @@ class Linear(Operator):
         weight = mask * values
         packed = pack(BSRMatrix.from_dense(weight, BlockShape(self.rows, self.cols)), *self.packing())
         residual = [rng.standard_normal(self._outputs("residual").shape).astype(np.float32)]
-        return [x, *packed.arrays(), bias, *(residual if self.epilogue == "bias_residual" else [])]
+        return [x, *packed, bias, *residual[: self.epilogue == "bias_residual"]]
 
 
-@dataclass(frozen=True, eq=False)
-class PackedLinear:
-    """A weight as the kernels read it: ``data`` is [nnz * strips, cols, rows of a strip], as `Linear.stored` counts.
+class PackedLinear(NamedTuple):
+    """A weight as the kernels read it, in calling order: the rows of a strip, or of a whole block, lie side by side.
 
-    So the rows of a strip, or of a whole block, lie side by side.
+    ``data`` is [nnz * strips, cols, rows of a strip], as `Linear.stored` counts.
     """
 
     data: np.ndarray
     indices: np.ndarray
     indptr: np.ndarray
     bounds: np.ndarray
-
-    def arrays(self) -> list[np.ndarray]:
-        """The arrays in calling order."""
-        return [self.data, self.indices, self.indptr, self.bounds]
 
 
 def strip_rows(vectors: int) -> int:

@@ -14,13 +14,11 @@ from codesign.compiler import scalar
 from codesign.compiler.operators import Attention
 from codesign.compiler.operators.attention import MASKED
 from codesign.compiler.operators.base import primfunc
+from codesign.compiler.scalar import f32
 from codesign.compiler.schedules.base import Decisions, Family, Space
-from codesign.compiler.schedules.emit import At, Registers, f32, fits, largest, serial_unrolled, total, units_of
+from codesign.compiler.schedules.emit import At, Registers, fits, largest, total, units_of
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import T, tirx
-
-#: Steps of a product unrolled at a time.
-_UNROLL = 4
 
 
 class AttentionTile(Family):
@@ -81,15 +79,11 @@ def _scores(operator: Attention, buffers: list[Any], scores: Any, tile: Register
     in_slab = operator.slab // tile.rows
     with T.serial(0, operator.slabs) as s, T.serial(0, in_slab) as keys:
         tile.fill(f32(0.0))
-
-        def step(d: Any) -> None:
-            feature = at.feature + d
-            tile.multiply_add(
-                lambda r: key[at.first_slab + s, feature, keys * tile.rows + r],
-                lambda m: query[at.slab, feature, at.query + m],
-            )
-
-        serial_unrolled(operator.head_dim, _UNROLL, step)
+        tile.accumulate(
+            operator.head_dim,
+            lambda d, r: key[at.first_slab + s, at.feature + d, keys * tile.rows + r],
+            lambda d, m: query[at.slab, at.feature + d, at.query + m],
+        )
 
         def write(cell: At) -> None:
             j = s * operator.slab + keys * tile.rows + cell.row
@@ -121,13 +115,11 @@ def _context(operator: Attention, buffers: list[Any], scores: Any, tile: Registe
         tile.fill(f32(0.0))
         first = at.feature + features * tile.rows
         with T.serial(0, operator.slabs) as s:
-
-            def step(j: Any) -> None:
-                tile.multiply_add(
-                    lambda r: value[at.first_slab + s, first + r, j], lambda m: scores[s * operator.slab + j, m]
-                )
-
-            serial_unrolled(operator.slab, _UNROLL, step)
+            tile.accumulate(
+                operator.slab,
+                lambda j, r: value[at.first_slab + s, first + r, j],
+                lambda j, m: scores[s * operator.slab + j, m],
+            )
 
         def write(cell: At) -> None:
             place = [at.slab, first + cell.row, at.query + cell.column]
@@ -188,11 +180,10 @@ def _scores_of_queries(
     keys, columns = int(scores.shape[1]), tile.vectors * tile.lanes
     with T.serial(0, keys // columns) as k:
         tile.fill(f32(0.0))
-
-        def step(d: Any) -> None:
-            tile.multiply_add(lambda i: buffers[0][query + i, at + d, 0], lambda j: turned[d, k * columns + j])
-
-        serial_unrolled(operator.head_dim, _UNROLL, step)
+        queries = buffers[0]
+        tile.accumulate(
+            operator.head_dim, lambda d, i: queries[query + i, at + d, 0], lambda d, j: turned[d, k * columns + j]
+        )
 
         def write(cell: At) -> None:
             j = k * columns + cell.column
@@ -231,11 +222,7 @@ def _context_of_queries(
     with T.serial(0, operator.head_dim // columns) as part:
         feature = at + part * columns
         tile.fill(f32(0.0))
-
-        def step(j: Any) -> None:
-            tile.multiply_add(lambda i: scores[i, j], lambda d: value[first + j, feature + d, 0])
-
-        serial_unrolled(operator.seq, _UNROLL, step)
+        tile.accumulate(operator.seq, lambda j, i: scores[i, j], lambda j, d: value[first + j, feature + d, 0])
 
         def write(cell: At) -> None:
             T.buffer_store(y, tile[cell] * sums[cell.row], [query + cell.row, feature + cell.column, 0])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from codesign.compiler.operators import Operator
@@ -19,18 +17,9 @@ Decisions = dict[str, int]
 Features = dict[str, float]
 
 
-@dataclass(frozen=True)
-class Space:
-    """The decisions of a family for one operator on one target.
-
-    ``options`` maps each decision to its candidate values, the best guess first; not every combination need be valid.
-    """
-
-    options: dict[str, tuple[int, ...]]
-
-    def __iter__(self) -> Iterator[Decisions]:
-        for values in itertools.product(*self.options.values()):
-            yield dict(zip(self.options, values, strict=True))
+#: The decisions of a family for one operator on one target: each with its candidate values, the best guess first. Not
+#: every combination need be valid.
+Space = dict[str, tuple[int, ...]]
 
 
 class Family:
@@ -43,8 +32,8 @@ class Family:
 
     def offers(self, operator: Operator, spec: TargetSpec) -> Space | str:
         """Return `space`, or the reason why there is none; weights of a type that is not in `dtypes` are one."""
-        if operator.weight_type() not in self.dtypes:
-            return f"weights are {operator.weight_type()}, not {' or '.join(self.dtypes)}"
+        if operator.weight_type not in self.dtypes:
+            return f"weights are {operator.weight_type}, not {' or '.join(self.dtypes)}"
         return self.space(operator, spec)
 
     def space(self, operator: Any, spec: TargetSpec) -> Space | str:
@@ -91,7 +80,10 @@ class Family:
     def points(self, operator: Operator, spec: TargetSpec) -> list[Decisions]:
         """All valid points of the space; the first is the untuned default."""
         space = self.offers(operator, spec)
-        return [] if isinstance(space, str) else [d for d in space if self.valid(operator, spec, d)]
+        if isinstance(space, str):
+            return []
+        every = (dict(zip(space, values, strict=True)) for values in itertools.product(*space.values()))
+        return [decisions for decisions in every if self.valid(operator, spec, decisions)]
 
 
 _FAMILIES: dict[str, Family] = {}

@@ -14,11 +14,6 @@ Expr = Any
 LINE = 64
 
 
-def f32(value: float) -> Expr:
-    """A float32 constant."""
-    return tirx.const(value, "float32")
-
-
 @dataclass(frozen=True)
 class At:
     """A place in a register tile: its row, its vector, and a lane of that. ``column`` counts the elements of a row."""
@@ -68,6 +63,12 @@ class Registers:
         """One outer product: ``tile[r, c] += scalars(r) * vectors(c)``, r counting from the first of ``rows``."""
         first = rows[0] if rows else 0
         self.update(lambda value, at: value + scalars(at.row - first) * vectors(at.column), rows)
+
+    def accumulate(
+        self, extent: int, scalars: Callable[[Expr, int], Expr], vectors: Callable[[Expr, Expr], Expr]
+    ) -> None:
+        """Add up ``extent`` outer products: ``tile[r, c] += scalars(k, r) * vectors(k, c)``, four steps unrolled."""
+        serial_unrolled(extent, 4, lambda k: self.multiply_add(lambda r: scalars(k, r), lambda c: vectors(k, c)))
 
     def fold(self, rows: int) -> None:
         """Add up every ``rows`` rows, into the first ones."""

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from codesign.compiler.operators import ToFeatureMajor, ToTokenMajor
 from codesign.compiler.operators.base import primfunc
+from codesign.compiler.scalar import f32
 from codesign.compiler.schedules.base import Decisions, Family, Space
-from codesign.compiler.schedules.emit import f32
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import T, tirx
 

@@ -22,14 +22,15 @@ from typing import Any, ClassVar
 from codesign.compiler.operators import Linear
 from codesign.compiler.operators.base import primfunc
 from codesign.compiler.operators.linear import DTYPES
+from codesign.compiler.scalar import f32
 from codesign.compiler.schedules.base import Decisions, Family, Space
-from codesign.compiler.schedules.emit import At, Registers, f32, fits, serial_unrolled
+from codesign.compiler.schedules.emit import At, Registers, fits, serial_unrolled
 from codesign.compiler.schedules.walk import block_rows, group_options, inside, prefetch_weights, store
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import T, tirx
 
 #: Steps of a long block (a dense panel, 32x32) unrolled at a time: enough to hide the loop, small enough for L1I.
-_UNROLL, _UNROLL_ROWS = 8, 4
+_UNROLL = 8
 #: FMAs that are in flight at once: 4 cycles of latency, two a cycle. Fewer accumulators leave the pipes waiting.
 _IN_FLIGHT = 8
 #: Most tokens of a token-major tile.
@@ -251,9 +252,8 @@ def _sum_rows(
     tile.fill(f32(0.0))
     with T.serial(0, indptr[row + 1] - indptr[row]) as j:
         block = indptr[row] + j
-
-        def step(c: Any) -> None:
-            feature = operator.column(indices[block], c)
-            tile.multiply_add(lambda t: x(t, feature), lambda r: operator.widen(data[block, c, in_block + r]))
-
-        serial_unrolled(operator.cols, _UNROLL_ROWS, step)
+        tile.accumulate(
+            operator.cols,
+            lambda c, t: x(t, operator.column(indices[block], c)),
+            lambda c, r: operator.widen(data[block, c, in_block + r]),
+        )

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from codesign.compiler.operators import LayerNorm
 from codesign.compiler.operators.base import primfunc
+from codesign.compiler.scalar import f32
 from codesign.compiler.schedules.base import Decisions, Family, Space
-from codesign.compiler.schedules.emit import At, Registers, f32, total, units_of
+from codesign.compiler.schedules.emit import At, Registers, total, units_of
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import T, tirx
 

@@ -1,4 +1,4 @@
-"""Rewrite an encoder to feature-major operators: linears (sparse or dense), attention, layer norm.
+"""Rewrite an encoder to our operators: linears (sparse or dense), attention, layer norm.
 
 The graph is walked once, in order. Each value is either an ordinary Relax variable or one that lives feature-major,
 in slabs of ``[features, tokens]``, with names for its logical axes. Splitting features into heads and permuting axes
@@ -10,21 +10,18 @@ values.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from codesign.blocks import BlockShape
+from codesign.compiler.layout import FEATURE_MAJOR, TOKEN_MAJOR, linear_over, slabs_for, stored_as
 from codesign.compiler.operators import Linear, Operator, ToFeatureMajor, ToTokenMajor, pack
 from codesign.compiler.operators.linear import DENSE_ROWS, PANEL_ROWS, panel_rows
-from codesign.compiler.rules import RULES
+from codesign.compiler.rules import HIDDEN, RULES, FeatureMajor, Pending, Weight, shape_of
 from codesign.compiler.schedules import applicable, refusals
-from codesign.compiler.slabs import FEATURE_MAJOR, TOKEN_MAJOR, Slabs, slabs_for
-from codesign.compiler.storage import linear_over, stored_as
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import relax, tvm
-from codesign.compiler.values import HIDDEN, FeatureMajor, Pending, Weight, shape_of
 from codesign.errors import InputError
 
 if TYPE_CHECKING:  # imports torch
@@ -32,26 +29,8 @@ if TYPE_CHECKING:  # imports torch
 
 
 @dataclass
-class Rewritten:
-    """The rewritten module, its weight arguments by name, and how the linears were stored."""
-
-    module: tvm.IRModule
-    params: dict[str, np.ndarray]
-    bsr_linears: int = 0
-    dense_linears: int = 0
-
-
-def rewrite(
-    imported: Imported,
-    block: BlockShape | None,
-    batch: int,
-    seq: int,
-    spec: TargetSpec,
-    layout: str = FEATURE_MAJOR,
-    strips: bool = True,
-    dtype: str = "float32",
-) -> Rewritten:
-    """Rewrite ``imported``.
+class Rewriter:
+    """The walk: what each variable has become, and what has been emitted so far.
 
     Parameters
     ----------
@@ -63,19 +42,9 @@ def rewrite(
         As exported.
     spec
         Gives lanes to pad tokens to and threads to divide rows among.
-    layout
-        One of `codesign.compiler.slabs.LAYOUTS`.
-    strips
-        Whether weights are stored in strips; over token-major activations they never are.
-    dtype
-        Of the stored weights, one of `codesign.compiler.operators.linear.DTYPES`.
+    layout, strips, dtype
+        As of `codesign.compiler.lower_encoder`.
     """
-    return Rewriter(imported, block, batch, seq, spec, layout, strips and layout == FEATURE_MAJOR, dtype).run()
-
-
-@dataclass
-class Rewriter:
-    """The walk: what each variable has become, and what has been emitted so far."""
 
     imported: Imported
     block: BlockShape | None
@@ -92,7 +61,13 @@ class Rewriter:
     converted: dict[Any, relax.Expr] = field(default_factory=dict)
     stored: dict[str, Linear] = field(default_factory=dict)
 
-    def run(self) -> Rewritten:
+    def __post_init__(self) -> None:
+        self.slabs = slabs_for(self.batch, self.seq, self.spec, self.layout)
+        self.tokens = self.batch * self.slabs.padded
+        self.strips &= self.layout == FEATURE_MAJOR
+
+    def run(self) -> tuple[tvm.IRModule, dict[str, np.ndarray]]:
+        """Return the rewritten module, and its weight arguments by name; ``stored`` then says how linears are."""
         function = self.imported.function
         inputs = list(function.params[: self.imported.inputs])
         with self.builder.function("main", inputs):
@@ -108,22 +83,20 @@ class Rewriter:
         module["main"] = relax.Function([*main.params, *variables], main.body, main.ret_ty).with_attrs(
             {"global_symbol": "main", "num_input": len(inputs)}
         )
-        module = relax.transform.Normalize()(module)
-        dense = sum(linear.is_dense for linear in self.stored.values())
         names = [variable.name for variable in variables]
-        return Rewritten(module, dict(zip(names, arrays, strict=True)), len(self.stored) - dense, dense)
+        return relax.transform.Normalize()(module), dict(zip(names, arrays, strict=True))
 
     # -- values -------------------------------------------------------------------------------------------------
 
     def visit(self, expr: relax.Expr) -> Any:
         if isinstance(expr, relax.Var):
             return self.values.get(expr, expr)
-        if isinstance(expr, relax.Call) and (rule := RULES.get(getattr(expr.op, "name", ""))):
+        if not isinstance(expr, relax.Call):
+            return self.builder.emit(expr)
+        if rule := RULES.get(getattr(expr.op, "name", "")):
             value = rule(self, expr, *[self.values.get(arg, arg) for arg in expr.args])
             if value is not None:
                 return value
-        if not isinstance(expr, relax.Call):
-            return self.builder.emit(expr)
         arguments = [self.token_major(arg) if isinstance(arg, relax.Var) else arg for arg in expr.args]
         return self.builder.emit(relax.Call(expr.op, arguments, expr.attrs, expr.ty_args))
 
@@ -134,9 +107,7 @@ class Rewriter:
             return self.builder.emit(relax.op.permute_dims(self.weight(value.name)))
         if isinstance(value, FeatureMajor):
             return self.to_token_major(value)
-        if isinstance(value, relax.Var) and value.name in self.imported.weights:
-            return self.weight(value.name)
-        return value
+        return self.weight(value.name) if self.is_weight(value) else value
 
     def to_token_major(self, value: FeatureMajor) -> relax.Expr:
         store = self.store(value)
@@ -175,16 +146,6 @@ class Rewriter:
             self.converted[value.store] = self.emit_linear(value.store)
         return self.converted[value.store]
 
-    @cached_property
-    def slabs(self) -> Slabs:
-        """How activations are laid out."""
-        return slabs_for(self.batch, self.seq, self.spec, self.layout)
-
-    @property
-    def tokens(self) -> int:
-        """Columns of the activations, padding included."""
-        return self.batch * self.slabs.padded
-
     # -- operators ----------------------------------------------------------------------------------------------
 
     def call(self, operator: Operator, arguments: list[relax.Expr]) -> relax.Expr:
@@ -209,16 +170,19 @@ class Rewriter:
     def emit_linear(self, pending: Pending) -> relax.Expr:
         path = self.imported.weights[pending.weight]
         weight = self.imported.arrays[path]
-        matrix = stored_as(weight, self.block, self.panel_rows)
+        if self.layout == TOKEN_MAJOR:
+            panel = PANEL_ROWS
+        else:
+            panel = panel_rows(self.slabs.slab // self.spec.lanes) if self.strips else DENSE_ROWS
+        matrix = stored_as(weight, self.block, panel)
         epilogue = "bias_gelu" if pending.gelu else "bias" if pending.residual is None else "bias_residual"
         sizes = matrix.shape, matrix.block, matrix.nnz_blocks
         operator = linear_over(
             self.slabs, self.batch, *sizes, epilogue, self.spec, strips=self.strips, dtype=self.dtype
         )
         self.stored[path] = operator
-        names = ("data", "indices", "indptr", "bounds")
-        packed = pack(matrix, *operator.packing()).arrays()
-        arrays = [self.param(f"{path}.{name}", array) for name, array in zip(names, packed, strict=True)]
+        packed = pack(matrix, *operator.packing())._asdict()
+        arrays = [self.param(f"{path}.{name}", array) for name, array in packed.items()]
         if pending.bias is None:
             bias = self.param(f"{path}.no_bias", np.zeros(weight.shape[0], np.float32))
         else:
@@ -226,12 +190,8 @@ class Rewriter:
         residual = [] if pending.residual is None else [pending.residual]
         return self.call(operator, [pending.x, *arrays, bias, *residual])
 
-    @property
-    def panel_rows(self) -> int:
-        """Rows of a panel of a dense weight."""
-        if self.layout == TOKEN_MAJOR:
-            return PANEL_ROWS
-        return panel_rows(self.slabs.slab // self.spec.lanes) if self.strips else DENSE_ROWS
+    def is_weight(self, value: Any) -> bool:
+        return isinstance(value, relax.Var) and value.name in self.imported.weights
 
     def weight(self, name: str) -> relax.Var:
         path = self.imported.weights[name]

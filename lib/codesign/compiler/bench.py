@@ -6,11 +6,10 @@ it keeps every sample of both: *hot* calls use the same weights again and again,
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,27 +19,23 @@ from typing import Any, Self
 import numpy as np
 
 from codesign import machine
-from codesign.compiler.ceiling_kernels import INSTRUCTIONS, Peak
-from codesign.compiler.ceilings import compiled
-from codesign.compiler.expand import annotate
-from codesign.compiler.operators import Linear
-from codesign.compiler.schedules import Decisions, families_for
+from codesign.compiler.ceilings import timer
+from codesign.compiler.operators import Linear, operator_from
+from codesign.compiler.peaks import INSTRUCTIONS, Peak
+from codesign.compiler.schedules import Decisions, applicable
+from codesign.compiler.space import scheduled
 from codesign.compiler.target import TargetSpec
-from codesign.compiler.trial import TOLERANCE, build_candidate
-from codesign.compiler.tvm_compat import Schedule, tvm
+from codesign.compiler.trial import COLD_BYTES, WEIGHTS, argument_sets, build_candidate, checked, run_candidate
+from codesign.compiler.tvm_compat import tvm
 from codesign.compiler.workers import builders, runner
+from codesign.errors import InputError
 
-#: Copies of the weights that cold calls go through together: as much as an inference of an encoder reads, which is what
-#: a kernel waits for there. Where a last-level cache holds more than that, cold weights come from it, not from memory.
-COLD_BYTES = 64 << 20
 #: A layer that was pruned to a few blocks would have half a million copies, minutes of calls, and hours where another
 #: program takes turns with them. Weights under 64 KB are a fraction of the activations that a call reads and writes, so
 #: that how cold they are does not show in its time (decision 0012).
 MOST_COPIES = 1 << 10
 #: Samples of the peak, the best of which counts, and passes in each: about a millisecond.
 _PEAK_SAMPLES, _PEAK_PASSES = 20, 400_000
-#: Which arguments of a `Linear` are its weights: data and indices.
-_WEIGHTS = slice(1, 3)
 
 
 @dataclass(frozen=True)
@@ -93,7 +88,7 @@ class Bench:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def build(self, points: Sequence[Candidate]) -> list[Path | str]:
-        """Compile candidates side by side; a reason stands in the place of one that does not compile."""
+        """Compile candidates side by side, as the tuner would; a reason stands in the place of one that fails."""
         tasks = [self._builders.submit(_build, point, self.spec, self._directory) for point in points]
         return [_result(task) for task in tasks]
 
@@ -109,9 +104,17 @@ class Bench:
         """
         return _result(self._runner.submit(time_library, library, self.seed, samples, seconds))
 
+    def trial(self, library: Path) -> list[float] | str:
+        """Check and time a library of `build` as the tuner does: seconds a call, or the reason why not."""
+        return _result(self._runner.submit(run_candidate, str(library), []))
+
     def peak(self) -> float | str:
         """Multiply-adds in registers at this moment, in GFLOP/s: the clock that a kernel's share must be taken of."""
         return _result(self._runner.submit(peak_rate, self.spec))
+
+
+def _build(point: Candidate, spec: TargetSpec, directory: str) -> Path:
+    return Path(build_candidate(scheduled(point.operator, point.family, point.decisions), spec, directory))
 
 
 def _result(task: Any) -> Any:
@@ -121,28 +124,12 @@ def _result(task: Any) -> Any:
         return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
-def _build(point: Candidate, spec: TargetSpec, directory: str) -> Path:
-    """Compile a candidate as the tuner would: annotated, then expanded."""
-    schedule = Schedule(tvm.IRModule({"main": point.operator.unscheduled()}))
-    index = [family.name for family in families_for(point.operator)].index(point.family)
-    annotate(schedule, index, dict(point.decisions))
-    return Path(build_candidate(schedule.mod, spec, directory))
-
-
-@dataclass(frozen=True, eq=False)
-class _Case:
-    inputs: list[np.ndarray]
-    expected: np.ndarray
-    balance: float
-
-
 @lru_cache(maxsize=16)  # all block shapes of a matrix take turns
-def _case(attributes: str, seed: int) -> _Case:
-    fields = json.loads(attributes)
-    del fields["kind"]
-    operator = Linear(**fields)
+def _case(attributes: str, seed: int) -> tuple[list[np.ndarray], np.ndarray, float]:
+    """Inputs and expected output of a linear, and the balance of its threads."""
+    operator = operator_from(attributes)
     inputs = operator.example_inputs(np.random.default_rng(seed))
-    return _Case(inputs, operator.oracle(*inputs), balance(inputs[3], inputs[4]))
+    return inputs, operator.oracle(*inputs), balance(inputs[3], inputs[4])
 
 
 def balance(indptr: np.ndarray, bounds: np.ndarray) -> float:
@@ -162,16 +149,16 @@ def balance(indptr: np.ndarray, bounds: np.ndarray) -> float:
 @lru_cache(maxsize=1)
 def _sets(attributes: str, seed: int) -> list[list[Any]]:
     """Arguments with weights of their own, the first for hot calls and all for cold ones."""
-    arrays = _case(attributes, seed).inputs
-    shared = [tvm.runtime.tensor(array) for array in arrays]
-    size = sum(array.nbytes for array in arrays[_WEIGHTS])
-    count = min(-(-COLD_BYTES // size), MOST_COPIES)
-    copies = [[tvm.runtime.tensor(array) for array in arrays[_WEIGHTS]] for _ in range(count)]
-    return [[*shared[: _WEIGHTS.start], *weights, *shared[_WEIGHTS.stop :]] for weights in copies]
+    inputs = _case(attributes, seed)[0]
+    return argument_sets(inputs, min(-(-COLD_BYTES // _bytes(inputs)), MOST_COPIES))
+
+
+def _bytes(inputs: list[np.ndarray]) -> int:
+    return sum(array.nbytes for array in inputs[WEIGHTS])
 
 
 def time_library(library: Path, seed: int, samples: int, seconds: float) -> Timing:
-    """Check and time a built candidate in the calling process, a worker that `runner` has started.
+    """Check and time a built linear in the calling process, a worker that `runner` has started.
 
     Raises
     ------
@@ -179,14 +166,10 @@ def time_library(library: Path, seed: int, samples: int, seconds: float) -> Timi
         If the result is wrong; it then gets no time.
     """
     attributes = (library.parent / "operator.json").read_text()
-    case, known = _case(attributes, seed), _sets.cache_info().hits
+    (inputs, expected, even), known = _case(attributes, seed), _sets.cache_info().hits
     sets = _sets(attributes, seed)
-    out = tvm.runtime.tensor(np.full(case.expected.shape, np.nan, np.float32))
     function = tvm.runtime.load_module(str(library))["main"]
-    function(*sets[0], out)
-    error = float(np.abs(out.numpy() - case.expected).max())
-    if not error <= TOLERANCE * max(1.0, float(np.abs(case.expected).max())):
-        raise ArithmeticError(f"wrong result: off by {error:.2e}")
+    out, error = checked(function, sets[0], expected)
     if _sets.cache_info().hits == known:  # just made: the first pass over them is unlike all others
         _pass(function, sets, out)
     hot, cold = [], []
@@ -194,30 +177,20 @@ def time_library(library: Path, seed: int, samples: int, seconds: float) -> Timi
         _sample(function, sets[:1], out, seconds / 2)  # thrown away: the turn of another kernel has just ended
         hot.append(_sample(function, sets[:1], out, seconds))
         cold.append(_sample(function, sets, out, seconds))
-    size = sum(array.nbytes for array in case.inputs[_WEIGHTS])
-    return Timing(hot, cold, error, size * len(sets), case.balance)
+    return Timing(hot, cold, error, _bytes(inputs) * len(sets), even)
 
 
 @lru_cache(maxsize=1)
-def _peak(spec: TargetSpec) -> tuple[Peak, Any, list[Any]]:
+def _peak(spec: TargetSpec) -> tuple[Peak, Callable[[int], float]]:
     instruction = next(i for i in INSTRUCTIONS if (i.format, i.lanes) == ("fp32", spec.lanes))
     kernel = Peak(instruction, spec.registers - 4, spec.threads)
-    tensors = [tvm.runtime.tensor(array) for array in kernel.example_inputs(np.random.default_rng(0))[1:]]
-    output = kernel.arguments()[-1]
-    return kernel, compiled(kernel, spec)["main"], [*tensors, tvm.runtime.empty(output.shape, output.dtype)]
+    return kernel, timer(kernel, spec)
 
 
 def peak_rate(spec: TargetSpec) -> float:
     """Time multiply-adds in registers in the calling process: the best of a few samples, in GFLOP/s."""
-    kernel, call, tensors = _peak(spec)
-    passes = _PEAK_PASSES
-    count = tvm.runtime.tensor(kernel.loops(passes))
-    best = 0.0
-    for _ in range(_PEAK_SAMPLES):
-        start = time.perf_counter()
-        call(count, *tensors)
-        best = max(best, kernel.work(passes) / (time.perf_counter() - start) / 1e9)
-    return round(best, 2)
+    kernel, seconds = _peak(spec)
+    return round(max(kernel.work(_PEAK_PASSES) / seconds(_PEAK_PASSES) / 1e9 for _ in range(_PEAK_SAMPLES)), 2)
 
 
 def _sample(function: Any, sets: Sequence[list[Any]], out: Any, seconds: float) -> float:
@@ -232,3 +205,58 @@ def _sample(function: Any, sets: Sequence[list[Any]], out: Any, seconds: float) 
 def _pass(function: Any, sets: Sequence[list[Any]], out: Any) -> None:
     for arguments in sets:
         function(*arguments, out)
+
+
+@dataclass(frozen=True)
+class MeasuredPoint:
+    """A point of a design space, and the median seconds of a call in each pass over the space."""
+
+    family: str
+    decisions: Decisions
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Seconds a call, the median of the passes."""
+        return float(np.median(self.seconds))
+
+
+def measure_space(operator: Linear, spec: TargetSpec, passes: int) -> list[MeasuredPoint]:
+    """Build, check and time every point that schedule families offer for an operator, the default first.
+
+    It is the yardstick that a search is judged by. Passes go over the whole space in an order of their own, so that a
+    slow minute of the machine hits many points a little and no point much.
+
+    Parameters
+    ----------
+    operator
+        What is computed.
+    spec
+        The target, which is this machine.
+    passes
+        Times that each point is timed.
+
+    Raises
+    ------
+    InputError
+        If ``passes`` is not positive.
+    RuntimeError
+        Whatever happens to a point that cannot be built, crashes or gives a wrong result: the space is not measured.
+    """
+    if passes < 1:
+        raise InputError("passes", passes, "at least 1", 1)
+    families = [family for _, family in applicable(operator, spec)]
+    points = [
+        Candidate(operator, each.name, decisions) for each in families for decisions in each.points(operator, spec)
+    ]
+    rng, seconds = np.random.default_rng(0), [list[float]() for _ in points]
+    with machine.exclusive("measuring a design space"), Bench(spec, 0) as bench:
+        libraries = bench.build(points)
+        for at in (at for _ in range(passes) for at in rng.permutation(len(points))):
+            library = libraries[at]
+            found = bench.trial(library) if isinstance(library, Path) else library
+            if isinstance(found, str):
+                raise RuntimeError(f"{points[at]}: {found}")
+            seconds[at].append(float(np.median(found)))
+    measured = zip(points, seconds, strict=True)
+    return [MeasuredPoint(point.family, point.decisions, tuple(times)) for point, times in measured]

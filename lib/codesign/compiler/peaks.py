@@ -1,4 +1,4 @@
-"""The kernels that measure ceilings: multiply-adds in registers, sums over a buffer, parts that threads exchange."""
+"""Multiply-adds of vectors or tiles, repeated in registers: the kernels that measure what an instruction can do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codesign.compiler.operators.base import Argument, Operator, primfunc
-from codesign.compiler.schedules.emit import Registers, f32
 from codesign.compiler.tvm_compat import T, tirx
 
 
@@ -33,9 +32,9 @@ class Instruction:
     scaled: bool = False
 
 
-def widened(bits: np.ndarray) -> np.ndarray:
-    """Bits of bfloat16, packed in anything, as float64."""
-    return (bits.view(np.uint16).astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+def _halves(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Small numbers in bfloat16, the upper halves of float32, as their bits."""
+    return (rng.integers(-8, 9, shape).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
 
 
 def _dot(name: str, lanes: int, total: str, packed: str, intrinsic: str) -> str:
@@ -90,6 +89,14 @@ INSTRUCTIONS = (
     _vpdpbusd("avx_vnni", 8),
     _vpdpbusd("avx512_vnni", 16),
 )
+#: A tile has so many rows of so many bytes, and there are eight registers.
+ROWS, BYTES = 16, 64
+#: Instructions for whole tiles: 16 x 16 sums, each of one row and one column.
+TILE_INSTRUCTIONS = (
+    Instruction("amx_bf16", "bf16", "float32", ROWS * ROWS, BYTES // 2),
+    Instruction("amx_int8", "int8", "int32", ROWS * ROWS, BYTES),
+)
+_INTRINSICS = {"amx_bf16": "tdpbf16ps", "amx_int8": "tdpbusd"}
 
 
 @dataclass(frozen=True)
@@ -129,36 +136,11 @@ class Peak(Operator):
         match self.instruction.format:
             case "fp32":
                 a, b = np.full(lanes, 0.5, np.float32), rng.integers(1, 9, lanes).astype(np.float32)
-            case "bf16":  # the upper halves of small float32
-                halves = rng.integers(-8, 9, (2, lanes, 2)).astype(np.float32).view(np.uint32) >> 16
-                a, b = halves.astype(np.uint16).view(np.int32)[..., 0]
+            case "bf16":
+                a, b = _halves(rng, 2, lanes, 2).view(np.int32)[..., 0]
             case _:
                 a, b = rng.integers(0, 100, (2, lanes, 4)).astype(np.int8).view(np.int32)[..., 0]
         return [self.loops(3), start, a, b]
-
-    def oracle(self, *inputs: np.ndarray) -> np.ndarray:
-        (passes,), start, a, b = inputs
-        y = start.reshape(self.chains, -1)
-        if not self.instruction.scaled:
-            y = y + passes * self._dot(a, b)
-        else:
-            for _ in range(passes):
-                y = y.astype(np.float64) * a + b if self.instruction.total == "float32" else y + self._saturating(y, b)
-        return np.tile(y.reshape(1, -1), (self.threads, 1))
-
-    def _dot(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """What one packed instruction adds to each lane."""
-        if self.instruction.format == "int8":
-            products = a.view(np.uint8).astype(np.float64) * b.view(np.int8)  # one side is unsigned
-        else:
-            products = widened(a) * widened(b)
-        return products.reshape(self.instruction.lanes, -1).sum(axis=1)
-
-    def _saturating(self, sums: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """What ``vpmaddubsw`` and ``vpmaddwd`` make of the bytes of the sums: pairs of products are cut to 16 bits."""
-        products = np.ascontiguousarray(sums).view(np.uint8).astype(np.int32) * b.view(np.int8)
-        pairs = products.reshape(len(sums), -1, 2).sum(axis=2).clip(-(2**15), 2**15 - 1)
-        return pairs.reshape(len(sums), -1, 2).sum(axis=2).astype(np.int32)
 
     def function(self) -> tirx.PrimFunc:
         """Emit the loops."""
@@ -187,105 +169,68 @@ class Peak(Operator):
 
 
 @dataclass(frozen=True)
-class Stream(Operator):
-    """Sums over a buffer of its own on every thread, again and again.
+class TilePeak(Operator):
+    """Independent sums of one product of tiles on every thread: six of them, as the factors take two registers.
 
-    How large the buffer is, the compiler does not know: it can keep no part of it in registers.
+    The process must have asked for the registers (`codesign.isa.request_amx`); every thread configures its own.
     """
 
-    kind: ClassVar[str] = "ceiling_stream"
-    lanes: int
-    tiles: int
+    kind: ClassVar[str] = "ceiling_tile_peak"
+    instruction: Instruction
     threads: int
-    vectors: ClassVar[int] = 12  # sums in flight, and vectors in a tile
+    chains: ClassVar[int] = 6
 
     def arguments(self) -> list[Argument]:
-        tile = self.vectors * self.lanes
         return [
-            Argument("loops", (2,), "int32"),
-            Argument("x", (self.threads, self.tiles, tile)),
-            Argument("y", (self.threads, tile)),
+            Argument("loops", (1,), "int32"),
+            Argument("config", (BYTES,), "uint8"),
+            Argument("a", (ROWS, BYTES), "uint8"),
+            Argument("b", (ROWS, BYTES), "uint8"),
+            Argument("y", (self.threads, self.chains * ROWS, ROWS), self.instruction.total),
         ]
 
-    @property
-    def bytes(self) -> int:
-        """Size of all buffers together."""
-        return 4 * self.threads * self.tiles * self.vectors * self.lanes
-
     def loops(self, passes: int) -> np.ndarray:
-        """The first input: how often the buffer is read, and its size in tiles."""
-        return np.array([passes, self.tiles], np.int32)
+        """The first input: how often every sum is lengthened."""
+        return np.array([passes], np.int32)
 
     def work(self, passes: int) -> int:
-        """Bytes that a call reads."""
-        return passes * self.bytes
+        """Operations of a call, two for each multiply-add."""
+        return 2 * passes * self.chains * self.instruction.lanes * self.instruction.products * self.threads
 
     def example_inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
-        shape = self.arguments()[1].shape
-        return [self.loops(3), np.broadcast_to(rng.integers(0, 9, shape[1:]).astype(np.float32), shape)]
-
-    def oracle(self, *inputs: np.ndarray) -> np.ndarray:
-        (passes, _), x = inputs
-        return passes * x.astype(np.float64).sum(axis=1)
+        config = np.zeros(BYTES, np.uint8)
+        config[0] = 1  # the palette; then bytes of a row and rows of each register
+        config[16:32].view(np.uint16)[:] = BYTES
+        config[48:56] = ROWS
+        if self.instruction.format == "int8":
+            a, b = rng.integers(0, 100, (2, ROWS, BYTES)).astype(np.uint8)
+        else:
+            a, b = _halves(rng, 2, ROWS, BYTES // 2).view(np.uint8)
+        return [self.loops(3), config, a, b]
 
     def function(self) -> tirx.PrimFunc:
         """Emit the loops."""
-        with primfunc(self) as ((loops, x, y), finish), T.parallel(0, self.threads) as p:
-            tile = Registers(1, self.vectors, self.lanes)
-            tile.fill(f32(0.0))
-            with T.serial(0, loops[0]), T.serial(0, loops[1]) as t:
-                tile.each(lambda at: tile.__setitem__(at, tile[at] + x[p, t, at.column]))
-            tile.each(lambda at: T.buffer_store(y, tile[at], [p, at.column]))
+        product = _INTRINSICS[self.instruction.isa]
+        a_tile, b_tile = self.chains, self.chains + 1
+        with primfunc(self) as ((loops, config, a, b, y), finish), T.parallel(0, self.threads) as p:
+            _amx("ldtilecfg", tirx.address_of(config[0]))
+            for chain in range(self.chains):
+                _amx("tilezero", _tile(chain))
+            _amx("tileloadd64", _tile(a_tile), tirx.address_of(a[0, 0]), tirx.const(BYTES, "int64"))
+            _amx("tileloadd64", _tile(b_tile), tirx.address_of(b[0, 0]), tirx.const(BYTES, "int64"))
+            with T.serial(0, loops[0]):
+                for chain in range(self.chains):
+                    _amx(product, _tile(chain), _tile(a_tile), _tile(b_tile))
+            for chain in range(self.chains):
+                here = tirx.address_of(y[p, chain * ROWS, 0])
+                _amx("tilestored64", _tile(chain), here, tirx.const(BYTES, "int64"))
+            _amx("tilerelease")
         return finish()
 
 
-@dataclass(frozen=True)
-class Exchange(Operator):
-    """Threads that pass parts of a buffer on: each updates what another wrote in the launch before.
+def _tile(number: int) -> Any:
+    return tirx.const(number, "int8")
 
-    A part lies in the cache of whoever wrote it, so the rate is that of dirty cache lines moving between cores.
-    """
 
-    kind: ClassVar[str] = "ceiling_exchange"
-    lanes: int
-    vectors: int
-    threads: int
-
-    def arguments(self) -> list[Argument]:
-        return [Argument("loops", (1,), "int32"), Argument("y", (self.threads, self.vectors * self.lanes))]
-
-    @property
-    def bytes(self) -> int:
-        """Size of all parts together."""
-        return 4 * self.threads * self.vectors * self.lanes
-
-    def part(self, share: Any, launch: Any) -> Any:
-        """Which part a share of a launch updates: its neighbour's of the launch before."""
-        return (share + launch) % self.threads
-
-    def loops(self, passes: int) -> np.ndarray:
-        """The first input: the number of launches, so that every part goes around `passes` times.
-
-        Whole rounds: the first launch of the next call then moves every part, too.
-        """
-        return np.array([passes * self.threads], np.int32)
-
-    def work(self, passes: int) -> int:
-        """Bytes that change cores in a call."""
-        return passes * self.threads * self.bytes
-
-    def example_inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
-        return [self.loops(3)]
-
-    def oracle(self, *inputs: np.ndarray) -> np.ndarray:
-        ((launches,),) = inputs
-        return np.full(self.arguments()[-1].shape, launches, np.float64)
-
-    def function(self) -> tirx.PrimFunc:
-        """Emit the loops; the first launch starts the sums."""
-        with primfunc(self) as ((loops, y), finish), T.serial(0, loops[0]) as k, T.parallel(0, self.threads) as p:
-            part = self.part(p, k)
-            with T.serial(0, self.vectors) as vector, T.vectorized(0, self.lanes) as lane:
-                at = vector * self.lanes + lane
-                T.buffer_store(y, tirx.Select(k > 0, y[part, at], f32(0.0)) + f32(1.0), [part, at])
-        return finish()
+def _amx(name: str, *arguments: Any) -> None:
+    T.evaluate(T.call_llvm_intrin("void", f"llvm.x86.{name}", *arguments))
