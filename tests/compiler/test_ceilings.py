@@ -49,10 +49,10 @@ VECTOR = re.compile(r"^\s+(?:\{vex\}\s)?([vt]\w+)\s+(.*)$")
 
 #: Instruction -> what its loop consists of.
 TIMED = {
-    "avx2-float32": {"vfmadd213ps"},
-    "avx512f-float32": {"vfmadd213ps"},
-    "avx512_bf16-bfloat16": {"vdpbf16ps"},
-    "amx_bf16-bfloat16": {"tdpbf16ps"},
+    "avx2-fp32": {"vfmadd213ps"},
+    "avx512f-fp32": {"vfmadd213ps"},
+    "avx512_bf16-bf16": {"vdpbf16ps"},
+    "amx_bf16-bf16": {"tdpbf16ps"},
     "avx2-int8": {"vpmaddubsw", "vpmaddwd", "vpaddd"},
     "avx512bw-int8": {"vpmaddubsw", "vpmaddwd", "vpaddd"},
     "avx_vnni-int8": {"vpdpbusd"},
