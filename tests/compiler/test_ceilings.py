@@ -278,4 +278,3 @@ def test_ceilings_are_measured_once_and_recorded(tmp_path: Path, monkeypatch: py
     assert len(study.results.read("ceiling")) == len(INSTRUCTIONS)
     assert [record["rate"] for record in first] == [5.0, 5.0, *[None] * 5]
     assert first[0].keys() >= KINDS["ceiling"].model_fields.keys()
-    assert ceilings_of(Results("local", tmp_path / "results"), "another") == []
