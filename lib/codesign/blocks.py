@@ -7,6 +7,7 @@ features and ``cols`` input features, so 32x1 is a column of 32 outputs that rea
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +61,7 @@ class BlockShape:
         """Elements in one full block."""
         return self.rows * self.cols
 
-    def grid(self, shape: tuple[int, int]) -> tuple[int, int]:
+    def grid(self, shape: Sequence[int]) -> tuple[int, int]:
         """Block-rows and block-columns that cover a matrix ``shape`` (out, in); edge blocks may be partial."""
         return -(-shape[0] // self.rows), -(-shape[1] // self.cols)
 
@@ -80,7 +81,7 @@ def to_blocks(matrix: np.ndarray, block: BlockShape) -> np.ndarray:
     np.ndarray
         Shape [block-rows, block-columns, rows, cols], same dtype. A view where nothing had to be padded.
     """
-    block_rows, block_cols = block.grid((matrix.shape[0], matrix.shape[1]))
+    block_rows, block_cols = block.grid(matrix.shape)
     pad = (block_rows * block.rows - matrix.shape[0], block_cols * block.cols - matrix.shape[1])
     padded = np.pad(matrix, ((0, pad[0]), (0, pad[1]))) if any(pad) else matrix
     return padded.reshape(block_rows, block.rows, block_cols, block.cols).swapaxes(1, 2)

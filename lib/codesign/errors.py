@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Collection, Mapping
 
 
 class InputError(ValueError):
@@ -24,6 +25,20 @@ class InputError(ValueError):
         self.parameter, self.value, self.expected, self.nearest = parameter, value, expected, nearest
         hint = "" if nearest is None else f"; did you mean {nearest}?"
         super().__init__(f"{parameter}={value!r} is not valid: expected {expected}{hint}")
+
+
+def one_of(parameter: str, value: str, known: Collection[str]) -> str:
+    """Return ``value`` if it is known.
+
+    Raises
+    ------
+    InputError
+        Naming the nearest known one.
+    """
+    if value not in known:
+        nearest = next(iter(difflib.get_close_matches(value, known, n=1)), None)
+        raise InputError(parameter, value, f"one of {', '.join(known)}", nearest)
+    return value
 
 
 class MissingRecord(LookupError):

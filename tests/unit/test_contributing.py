@@ -109,10 +109,10 @@ def follow(copy: Path, code: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_each_example_is_one_file_and_a_registration() -> None:
+def test_each_example_is_one_file_and_at_most_a_registration() -> None:
     new = [name for kind, name, _ in BLOCK.findall(TEXT) if kind == "python"]
     changed = {name for kind, name, _ in BLOCK.findall(TEXT) if kind == "diff"}
-    assert len(new) == len(changed) == 3
+    assert (len(new), len(changed)) == (3, 2), "a pruner's name registers it"
     assert all(Path(name).name == "__init__.py" for name in changed)
 
 

@@ -9,11 +9,9 @@ from torch import Tensor
 
 from codesign.blocks import BlockShape, to_blocks
 from codesign.prune import PRUNERS
+from codesign.prune.algorithms.reweighted import EPSILON
 from codesign.prune.base import Pruner
-from codesign.prune.grid import block_sizes, block_sums, spread
-from codesign.prune.proximal import block_soft_threshold, soft_threshold
-from codesign.prune.reweighted import EPSILON
-from codesign.prune.schedule import cubic
+from codesign.prune.grid import block_means, spread
 
 BLOCKS = [BlockShape.parse(text) for text in ("1x1", "4x1", "1x4", "2x3", "7x5", "12x10")]
 SHAPE = (12, 10)  # which 4x1, 1x4, 2x3 and 7x5 do not all divide
@@ -43,9 +41,10 @@ def rms(block: np.ndarray) -> float:
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_blocks_are_cut_as_everywhere(block: BlockShape) -> None:
     weight = draw()
-    assert block_sums(weight, block).numpy() == pytest.approx(to_blocks(weight.numpy(), block).sum((2, 3)), abs=1e-5)
-    assert np.array_equal(block_sizes(weight, block), to_blocks(np.ones(SHAPE), block).sum((2, 3)))
-    numbers = torch.arange(block_sums(weight, block).numel()).reshape(block.grid(SHAPE))
+    sizes = to_blocks(np.ones(SHAPE), block).sum((2, 3))
+    means = to_blocks(weight.numpy().astype(np.float64), block).sum((2, 3)) / sizes
+    assert block_means(weight.double(), block).numpy() == pytest.approx(means, abs=1e-12)
+    numbers = torch.arange(sizes.size).reshape(block.grid(SHAPE))
     whole = spread(numbers, block, weight.shape)
     assert all(whole[i, j] == numbers[i // block.rows, j // block.cols] for i in range(12) for j in range(10))
 
@@ -93,7 +92,7 @@ def test_block_soft_thresholding_solves_the_group_lasso(block: BlockShape, stren
 def test_soft_thresholding_of_single_weights(threshold: float, seed: int) -> None:
     weight = draw(seed)
     expected = np.sign(weight.numpy()) * np.maximum(np.abs(weight.numpy()) - np.float32(threshold), 0)
-    soft_threshold(weight, torch.tensor([[threshold]]))
+    PRUNERS["l1"](BlockShape(4, 1), 0).shrink(weight, weight.abs(), torch.tensor([[threshold]]))
     assert weight.numpy() == pytest.approx(expected, abs=1e-6)
     assert not torch.signbit(weight[weight == 0]).any()
 
@@ -101,10 +100,11 @@ def test_soft_thresholding_of_single_weights(threshold: float, seed: int) -> Non
 def test_what_is_at_the_threshold_becomes_exactly_zero() -> None:
     weight = torch.tensor([[3.0, 4.0, -1.0, 0.0]])
     levels = torch.tensor([[5.0, 1.0]], dtype=torch.float64)
-    block_soft_threshold(weight, levels, torch.tensor([[1.0]], dtype=torch.float64), BlockShape(1, 2))
+    shrink = PRUNERS["group-lasso"](BlockShape(1, 2), 0).shrink
+    shrink(weight, levels, torch.tensor([[1.0]], dtype=torch.float64))
     assert weight.tolist() == [[pytest.approx(2.4), pytest.approx(3.2), 0.0, 0.0]]
     nothing = torch.zeros(2, 2)
-    block_soft_threshold(nothing, torch.zeros(2, 2), torch.zeros(1, 1), BlockShape(1, 1))
+    shrink(nothing, torch.zeros(2, 1), torch.zeros(1, 1))
     assert torch.equal(nothing, torch.zeros(2, 2)), "0 / 0 is 0 here"
 
 
@@ -139,21 +139,6 @@ def test_movement_accumulates_what_the_straight_through_gradient_says(block: Blo
         mask = torch.ones(block.grid(SHAPE), requires_grad=True)
         (spread(mask, block, weight.shape) * weight * gradient).sum().backward()
         assert mask.grad is not None
-        total -= mask.grad.numpy() / block_sizes(weight, block).numpy()
+        total -= mask.grad.numpy() / to_blocks(np.ones(SHAPE), block).sum((2, 3))
         pruner.observe("w", weight, gradient)
     assert pruner.scores("w", draw()).numpy() == pytest.approx(total, rel=1e-4, abs=1e-6)
-
-
-def test_the_cubic_schedule() -> None:
-    assert cubic(0, 100, 0.8) == 0
-    assert cubic(50, 100, 0.8) == pytest.approx(0.8 * (1 - 0.5**3))
-    assert cubic(100, 100, 0.8) == cubic(1000, 100, 0.8) == 0.8
-    with pytest.raises(ValueError, match="steps=0"):
-        cubic(0, 0, 0.8)
-
-
-@given(st.integers(1, 500), st.floats(0, 0.99))
-def test_the_schedule_rises_and_ends_at_the_target(steps: int, sparsity: float) -> None:
-    values = [cubic(step, steps, sparsity) for step in range(steps + 1)]
-    assert values == sorted(values)
-    assert values[-1] == sparsity

@@ -1,15 +1,18 @@
 """Pruning between the steps of an optimiser: budgets, frozen masks, and the state of a resumed run."""
 
+import copy
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from codesign.blocks import BlockShape, to_blocks
 from codesign.errors import InputError
 from codesign.prune import ALLOCATIONS, ONE_SHOT, PRUNERS
 from codesign.prune.allocation import kept_blocks
-from codesign.prune.schedule import cubic
-from codesign.prune.sparsifier import INTERVAL, Sparsifier
+from codesign.prune.sparsifier import INTERVAL, Sparsifier, cubic
 
 STEPS = 3 * INTERVAL
 BLOCK = BlockShape(4, 2)
@@ -142,7 +145,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(pruner: str) -> None:
         first.step()
     second.model.load_state_dict(first.model.state_dict())
     second.optimiser.load_state_dict(first.optimiser.state_dict())
-    second.sparsifier.restore({name: value.clone() for name, value in first.sparsifier.state().items()})
+    second.sparsifier.restore(copy.deepcopy(first.sparsifier.state()))
     second.done = first.done
     while second.done < whole.done:
         second.step()
@@ -161,3 +164,12 @@ def test_a_resumed_run_equals_an_uninterrupted_one(pruner: str) -> None:
 def test_refusals(changes: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Toy(**changes)
+
+
+@given(st.integers(1, 500), st.floats(0, 0.99))
+def test_the_schedule_rises_and_ends_at_the_target(steps: int, sparsity: float) -> None:
+    values = [cubic(step, steps, sparsity) for step in range(steps + 1)]
+    assert values == sorted(values)
+    assert values[0] == 0
+    assert values[-1] == cubic(2 * steps, steps, sparsity) == sparsity
+    assert cubic(steps, 2 * steps, sparsity) == pytest.approx(sparsity * (1 - 0.5**3))

@@ -6,26 +6,22 @@ achieved, is the same for all of them, in one shot (`prune_model`) and while tra
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 import transformers
 
 from codesign.blocks import BlockShape
 from codesign.encoder import prunable_linears
-from codesign.errors import InputError
+from codesign.errors import InputError, one_of
+from codesign.prune import algorithms
 from codesign.prune.allocation import ALLOCATIONS, check_fits, keep
-from codesign.prune.base import Pruner, one_of
+from codesign.prune.base import Pruner
 from codesign.prune.found import AS_FOUND
 from codesign.prune.grid import spread
-from codesign.prune.group_lasso import GroupLasso
-from codesign.prune.l1 import L1
-from codesign.prune.magnitude import Magnitude
-from codesign.prune.movement import Movement
-from codesign.prune.random import Random
-from codesign.prune.report import PruneReport, report
-from codesign.prune.reweighted import Reweighted
+from codesign.prune.report import PruneReport, norm, report
 
 __all__ = [
     "ALLOCATIONS",
@@ -35,19 +31,17 @@ __all__ = [
     "PruneReport",
     "Pruner",
     "check_blocks",
+    "norm",
     "prune_model",
     "refuse_untrained",
     "report",
 ]
 
-PRUNERS: dict[str, type[Pruner]] = {
-    "magnitude": Magnitude,
-    "l1": L1,
-    "group-lasso": GroupLasso,
-    "reweighted": Reweighted,
-    "movement": Movement,
-    "random": Random,
-}
+for _module in pkgutil.iter_modules(algorithms.__path__, f"{algorithms.__name__}."):
+    importlib.import_module(_module.name)
+
+#: Every algorithm by name.
+PRUNERS = Pruner.known
 #: Those that need no training.
 ONE_SHOT = tuple(name for name, pruner in PRUNERS.items() if pruner.one_shot)
 
@@ -97,9 +91,9 @@ def prune_model(
     refuse_untrained(pruner)
     weights = {name: linear.weight.detach() for name, linear in prunable_linears(model, scope).items()}
     check_blocks(block, weights)
-    check_fits({name: block.grid((w.shape[0], w.shape[1])) for name, w in weights.items()}, sparsity, allocation)
+    check_fits({name: block.grid(weight.shape) for name, weight in weights.items()}, sparsity, allocation)
     arrays = {name: weight.numpy() for name, weight in weights.items()}  # the same memory
-    before = {name: float(np.linalg.norm(array.astype(np.float64))) for name, array in arrays.items()}
+    before = norm(arrays.values())
     if pruner == AS_FOUND:
         return report(arrays, block, before, AS_FOUND)
     judge = PRUNERS[pruner](block, seed)

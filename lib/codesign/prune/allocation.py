@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codesign.errors import InputError
-from codesign.prune.base import one_of
+from codesign.errors import InputError, one_of
 
 ALLOCATIONS = ("uniform", "global", "row-balanced")
 
@@ -43,12 +42,11 @@ def check_fits(grids: Mapping[str, tuple[int, int]], sparsity: float, allocation
     one_of("allocation", allocation, ALLOCATIONS)
     if not 0 <= sparsity < 1:
         raise InputError("sparsity", sparsity, "a share of blocks in [0, 1)", 0.99 if sparsity >= 1 else 0.0)
-    if allocation == "row-balanced":
-        name, columns = min(((name, cols) for name, (_, cols) in grids.items()), key=lambda item: item[1])
-        if round((1 - sparsity) * columns) < 1 and sparsity:
-            most = 1 - 1 / columns
-            expected = f"at most {most:.4g}: {name} has {columns} blocks a row, and row-balanced pruning keeps one"
-            raise InputError("sparsity", sparsity, expected, math.floor(most * 1e4) / 1e4)
+    name, (_, columns) = min(grids.items(), key=lambda item: item[1][1])
+    if allocation == "row-balanced" and sparsity and round((1 - sparsity) * columns) < 1:
+        most = 1 - 1 / columns
+        expected = f"at most {most:.4g}: {name} has {columns} blocks a row, and row-balanced pruning keeps one"
+        raise InputError("sparsity", sparsity, expected, math.floor(most * 1e4) / 1e4)
 
 
 def keep(scores: Mapping[str, Tensor], sparsity: float, allocation: str = "uniform") -> dict[str, Tensor]:
@@ -71,10 +69,13 @@ def keep(scores: Mapping[str, Tensor], sparsity: float, allocation: str = "unifo
     """
     if allocation == "global":
         scores = {name: _best_is_safe(each) for name, each in scores.items()}
-    kept = _unpooled([_keep_best(pool, sparsity) for pool in _pools(scores, allocation)], scores, allocation)
-    if allocation == "global":  # with a budget below one block a matrix, safe blocks alone are more than it
-        kept = {name: mask | scores[name].isinf() for name, mask in kept.items()}
-    return kept
+    kept = [_keep_best(pool, sparsity) for pool in _pools(scores, allocation)]
+    if allocation == "global":
+        kept = list(torch.split(kept[0], [each.numel() for each in scores.values()], dim=1))
+    # with a global budget below one block a matrix, the safe ones alone are more than it
+    return {
+        name: mask.reshape(each.shape) | each.isinf() for mask, (name, each) in zip(kept, scores.items(), strict=True)
+    }
 
 
 def thresholds(scores: Mapping[str, Tensor], sparsity: float, allocation: str = "uniform") -> dict[str, Tensor]:
@@ -114,12 +115,6 @@ def _pools(scores: Mapping[str, Tensor], allocation: str) -> list[Tensor]:
             return list(scores.values())
 
 
-def _unpooled(pools: list[Tensor], scores: Mapping[str, Tensor], allocation: str) -> dict[str, Tensor]:
-    if allocation == "global":
-        pools = list(torch.split(pools[0].flatten(), [each.numel() for each in scores.values()]))
-    return {name: pool.reshape(each.shape) for pool, (name, each) in zip(pools, scores.items(), strict=True)}
-
-
 def _keep_best(pool: Tensor, sparsity: float) -> Tensor:
     kept = kept_blocks(pool.shape[1], sparsity)
     lowest = _smallest(pool, pool.shape[1] - kept)
@@ -135,6 +130,5 @@ def _best_is_safe(scores: Tensor) -> Tensor:
 
 def _smallest(pool: Tensor, place: int) -> Tensor:
     """Value at ``place``, from 0, in the order of each row of ``pool``: [pools, 1]."""
-    if pool.device.type == "cpu":  # NumPy selects many times faster
-        return torch.from_numpy(np.partition(pool.numpy(), place, axis=1)[:, place : place + 1])
-    return pool.kthvalue(place + 1, dim=1, keepdim=True).values
+    # NumPy selects many times faster than PyTorch on a CPU
+    return torch.from_numpy(np.partition(pool.cpu().numpy(), place, axis=1)[:, place : place + 1]).to(pool.device)

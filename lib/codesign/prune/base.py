@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor
 
 from codesign.blocks import BlockShape
-from codesign.errors import InputError
 
 
 class Pruner:
@@ -17,7 +15,7 @@ class Pruner:
 
     Pruning in one shot asks for `scores` and nothing else. Training (`codesign.prune.sparsifier`) also calls `observe`
     after each backward pass, `levels` and `shrink` after each step of the optimiser, and `milestone` now and then.
-    A new algorithm is one file with a subclass, and its line in `codesign.prune.PRUNERS`.
+    A new algorithm is one file in `codesign.prune.algorithms` with a subclass; its ``name`` registers it.
 
     Parameters
     ----------
@@ -32,10 +30,15 @@ class Pruner:
         What it has learnt: one tensor a matrix, by the name of the matrix. Saved and restored with a training run.
     """
 
+    #: Every algorithm by the name that users give it.
+    known: ClassVar[dict[str, type[Pruner]]] = {}
     #: Whether it can judge weights that are not being trained.
     one_shot: ClassVar[bool] = False
     #: Whether removed weights keep their values during training, since their block may come back.
     latent: ClassVar[bool] = False
+
+    def __init_subclass__(cls, *, name: str) -> None:
+        Pruner.known[name] = cls
 
     def __init__(self, block: BlockShape, seed: int) -> None:
         self.block, self.seed = block, seed
@@ -71,17 +74,3 @@ class Pruner:
 
     def milestone(self, weights: Mapping[str, Tensor]) -> None:
         """Take stock of the weights; called as training starts and at even intervals until pruning is complete."""
-
-
-def one_of(parameter: str, value: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    """Return ``value`` if it is known.
-
-    Raises
-    ------
-    InputError
-        Naming the nearest known one.
-    """
-    if value not in known:
-        nearest = next(iter(difflib.get_close_matches(value, known, n=1)), None)
-        raise InputError(parameter, value, f"one of {', '.join(known)}", nearest)
-    return value

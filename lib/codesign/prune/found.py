@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -37,12 +38,11 @@ def fits(weights: Iterable[np.ndarray]) -> list[Fit]:
 
     A block that a side does not divide shows as its largest divisor among these: 24x1 as 8x1.
     """
-    stored: dict[BlockShape, int] = {}
-    blocks: dict[BlockShape, int] = {}
+    stored, blocks = Counter[BlockShape](), Counter[BlockShape]()
     for weight in weights:
         for block, kept in _coarsened(weight != 0):
-            stored[block] = stored.get(block, 0) + int(np.count_nonzero(kept))
-            blocks[block] = blocks.get(block, 0) + kept.size
+            stored[block] += int(np.count_nonzero(kept))
+            blocks[block] += kept.size
     return [
         Fit(block, 1 - count / blocks[block], count * block.area / max(1, stored[BlockShape(1, 1)]))
         for block, count in stored.items()

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from codesign.errors import InputError
+from codesign.errors import InputError, one_of
 from codesign.prune.allocation import check_fits, keep, thresholds
-from codesign.prune.base import Pruner, one_of
-from codesign.prune.grid import grid, spread
-from codesign.prune.schedule import SCHEDULES, cubic
+from codesign.prune.base import Pruner
+from codesign.prune.grid import spread
 
+#: ``one-shot`` prunes before the first step; ``cubic`` fast at first and slower as fewer weights are left.
+SCHEDULES = ("one-shot", "cubic")
 #: How often the masks of an algorithm that does not regularise are drawn anew while the schedule rises, in steps.
 INTERVAL = 10
 #: How often an algorithm takes stock (`Pruner.milestone`) while the schedule rises.
 MILESTONES = 5
+
+
+def cubic(step: int, steps: int, sparsity: float) -> float:
+    """Sparsity after ``step`` of ``steps`` steps: s (1 - (1 - t)^3), with t the share of steps done.
+
+    This is equation 1 of Zhu and Gupta (2017) from an initial sparsity of zero; ``sparsity`` from the last step on.
+    """
+    left = 1 - min(step, steps) / steps
+    return sparsity * (1 - left**3)
 
 
 class Sparsifier:
@@ -36,7 +47,7 @@ class Sparsifier:
     sparsity, allocation
         The budget, as in `codesign.prune.allocation.keep`.
     schedule
-        One of `codesign.prune.schedule.SCHEDULES`.
+        One of `SCHEDULES`.
     steps
         Length of the schedule, at least 1; ``one-shot`` is over before the first step.
 
@@ -56,7 +67,7 @@ class Sparsifier:
         schedule: str,
         steps: int,
     ) -> None:
-        check_fits({name: grid(weight, pruner.block) for name, weight in weights.items()}, sparsity, allocation)
+        check_fits({name: pruner.block.grid(weight.shape) for name, weight in weights.items()}, sparsity, allocation)
         one_of("schedule", schedule, SCHEDULES)
         if schedule == "one-shot" and not pruner.one_shot:
             raise InputError("schedule", schedule, "cubic: this algorithm learns what to remove", "cubic")
@@ -72,30 +83,26 @@ class Sparsifier:
             self._draw_masks(self.sparsity)
             self._apply_masks()
 
-    def frozen(self, done: int) -> bool:
-        """Whether the masks are final after ``done`` steps."""
-        return done >= self.steps
-
     def effective(self, done: int) -> dict[str, Tensor]:
         """Weights to compute with in place of the parameters: masked, and passing gradients straight through.
 
         Empty unless removed weights keep their values (`Pruner.latent`). Their gradients stay in ``.grad`` of these
         tensors, for `observe`.
         """
-        if not self.pruner.latent or self.frozen(done):
+        if not self.pruner.latent or self._frozen(done):
             return {}
         masked = {}
         for name, weight in self.weights.items():
-            masked[name] = weight * self.masks[name] if name in self.masks else weight * 1.0
+            masked[name] = weight * self.masks.get(name, 1.0)
             masked[name].retain_grad()
         return masked
 
     def observe(self, done: int, effective: Mapping[str, Tensor]) -> None:
         """Show the algorithm the gradients of a backward pass, before the optimiser's step."""
-        if self.frozen(done):
+        if self._frozen(done):
             return
         for name, weight in self.weights.items():
-            gradient = effective[name].grad if name in effective else weight.grad
+            gradient = effective.get(name, weight).grad
             if gradient is not None:
                 self.pruner.observe(name, weight.detach(), gradient)
 
@@ -110,23 +117,20 @@ class Sparsifier:
                 self.pruner.milestone(self.weights)
         elif done == self.steps:
             self._draw_masks(self.sparsity)
-        if self.frozen(done) or not self.pruner.latent:
+        if self._frozen(done) or not self.pruner.latent:
             self._apply_masks()
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self) -> dict[str, Any]:
         """Return everything that a resumed run needs beside the weights."""
-        masks = {f"mask.{name}": mask for name, mask in self.masks.items()}
-        return masks | {f"pruner.{name}": value for name, value in self.pruner.state.items()}
+        return {"masks": self.masks, "pruner": self.pruner.state}
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what `state` returned."""
-        device = next(iter(self.weights.values())).device
-        parts = {prefix: len(prefix) for prefix in ("mask.", "pruner.")}
-        mask, learnt = (
-            {name[length:]: value.to(device) for name, value in state.items() if name.startswith(prefix)}
-            for prefix, length in parts.items()
-        )
-        self.masks, self.pruner.state = mask, learnt
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` returned, on the device of the weights."""
+        self.masks, self.pruner.state = state["masks"], state["pruner"]
+
+    def _frozen(self, done: int) -> bool:
+        """Whether the masks are final after ``done`` steps."""
+        return done >= self.steps
 
     def _regularise(self, target: float) -> bool:
         """Shrink weights towards ``target``; False if the algorithm does not do that."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,7 +108,7 @@ def _prune(study: Study, point: Point) -> None:
     save_checkpoint(model, where.checkpoint, point.fields())
     save_expected(where, model, point)
     if not study.found("pattern", point.fields()):  # else only the files had been cleaned away
-        study.append("pattern", report.record_fields(), point.fields())
+        study.append("pattern", asdict(report), point.fields())
 
 
 def _apply(model: transformers.BertModel, point: Point) -> PruneReport:

@@ -7,13 +7,11 @@ how many zeros are computed. It is a point of its own, whose pruner says what it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-
-import numpy as np
+from dataclasses import asdict, replace
 
 from codesign.blocks import BlockShape
 from codesign.encoder import load_checkpoint, prunable_linears, save_checkpoint
-from codesign.prune import report
+from codesign.prune import norm, report
 from codesign.study.chain import Study
 from codesign.study.points import Point
 from codesign.study.pruned import files, require_files, save_expected
@@ -42,10 +40,9 @@ def ensure_stored(study: Study, points: Sequence[Point], blocks: Sequence[str]) 
 def _store(study: Study, point: Point, target: Point) -> None:
     model, _ = load_checkpoint(require_files(study, point).checkpoint)
     weights = {name: linear.weight.detach().numpy() for name, linear in prunable_linears(model, point.scope).items()}
-    norms = {name: float(np.linalg.norm(weight.astype(np.float64))) for name, weight in weights.items()}
     before = study.newest("pattern", point.fields())
-    achieved = report(weights, BlockShape.parse(target.block), norms, before["allocation"]).record_fields()
+    achieved = report(weights, BlockShape.parse(target.block), norm(weights.values()), before["allocation"])
     where = files(study, target)
     save_checkpoint(model, where.checkpoint, target.fields())
     save_expected(where, model, target)
-    study.append("pattern", achieved | {"retained_l2": before["retained_l2"]}, target.fields())
+    study.append("pattern", asdict(achieved) | {"retained_l2": before["retained_l2"]}, target.fields())

@@ -15,30 +15,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from codesign.blocks import DENSE
 from codesign.corpus import Task, load_task
 from codesign.encoder import save_checkpoint
-from codesign.prune import PruneReport, report
+from codesign.prune import PruneReport, norm, report
 from codesign.records import Record
 from codesign.study.chain import Study, duration, say, track
 from codesign.study.parameters import check
 from codesign.study.points import Point
 from codesign.study.pruned import files, save_expected
-from codesign.train import (
-    Pruning,
-    Recipe,
-    Setting,
-    Trained,
-    bag_of_words,
-    fidelity,
-    hits,
-    identity,
-    train_dense,
-    train_pruned,
-)
+from codesign.train import Pruning, Recipe, Setting, Trained, bag_of_words, fidelity, hits, identity, train
 
 #: Seconds between two lines of progress.
 _EVERY_S = 5.0
@@ -144,10 +132,10 @@ def _done(study: Study, run: Run) -> bool:
 def _train(study: Study, run: Run) -> None:
     task, _ = _task(study, run.recipe)
     setting = Setting(run.point.model, run.recipe, task, run.point.seed)
-    dense = train_dense(setting, _folder(study, run.dense, setting), _Progress("dense model"))
+    dense = train(setting, _folder(study, run.dense, setting), report=_Progress("dense model"))
     if run.pruning is None:
         return _record(study, run, dense, dense, None)
-    trained = train_pruned(setting, run.pruning, dense, _folder(study, run, setting), _Progress("pruned model"))
+    trained = train(setting, _folder(study, run, setting), run.pruning, dense, _Progress("pruned model"))
     return _record(study, run, trained, dense, _publish(study, run, trained, dense))
 
 
@@ -174,17 +162,16 @@ def _publish(study: Study, run: Run, trained: Trained, dense: Trained) -> PruneR
     """Write the pruned encoder where the chain expects it, what PyTorch computes with it, and its pattern."""
     assert run.point.shape is not None, "only pruned models are published"
     scope = run.point.scope
-    before = {
-        name: float(np.linalg.norm(weight.detach().numpy().astype(np.float64)))
-        for name, weight in dense.model.matrices(scope).items()
-    }
-    weights = {name: weight.detach().numpy() for name, weight in trained.model.matrices(scope).items()}
-    achieved = report(weights, run.point.shape, before, run.recipe.allocation)
+    before, weights = (
+        {name: weight.detach().numpy() for name, weight in each.model.matrices(scope).items()}
+        for each in (dense, trained)
+    )
+    achieved = report(weights, run.point.shape, norm(before.values()), run.recipe.allocation)
     where = files(study, run.point)
     model = trained.model.bert
     save_checkpoint(model, where.checkpoint, run.point.fields())
     save_expected(where, model, run.point)
-    study.append("pattern", achieved.record_fields(), run.point.fields())
+    study.append("pattern", asdict(achieved), run.point.fields())
     return achieved
 
 

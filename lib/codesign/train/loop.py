@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from torch.optim import AdamW
 from codesign import machine
 from codesign.errors import InputError
 from codesign.prune.sparsifier import Sparsifier
-from codesign.train import progress_file
+from codesign.train import saved
 from codesign.train.data import Data, Order
 from codesign.train.model import Classifier
 from codesign.train.recipe import Recipe
@@ -31,18 +30,11 @@ from codesign.train.recipe import Recipe
 CLIP = 1.0
 #: Share of the steps over which the learning rate rises.
 WARM_UP = 0.1
+#: Seconds between two copies of the state of an unfinished run.
+SAVE_EVERY_S = 30.0
 
 #: Called after every step: steps done, steps in all, the loss.
 Report = Callable[[int, int, float], None]
-
-
-@dataclass(frozen=True)
-class Saving:
-    """Where the state of an unfinished run is kept, whose run it is, and how often it is written, in seconds."""
-
-    path: Path
-    identity: progress_file.Identity
-    every_s: float = 30.0
 
 
 def distillation_loss(logits: Tensor, labels: Tensor, teacher: Tensor | None, recipe: Recipe) -> Tensor:
@@ -74,10 +66,11 @@ def fine_tune(
     *,
     steps: int,
     seed: int,
-    saving: Saving,
+    path: Path,
+    identity: saved.Identity,
+    report: Report,
     sparsifier: Sparsifier | None = None,
     teacher: Tensor | None = None,
-    report: Report = lambda done, steps, loss: None,
 ) -> float:
     """Train a model in place, holding the machine.
 
@@ -93,14 +86,15 @@ def fine_tune(
         Number of steps in all, those before an interruption included.
     seed
         Of the order of examples and of dropout.
-    saving
-        The state is written there now and then, and removed by nobody: the caller does that when its result is safe.
+    path, identity
+        Where the state of the unfinished run is kept, and whose it is. Nobody removes it: the caller does that when its
+        result is safe.
+    report
+        Told about every step.
     sparsifier
         Prunes weights of this model.
     teacher
         float32 [examples, labels]: logits of the teacher for ``data``.
-    report
-        Told about every step.
 
     Returns
     -------
@@ -113,68 +107,50 @@ def fine_tune(
         If the state belongs to another run, or the loss is no longer finite.
     """
     optimiser = AdamW(_groups(model, recipe), lr=recipe.learning_rate, fused=True)
+    device = model.head.weight.device
     done, before = 0, 0.0
-    with machine.exclusive("training"), _repeatable(model.head.weight.device):
-        if saving.path.exists():
-            state, numbers = progress_file.read(saving.path, saving.identity)
-            progress_file.restore(model, optimiser, state)
+    with machine.exclusive("training"), _repeatable(device):
+        if path.exists():
+            state = saved.read(path, identity, device)
+            model.load_state_dict(state["model"])
+            optimiser.load_state_dict(state["optimiser"])
             if sparsifier:
-                prefix = "sparsifier."
-                sparsifier.restore({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-            done, before = int(numbers["done"]), numbers["seconds"]
+                sparsifier.restore(state["sparsifier"])
+            done, before = state["done"], state["seconds"]
         elif sparsifier:
             sparsifier.start()
-        start = saved = time.monotonic()
+        start = last_saved = time.monotonic()
         order = Order(data.mask.sum(1), recipe.batch, seed)
+        model.train()
         while done < steps:
             for group in optimiser.param_groups:
                 group["lr"] = group["peak"] * _rise_and_fall(done, steps)
             torch.manual_seed(int(np.random.SeedSequence([seed, 0, done]).generate_state(1)[0]))
-            loss = _step(model, data, recipe, order.at(done), optimiser, sparsifier, teacher, done)
+            rows = order.at(done)
+            effective = sparsifier.effective(done) if sparsifier else {}
+            replaced = {f"{model.PREFIX}{name}.weight": value for name, value in effective.items()}
+            logits = functional_call(model, replaced, tuple(each.to(device) for each in data.rows(rows)))
+            told = None if teacher is None else teacher[rows].to(device)
+            objective = distillation_loss(logits, data.labels[rows].to(device), told, recipe)
+            optimiser.zero_grad(set_to_none=True)
+            objective.backward()  # type: ignore[no-untyped-call]
+            if sparsifier:
+                sparsifier.observe(done, effective)
+            nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+            optimiser.step()
             done += 1
-            if not np.isfinite(loss):
+            if sparsifier:
+                sparsifier.after_step(done)
+            if not np.isfinite(loss := float(objective.detach())):
                 expected = f"one with which training converges (at step {done} the loss is {loss})"
                 raise InputError("learning_rate", recipe.learning_rate, expected)
-            if (now := time.monotonic()) - saved >= saving.every_s or done == steps:
-                state = progress_file.training_state(model, optimiser)
-                if sparsifier:
-                    state |= {f"sparsifier.{name}": value for name, value in sparsifier.state().items()}
-                progress_file.write(saving.path, state, saving.identity, done=done, seconds=before + now - start)
-                saved = now
+            if (now := time.monotonic()) - last_saved >= SAVE_EVERY_S or done == steps:
+                state = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
+                state |= {"sparsifier": sparsifier.state()} if sparsifier else {}
+                saved.write(path, identity, **state, done=done, seconds=before + now - start)
+                last_saved = now
             report(done, steps, loss)
-        model.eval()
         return before + time.monotonic() - start
-
-
-def _step(
-    model: Classifier,
-    data: Data,
-    recipe: Recipe,
-    rows: Tensor,
-    optimiser: AdamW,
-    sparsifier: Sparsifier | None,
-    teacher: Tensor | None,
-    done: int,
-) -> float:
-    """Take one step; return its loss."""
-    model.train()
-    device = model.head.weight.device
-    inputs = tuple(each.to(device) for each in data.rows(rows))
-    effective = sparsifier.effective(done) if sparsifier else {}
-    replaced = {f"{model.PREFIX}{name}.weight": value for name, value in effective.items()}
-    logits: Tensor = functional_call(model, replaced, inputs)
-    loss = distillation_loss(
-        logits, data.labels[rows].to(device), None if teacher is None else teacher[rows].to(device), recipe
-    )
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    if sparsifier:
-        sparsifier.observe(done, effective)
-    nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-    optimiser.step()
-    if sparsifier:
-        sparsifier.after_step(done + 1)
-    return float(loss.detach())
 
 
 def _groups(model: Classifier, recipe: Recipe) -> list[dict[str, object]]:

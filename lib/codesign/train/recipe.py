@@ -9,10 +9,9 @@ from pathlib import PurePath
 from typing import Any
 
 from codesign.corpus.task import DOCSTRINGS
-from codesign.errors import InputError
+from codesign.errors import InputError, one_of
 from codesign.prune import ALLOCATIONS
-from codesign.prune.base import one_of
-from codesign.prune.schedule import SCHEDULES
+from codesign.prune.sparsifier import SCHEDULES
 
 #: Settings that the dense model's training does not depend on.
 _OF_PRUNING = ("allocation", "schedule", "prune_steps", "recover_steps", "temperature", "distillation")
@@ -74,12 +73,10 @@ class Recipe:
     def __post_init__(self) -> None:
         one_of("allocation", self.allocation, ALLOCATIONS)
         one_of("schedule", self.schedule, SCHEDULES)
-        for name in ("dense_steps", "prune_steps", "batch", "seq"):
-            if getattr(self, name) < 1:
-                raise InputError(name, getattr(self, name), "at least 1", 1)
-        for name in ("recover_steps", "weight_decay"):
-            if getattr(self, name) < 0:
-                raise InputError(name, getattr(self, name), "at least 0", 0)
+        for name in ("dense_steps", "prune_steps", "batch", "seq", "recover_steps", "weight_decay"):
+            least = 0 if name in ("recover_steps", "weight_decay") else 1
+            if getattr(self, name) < least:
+                raise InputError(name, getattr(self, name), f"at least {least}", least)
         for name in ("learning_rate", "head_rate", "temperature"):
             if not getattr(self, name) > 0:
                 raise InputError(name, getattr(self, name), "more than 0")

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import ast
-import functools
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from codesign.blocks import BlockShape
-from codesign.corpus import Example, Task
-from codesign.prune import PRUNERS, check_blocks, proximal
-from codesign.prune.base import one_of
+from codesign.corpus import Task
+from codesign.errors import one_of
+from codesign.prune import PRUNERS, check_blocks
 from codesign.prune.sparsifier import Sparsifier
-from codesign.train import progress_file
+from codesign.schema import KINDS
+from codesign.train import saved
 from codesign.train.data import tokenize
 from codesign.train.evaluate import outputs
-from codesign.train.loop import Report, Saving, fine_tune
+from codesign.train.loop import Report, fine_tune
 from codesign.train.model import Classifier, classifier, device
 from codesign.train.recipe import Recipe
-
-_SILENT: Report = lambda done, steps, loss: None  # noqa: E731
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,36 +73,24 @@ def identity(setting: Setting, pruning: Pruning | None = None) -> dict[str, obje
         "seed": setting.seed,
         "recipe": setting.recipe.dense_key,
         "task": setting.task.digest,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "device": device().type,
         "threads": torch.get_num_threads(),
-        "code": code(),
+        "measurement": KINDS["accuracy"].measurement_version,
     }
     if pruning is None:
         return dense
-    one_of("pruner", pruning.pruner, PRUNERS)
-    how = {"pruned_recipe": setting.recipe.key, "pruning_code": code(pruning.pruner)}
-    return dense | asdict(pruning) | {"block": str(pruning.block)} | how
+    return dense | asdict(pruning) | {"block": str(pruning.block), "pruned_recipe": setting.recipe.key}
 
 
-@functools.cache
-def code(pruner: str | None = None) -> str:
-    """Digest of the sources that take part in a run: twelve hex digits, which comments and layout do not change.
-
-    A new algorithm changes nothing for the others; the texts of the task have a digest of their own.
-    """
-    package = Path(__file__).parents[1]
-    names = ["blocks.py", "encoder.py", *(f"train/{path.name}" for path in (package / "train").glob("*.py"))]
-    if pruner is not None:
-        names += [f"prune/{name}.py" for name in ("allocation", "grid", "schedule", "sparsifier")]
-        own = [each.__module__ for each in PRUNERS[pruner].__mro__ if each.__module__.startswith("codesign.")]
-        names += [f"{module.removeprefix('codesign.').replace('.', '/')}.py" for module in [*own, proximal.__name__]]
-    parts = [ast.dump(ast.parse((package / name).read_text())) for name in sorted(set(names))]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
-
-
-def train_dense(setting: Setting, folder: Path, report: Report = _SILENT) -> Trained:
-    """Train the dense model, or read it if it was trained before.
+def train(
+    setting: Setting,
+    folder: Path,
+    pruning: Pruning | None = None,
+    dense: Trained | None = None,
+    report: Report = lambda done, steps, loss: None,
+) -> Trained:
+    """Train the dense model, or prune a copy of it while it is trained on; or read what was trained before.
 
     Parameters
     ----------
@@ -114,36 +98,12 @@ def train_dense(setting: Setting, folder: Path, report: Report = _SILENT) -> Tra
         What to train.
     folder
         Of this run and no other: it holds the unfinished state, and the result.
+    pruning
+        What to prune; None trains the dense model.
+    dense
+        Where a pruned model starts, and its teacher.
     report
         Told about every step.
-
-    Raises
-    ------
-    InputError
-        If the folder belongs to another run.
-    """
-    recipe = setting.recipe
-
-    def train(model: Classifier, saving: Saving) -> float:
-        data = tokenize(setting.model, model.bert.config.vocab_size, setting.task.train, recipe.seq)
-        return fine_tune(
-            model, data, recipe, steps=recipe.dense_steps, seed=2 * setting.seed, saving=saving, report=report
-        )
-
-    return _finish(setting, identity(setting), folder, train, teaches=True)
-
-
-def train_pruned(setting: Setting, pruning: Pruning, dense: Trained, folder: Path, report: Report = _SILENT) -> Trained:
-    """Prune a copy of the dense model while it is trained on, or read the result if that was done before.
-
-    Parameters
-    ----------
-    setting, folder, report
-        As in `train_dense`.
-    pruning
-        What to prune.
-    dense
-        Where it starts, and its teacher.
 
     Returns
     -------
@@ -155,67 +115,40 @@ def train_pruned(setting: Setting, pruning: Pruning, dense: Trained, folder: Pat
     InputError
         If the folder belongs to another run, or the pruning cannot be done.
     """
-    recipe = setting.recipe
-    one_of("pruner", pruning.pruner, PRUNERS)
-    check_blocks(pruning.block, dense.model.matrices(pruning.scope))
-
-    def train(model: Classifier, saving: Saving) -> float:
-        model.load_state_dict(dense.model.state_dict())
-        sparsifier = Sparsifier(
-            PRUNERS[pruning.pruner](pruning.block, setting.seed),
-            model.matrices(pruning.scope),
-            sparsity=pruning.sparsity,
-            allocation=recipe.allocation,
-            schedule=recipe.schedule,
-            steps=recipe.prune_steps,
-        )
-        return fine_tune(
-            model,
-            tokenize(setting.model, model.bert.config.vocab_size, setting.task.train, recipe.seq),
-            recipe,
-            steps=recipe.steps,
-            seed=2 * setting.seed + 1,  # not the dense model's order again
-            saving=saving,
-            sparsifier=sparsifier,
-            teacher=dense.train_logits,
-            report=report,
-        )
-
-    return _finish(setting, identity(setting, pruning), folder, train, teaches=False)
-
-
-def _finish(
-    setting: Setting,
-    whose: Mapping[str, object],
-    folder: Path,
-    train: Callable[[Classifier, Saving], float],
-    *,
-    teaches: bool,
-) -> Trained:
-    """Return the result in ``folder``; make it if it is not there, and then forget the unfinished state."""
-    result, unfinished = folder / "trained.safetensors", folder / "unfinished.safetensors"
+    recipe, whose = setting.recipe, identity(setting, pruning)
     model = classifier(setting.model, len(setting.task.labels), setting.seed)
+    if pruning:
+        one_of("pruner", pruning.pruner, PRUNERS)
+        check_blocks(pruning.block, model.matrices(pruning.scope))
+    result, unfinished = folder / "trained.pt", folder / "unfinished.pt"
     if not result.exists():
         model.to(device())
-        seconds = train(model, Saving(unfinished, whose))
-        said = _say(model, setting, teaches=teaches)
-        state = {f"model.{name}": value for name, value in model.state_dict().items()}
-        progress_file.write(result, state | said, whose, seconds=seconds)
+        texts, asked = (
+            tokenize(setting.model, model.bert.config.vocab_size, side, recipe.seq)
+            for side in (setting.task.train, setting.task.test)
+        )
+        how: dict[str, Any] = {"steps": recipe.dense_steps, "seed": 2 * setting.seed}
+        if pruning:
+            assert dense is not None, "a pruned model starts from a dense one"
+            model.load_state_dict(dense.model.state_dict())
+            sparsifier = Sparsifier(
+                PRUNERS[pruning.pruner](pruning.block, setting.seed),
+                model.matrices(pruning.scope),
+                sparsity=pruning.sparsity,
+                allocation=recipe.allocation,
+                schedule=recipe.schedule,
+                steps=recipe.prune_steps,
+            )
+            how = {"steps": recipe.steps, "seed": 2 * setting.seed + 1}  # not the dense model's order again
+            how |= {"sparsifier": sparsifier, "teacher": dense.train_logits}
+        seconds = fine_tune(model, texts, recipe, path=unfinished, identity=whose, report=report, **how)
+        said = dict(zip(("test_logits", "test_embeddings"), outputs(model, asked), strict=True))
+        if not pruning:
+            said["train_logits"] = outputs(model, texts)[0]
+        saved.write(result, whose, model=model.state_dict(), seconds=seconds, **said)
         unfinished.unlink()
-    state, numbers = progress_file.read(result, whose)
+    content = saved.read(result, whose, torch.device("cpu"))
     model.to("cpu")
-    progress_file.restore_model(model, state)
+    model.load_state_dict(content.pop("model"))
     model.eval()
-    said = {name: value for name, value in state.items() if not name.startswith("model.")}
-    return Trained(model, numbers["seconds"], **said)
-
-
-def _say(model: Classifier, setting: Setting, *, teaches: bool) -> dict[str, Tensor]:
-    """What a model says about the task: the tensors of `Trained` by name."""
-
-    def about(side: Sequence[Example]) -> tuple[Tensor, Tensor]:
-        return outputs(model, tokenize(setting.model, model.bert.config.vocab_size, side, setting.recipe.seq))
-
-    logits, embeddings = about(setting.task.test)
-    said = {"test_logits": logits, "test_embeddings": embeddings}
-    return said | ({"train_logits": about(setting.task.train)[0]} if teaches else {})
+    return Trained(model, **content)

@@ -11,21 +11,19 @@ import torch
 from torch import Tensor
 
 from codesign.prune.base import Pruner
-from codesign.prune.grid import block_sizes, block_sums
+from codesign.prune.grid import block_means
 
 
-class Movement(Pruner):
+class Movement(Pruner, name="movement"):
     """The state of a matrix is the score of each block, float64; in units of loss per element, so that edges count."""
 
     latent = True
 
     def scores(self, name: str, weight: Tensor) -> Tensor:
         """Return what has accumulated."""
-        if name not in self.state:
-            return torch.zeros_like(block_sizes(weight, self.block))
-        return self.state[name]
+        nothing = weight.new_zeros(self.block.grid(weight.shape), dtype=torch.float64)
+        return self.state.get(name, nothing)
 
     def observe(self, name: str, weight: Tensor, gradient: Tensor) -> None:
         """Add -weight * gradient, averaged over each block."""
-        moved = block_sums(weight.double() * gradient, self.block) / block_sizes(weight, self.block)
-        self.state[name] = self.scores(name, weight) - moved
+        self.state[name] = self.scores(name, weight) - block_means(weight.double() * gradient, self.block)

@@ -11,11 +11,10 @@ from codesign.prune.base import Pruner
 from codesign.prune.grid import root_mean_square
 
 
-class Magnitude(Pruner):
+class Magnitude(Pruner, name="magnitude"):
     """The norm is L2 *inside* a block, as in group lasso: a sum of absolute values would not favour whole blocks."""
 
     one_shot = True
 
     def scores(self, name: str, weight: Tensor) -> Tensor:
-        """Return the root mean square of each block."""
         return root_mean_square(weight, self.block)

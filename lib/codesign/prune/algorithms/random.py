@@ -9,15 +9,13 @@ import torch
 from torch import Tensor
 
 from codesign.prune.base import Pruner
-from codesign.prune.grid import grid
 
 
-class Random(Pruner):
+class Random(Pruner, name="random"):
     """The worth of a block depends on the seed, the name of its matrix and its place, and on nothing else."""
 
     one_shot = True
 
     def scores(self, name: str, weight: Tensor) -> Tensor:
-        """Draw the worth of each block, the same at every call."""
         rng = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
-        return torch.from_numpy(rng.random(grid(weight, self.block))).to(weight.device)
+        return torch.from_numpy(rng.random(self.block.grid(weight.shape))).to(weight.device)

@@ -11,19 +11,19 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from codesign.prune.algorithms.group_lasso import GroupLasso
 from codesign.prune.grid import root_mean_square
-from codesign.prune.group_lasso import GroupLasso
 
 #: Added to a norm before it divides, as a share of the mean norm of its matrix: a block of norm zero may come back.
 EPSILON = 0.1
 
 
-class Reweighted(GroupLasso):
+class Reweighted(GroupLasso, name="reweighted"):
     """The state of a matrix is what divides the penalty: block norms at the last milestone, plus a little."""
 
     def scores(self, name: str, weight: Tensor) -> Tensor:
         """Return the root mean square of each block over its penalty weight."""
-        return root_mean_square(weight, self.block) * self.state[name]
+        return super().scores(name, weight) * self.state[name]
 
     def milestone(self, weights: Mapping[str, Tensor]) -> None:
         """Weight each block's penalty by 1 / (norm + epsilon)."""

@@ -1,0 +1,1 @@
+"""Pruning algorithms, one a file: whatever lies here can be pruned with (`codesign.prune.PRUNERS`)."""
