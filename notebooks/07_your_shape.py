@@ -32,10 +32,11 @@ trials_per_task = 64  # schedules tried for a task at most
 
 # %% tags=["hide-input"]
 from codesign.answers.tables import table
+from codesign.commands.bench import measure
+from codesign.commands.tried import in_the_book, summary, tried
 from codesign.plot import show, your_shape
 from codesign.study.chain import open_study
 from codesign.study.points import HEADLINE, sweep
-from codesign.study.tried import in_the_book, measure, summary, tried
 
 # %%
 blocks = list(dict.fromkeys([HEADLINE, block]))

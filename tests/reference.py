@@ -79,7 +79,7 @@ def masks(models: Path) -> dict[str, dict[str, str]]:
 
 def smoke_masks(study: Study) -> list[str]:
     """Name the pruned encoders that the smoke profile leaves behind."""
-    profile = read(places.PROFILES / "smoke.yaml", ["smoke"])["common"]
+    profile = read(places.PROFILES / "smoke.yaml")["common"]
     return sorted({files(study, point).checkpoint.name for point in sweep(**profile)})
 
 

@@ -12,21 +12,21 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from codesign import pipeline
+from codesign import notebooks
+from codesign.commands.bench import measure
 from codesign.engines import SPARSE
 from codesign.measure import PROTOCOLS
 from codesign.records import Record, Results
-from codesign.study import places
+from codesign.study import places, profile_file
 from codesign.study.chain import open_study
 from codesign.study.places import TRY
 from codesign.study.points import HEADLINE, sweep
-from codesign.study.tried import measure
 
 pytestmark = pytest.mark.timeout(1200)  # each notebook of the chain prunes, compiles, tunes or times
 
 #: Notebooks that need each other, and end in a latency.
 CHAIN = ("01_prune", "02_compile", "03_tune", "04_latency", "05_scheduler", "06_sweeps")
-SMOKE = pipeline.load_profile(places.PROFILES / "smoke.yaml")
+SMOKE = profile_file.load(profile_file.path_of("smoke"))
 # One trial a task, one step beside the centre, and an engine of each kind: CI's smoke run measures all.
 for name in CHAIN:
     SMOKE[name] |= {"trials_per_task": 1} if "trials_per_task" in SMOKE[name] else {}
@@ -63,7 +63,7 @@ def names(notebook: str) -> str:
 
 @pytest.mark.parametrize("name", CHAIN)
 def test_a_notebook_measures_the_smoke_profile(workspace: Path, name: str) -> None:
-    path = pipeline.run_notebook(name, {**SMOKE[name], "profile": "smoke", "results": "local"})
+    path = notebooks.run(name, {**SMOKE[name], "profile": "smoke", "results": "local"})
     assert path == workspace / "runs" / f"{name}.ipynb"
     assert names(name) in printed(path)
 
@@ -100,7 +100,7 @@ def test_a_second_run_finds_everything_done(workspace: Path) -> None:
 
     before = counts()
     for name in ("01_prune", "04_latency", "06_sweeps"):
-        pipeline.run_notebook(name, {**SMOKE[name], "profile": "smoke", "results": "local"})
+        notebooks.run(name, {**SMOKE[name], "profile": "smoke", "results": "local"})
     assert counts() == before
 
 
@@ -112,20 +112,20 @@ def test_a_shape_that_nobody_planned(workspace: Path, monkeypatch: pytest.Monkey
     points = sweep(TINY["model"], 0, ["all"], "magnitude", [HEADLINE, "7x5"], 0.9, *where)
     measure(study, points, 1)
     shape = {"block": "7x5", "sparsity": 0.9, "trials_per_task": 1, "results": "local"}
-    page = printed(pipeline.run_notebook(pipeline.TRY, TINY | shape))
+    page = printed(notebooks.run(notebooks.TRY, TINY | shape))
     assert "7x5 (all)" in page
     assert "Not measured here" not in page
-    assert "Not measured here" not in printed(pipeline.run_notebook(pipeline.TRY, {}))
+    assert "Not measured here" not in printed(notebooks.run(notebooks.TRY, {}))
 
 
 def test_nothing_was_tried_in_a_fresh_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
-    assert "Not measured here" in printed(pipeline.run_notebook(pipeline.TRY, {}))
+    assert "Not measured here" in printed(notebooks.run(notebooks.TRY, {}))
 
 
 @pytest.mark.skipif(not Results("xeon").path("latency").exists(), reason="no committed results yet")
 @pytest.mark.parametrize("name", ["01_prune", "04_latency", "15_ledger"])  # building the book executes every one
 def test_a_notebook_reads_the_committed_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
-    assert names(name) in printed(pipeline.run_notebook(name, {}))
+    assert names(name) in printed(notebooks.run(name, {}))
     assert not (tmp_path / "results").exists()

@@ -8,12 +8,11 @@ from itertools import product
 import pytest
 from tests import reference
 
-from codesign import pipeline
 from codesign.records import KINDS, Record
-from codesign.study import places
+from codesign.study import places, profile_file
 from codesign.study.kernels import point_key
 
-SMOKE = pipeline.load_profile(places.PROFILES / "smoke.yaml")
+SMOKE = profile_file.load(profile_file.path_of("smoke"))
 
 
 def smoke(kind: str) -> list[Record]:

@@ -15,12 +15,12 @@ from tests.synthetic import latency
 
 from codesign import cli
 from codesign.blocks import BlockShape
+from codesign.commands import bench
+from codesign.commands.asked import Request, plan, pruning
 from codesign.encoder import has_tokenizer, load_encoder, save_checkpoint
 from codesign.errors import InputError
-from codesign.options import pruning
 from codesign.prune import prune_model
-from codesign.study import bench, sessions
-from codesign.study.asked import Request, plan
+from codesign.study import sessions
 from codesign.study.points import Case
 
 LOAD: dict[str, Any] = {"batch": 1, "seq": 16, "threads": 1, "trials_per_task": 1}
@@ -32,11 +32,11 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
     """What would have been measured; the records are invented."""
     calls: list[object] = []
 
-    def run(study: object, points: object, engines: object, trials: object, isa: object) -> list[dict[str, Any]]:
+    def measure(study: object, points: object, trials: object, *, engines: object, isa: object) -> list[dict[str, Any]]:
         calls.append((points, engines, trials, isa))
         return SESSION
 
-    monkeypatch.setattr(bench, "run", run)
+    monkeypatch.setattr(bench, "measure", measure)
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
     return calls
 

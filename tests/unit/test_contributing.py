@@ -15,9 +15,8 @@ import pytest
 from codesign.records import REPOSITORY
 
 TEXT = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
-#: The experiment: what follows the parameters of its notebook, and its line in `NOTEBOOKS`.
+#: The experiment: what follows the parameters of its notebook.
 CELLS = re.compile(r"^   ```python\n(.*?)^   ```$", re.MULTILINE | re.DOTALL)
-REGISTERED = re.compile(r"Register its parameters, `(.*?)` in `NOTEBOOKS`")
 BLOCK = re.compile(r"^```(python|diff)\n# (lib/\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 PRUNER = """
@@ -40,7 +39,7 @@ import sys
 import numpy as np
 from codesign.engines import Job, find
 from codesign.engines.client import Worker
-from codesign.answers.words import ENGINE_LABELS
+from codesign.study.words import ENGINE_LABELS
 job = Job("torch-export", sys.argv[1], None, sys.argv[2], 1)
 assert find("torch-export").unavailable() is None
 assert ENGINE_LABELS["torch-export"] == "torch-export"
@@ -130,18 +129,13 @@ def test_the_schedule_family(copy: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_the_experiment(tmp_path: Path) -> None:
-    """A notebook, a registration, a line in each profile; then the command runs it."""
-    (cells,), (registered,) = CELLS.findall(TEXT), REGISTERED.findall(TEXT)
+    """A notebook and a line in each profile; then the command runs it."""
+    (cells,) = CELLS.findall(TEXT)
     shutil.copytree(REPOSITORY / "lib", tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copytree(REPOSITORY / "notebooks", tmp_path / "notebooks")
     kept, _, _ = (tmp_path / "notebooks" / "05_scheduler.py").read_text().partition('# %% tags=["hide-input"]')
     assert '# %% tags=["parameters"]' in kept
     (tmp_path / "notebooks" / "12_norms.py").write_text(kept + textwrap.dedent(cells))
-    add(
-        tmp_path / "lib" / "codesign" / "study" / "parameters.py",
-        '    "05_scheduler": _SWEEP,\n',
-        f"    {registered}\n",
-    )
     for profile in (tmp_path / "notebooks" / "params").glob("*.yaml"):
         add(profile, "  05_scheduler:\n", "  12_norms:\n")
         add(profile, "budget_minutes: {", "12_norms: 0.1, ")

@@ -11,7 +11,7 @@ PACKAGE = Path(codesign.__file__).parent
 ROOMS = [
     *("errors", "blocks", "folders", "schema", "records"),
     *("checkpoint", "forward", "encoder", "corpus", "prune", "bsr", "machine", "train"),
-    *("compiler", "engines", "measure", "study", "answers", "plot", "doctor", "pipeline", "options", "cli"),
+    *("compiler", "engines", "measure", "study", "answers", "plot", "kernels", "notebooks", "commands", "cli"),
 ]
 #: All that engines and users of a saved model need; nothing else of the package may come with it.
 ALONE = ("isa", "cores", "runtime")

@@ -6,18 +6,19 @@ from typing import Any
 
 import pytest
 
-from codesign import cli, pipeline
+from codesign import cli
+from codesign.study import profile_file
 from codesign.study import trainings as module
 from codesign.study.trained import Run
 from codesign.study.trainings import NOTEBOOK, touching, trainings
 
 
 def section(profile: str, **changes: Any) -> dict[str, Any]:
-    return pipeline.notebook_section(pipeline.profile_path(profile), NOTEBOOK) | changes
+    return profile_file.section(profile_file.path_of(profile), NOTEBOOK) | changes
 
 
 def own(**changes: Any) -> dict[str, Any]:
-    return pipeline.default_parameters(NOTEBOOK) | changes
+    return profile_file.defaults(NOTEBOOK) | changes
 
 
 def said(runs: list[Run]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from codesign.study import tried
+from codesign.commands import tried
 
 SETTING = {"model": "bert-tiny", "seed": 0, "pruner": "magnitude", "sparsity": 0.9, "batch": 1, "seq": 32, "threads": 2}
 

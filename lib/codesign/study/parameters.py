@@ -1,4 +1,4 @@
-"""The parameters of the notebooks: one rule each, and which notebook takes which.
+"""The parameters of the notebooks: what each may be.
 
 Everything that reads a parameter (the command line, a profile file, a notebook run by hand) is checked here, because
 papermill itself only warns about unknown names and casts values by trial.
@@ -7,11 +7,13 @@ papermill itself only warns about unknown names and casts values by trial.
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from codesign.blocks import BlockShape
 from codesign.encoder import LINEARS, SCOPES
@@ -25,152 +27,109 @@ from codesign.schema import ISAS
 from codesign.study.places import ASIDE, SHOWN, machines
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What a parameter may be.
-
-    Parameters
-    ----------
-    kind
-        ``int``, ``float`` or ``str``.
-    low, high
-        Bounds of a number, both allowed.
-    choices
-        The only values allowed, where there is such a list.
-    tagged
-        A choice may be followed by ``@`` and any text: which training the choice was part of.
-    shape
-        The text is a block shape.
-    many
-        A list of such values without repetition.
-    empty
-        Such a list may be empty.
-    """
-
-    kind: type[Any]
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    tagged: bool = False
-    shape: bool = False
-    many: bool = False
-    empty: bool = False
-
-    @property
-    def expected(self) -> str:
-        """The rule in words."""
-        what = {int: "an integer", float: "a number", str: "text"}[self.kind]
-        if self.low is not None:
-            what += f" from {self.low} to {self.high}"
-        if self.choices:
-            what = "one of " + ", ".join(self.choices)
-        if self.shape:
-            what = "a block shape as '32x1'"
-        if not self.many:
-            return what
-        return f"a list without repetition{', or an empty one' if self.empty else ''}, each {what}"
-
-
-#: A sparsity of 1 leaves no block at all.
-SPARSITY_MAX = 0.999
-
-RULES: Mapping[str, Rule] = {
-    "results": Rule(str, choices=(SHOWN, LOCAL, *machines())),
-    "profile": Rule(str, choices=(*PROTOCOLS, *ASIDE)),
-    "model": Rule(str),
-    "seed": Rule(int, low=0, high=2**31 - 1),
-    "scope": Rule(str, choices=SCOPES),
-    "scopes": Rule(str, choices=SCOPES, many=True),
-    "pruner": Rule(str, choices=(*PRUNERS, AS_FOUND), tagged=True),
-    "block": Rule(str, shape=True),
-    "blocks": Rule(str, shape=True, many=True),
-    "sparsity": Rule(float, low=0.0, high=SPARSITY_MAX),
-    "batch": Rule(int, low=1, high=256),
-    "seq": Rule(int, low=1, high=512),
-    "threads": Rule(int, low=1, high=256),
-    "isa": Rule(str, choices=ISAS),
-    "isas": Rule(str, choices=ISAS, many=True),
-    "linears": Rule(str, choices=LINEARS, many=True),
-    "trials_per_task": Rule(int, low=1, high=100_000),
-    "engines": Rule(str, choices=tuple(ENGINES), many=True),
-    "peer_blocks": Rule(str, shape=True, many=True, empty=True),
-    "rival": Rule(str, choices=tuple(ENGINES)),
-    "load_blocks": Rule(str, shape=True, many=True),
-    "batches": Rule(int, low=1, high=256, many=True, empty=True),
-    "seqs": Rule(int, low=1, high=512, many=True, empty=True),
-    "thread_counts": Rule(int, low=1, high=256, many=True, empty=True),
-    "sparsities": Rule(float, low=0.0, high=SPARSITY_MAX, many=True, empty=True),
-    "models": Rule(str, many=True, empty=True),
-    "model_sparsities": Rule(float, low=0.0, high=SPARSITY_MAX, many=True, empty=True),
-    "allocations": Rule(str, choices=ALLOCATIONS, many=True),
-    "bucket": Rule(float, low=0.001, high=1.0),
-    "search_trials": Rule(int, low=1, high=100_000),
-    "passes": Rule(int, low=1, high=1000),
-    "stock_trials": Rule(int, low=1, high=100_000),
-    "repeats": Rule(int, low=1, high=100),
-    "task": Rule(str),
-    "train_each": Rule(int, low=1, high=1_000_000),
-    "test_each": Rule(int, low=1, high=1_000_000),
-    "dense_steps": Rule(int, low=1, high=1_000_000),
-    "prune_steps": Rule(int, low=1, high=1_000_000),
-    "recover_steps": Rule(int, low=0, high=1_000_000),
-    "learning_rate": Rule(float, low=1e-8, high=1.0),
-    "seeds": Rule(int, low=0, high=2**31 - 1, many=True),
-    "control_blocks": Rule(str, shape=True, many=True),
-    "stored_blocks": Rule(str, shape=True, many=True, empty=True),
-    "repeat_blocks": Rule(str, shape=True, many=True, empty=True),
-    "pruners": Rule(str, choices=tuple(PRUNERS), many=True, empty=True),
-    "pruner_blocks": Rule(str, shape=True, many=True, empty=True),
-    "proximal_blocks": Rule(str, shape=True, many=True, empty=True),
-}
-
-_MODE = ("results", "profile")
-_LOAD = ("batch", "seq", "threads")
-_FACTORS = ("batches", "seqs", "thread_counts", "sparsities", "models", "model_sparsities")
-_SWEEP = (*_MODE, "model", "seed", "scopes", "pruner", "blocks", "sparsity", *_LOAD)
-
-#: Notebook -> the parameters that its `parameters` cell must define, no more and no fewer.
-NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
-    "01_prune": _SWEEP,
-    "02_compile": _SWEEP,
-    "03_tune": (*_SWEEP, "trials_per_task"),
-    "04_latency": (*_SWEEP, "engines", "peer_blocks", "rival"),
-    "05_scheduler": _SWEEP,
-    "06_sweeps": (
-        *_MODE, "model", "seed", "scope", "pruner", "sparsity", *_LOAD, "load_blocks", "blocks", "engines",
-        *_FACTORS, "trials_per_task",
-    ),
-    "07_your_shape": (
-        *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "trials_per_task",
-    ),
-    "08_kernels": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD),
-    "09_families": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD, "load_blocks", "seqs"),
-    "10_search": (
-        *_MODE, "model", "seed", "scope", "pruner", "block", "sparsity", *_LOAD, "search_trials",
-        "passes", "stock_trials", "repeats", "trials_per_task",
-    ),
-    "11_accuracy": (
-        *_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "task", "train_each", "test_each",
-        "dense_steps", "prune_steps", "recover_steps", "learning_rate", "control_blocks", "stored_blocks",
-        "repeat_blocks", "sparsities", "seeds", "pruners", "pruner_blocks", "proximal_blocks",
-        "trials_per_task",
-    ),
-    "12_identity": (
-        *_MODE, "model", "models", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "allocations", "bucket",
-    ),
-    "14_patterns": (*_MODE, "model", "linears", "seed", "blocks", "sparsity", *_LOAD),
-    "15_ledger": (*_SWEEP, "isas", "trials_per_task"),
-    "16_layer": (*_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD),
-    "17_layouts": (*_MODE, "model", "seed", "scope", "pruner", "blocks", "sparsity", *_LOAD, "trials_per_task"),
-}  # fmt: skip
-
-
 def nearest(text: object, names: Iterable[str]) -> str | None:
     """The most similar name, or None when nothing is similar."""
     names = list(names)
     longer = [name for name in names if text and name.startswith(str(text))]
     matches = longer or difflib.get_close_matches(str(text), names, n=1, cutoff=0.4)
     return matches[0] if matches else None
+
+
+def _whole(low: int, high: int) -> Any:
+    return Annotated[int, Field(ge=low, le=high)]
+
+
+def _number(low: float, high: float) -> Any:
+    return Annotated[float, Field(ge=low, le=high, allow_inf_nan=False)]
+
+
+def _one_of(names: Iterable[str]) -> Any:
+    return Literal[tuple(names)]
+
+
+def _block_shape(text: str) -> str:
+    BlockShape.parse(text)
+    return text
+
+
+def _pruner(text: str) -> str:
+    """Accept a pruner, and one followed by ``@`` and any text: which training it was part of."""
+    names = (*PRUNERS, AS_FOUND)
+    if (name := text.partition("@")[0]) not in names:
+        raise InputError("pruner", text, "one of " + ", ".join(names), nearest(name, names))
+    return text
+
+
+def _without_repetition(values: list[Any]) -> list[Any]:
+    if len(set(values)) != len(values):
+        raise ValueError
+    return values
+
+
+def _list_of(kind: Any, *, or_none: bool = False) -> Any:
+    return Annotated[list[kind], Field(min_length=0 if or_none else 1), AfterValidator(_without_repetition)]
+
+
+#: "0.8" is 0.8 and 4 is "4" where a value was refused, and the right one is looked for.
+_LENIENT = ConfigDict(coerce_numbers_to_str=True)
+_Text = Annotated[str, Field(min_length=1)]
+_Shape = Annotated[_Text, AfterValidator(_block_shape), Field(description="a block shape as '32x1'")]
+_Pruner = Annotated[_Text, AfterValidator(_pruner), Field(description="one of " + ", ".join((*PRUNERS, AS_FOUND)))]
+_Seed = _whole(0, 2**31 - 1)
+_Sparsity = _number(0.0, 0.999)  # a sparsity of 1 leaves no block at all
+_Batch, _Seq, _Threads = _whole(1, 256), _whole(1, 512), _whole(1, 256)
+_Trials, _Steps = _whole(1, 100_000), _whole(1, 1_000_000)
+
+#: Name of a parameter -> type of its values.
+PARAMETERS: Mapping[str, Any] = {
+    "results": _one_of((SHOWN, LOCAL, *machines())),
+    "profile": _one_of((*PROTOCOLS, *ASIDE)),
+    "model": _Text,
+    "seed": _Seed,
+    "scope": _one_of(SCOPES),
+    "scopes": _list_of(_one_of(SCOPES)),
+    "pruner": _Pruner,
+    "block": _Shape,
+    "blocks": _list_of(_Shape),
+    "sparsity": _Sparsity,
+    "batch": _Batch,
+    "seq": _Seq,
+    "threads": _Threads,
+    "isa": _one_of(ISAS),
+    "isas": _list_of(_one_of(ISAS)),
+    "linears": _list_of(_one_of(LINEARS)),
+    "trials_per_task": _Trials,
+    "engines": _list_of(_one_of(ENGINES)),
+    "peer_blocks": _list_of(_Shape, or_none=True),
+    "rival": _one_of(ENGINES),
+    "load_blocks": _list_of(_Shape),
+    "batches": _list_of(_Batch, or_none=True),
+    "seqs": _list_of(_Seq, or_none=True),
+    "thread_counts": _list_of(_Threads, or_none=True),
+    "sparsities": _list_of(_Sparsity, or_none=True),
+    "models": _list_of(_Text, or_none=True),
+    "model_sparsities": _list_of(_Sparsity, or_none=True),
+    "allocations": _list_of(_one_of(ALLOCATIONS)),
+    "bucket": _number(0.001, 1.0),
+    "search_trials": _Trials,
+    "passes": _whole(1, 1000),
+    "stock_trials": _Trials,
+    "repeats": _whole(1, 100),
+    "task": _Text,
+    "train_each": _Steps,
+    "test_each": _Steps,
+    "dense_steps": _Steps,
+    "prune_steps": _Steps,
+    "recover_steps": _whole(0, 1_000_000),
+    "learning_rate": _number(1e-8, 1.0),
+    "seeds": _list_of(_Seed),
+    "control_blocks": _list_of(_Shape),
+    "stored_blocks": _list_of(_Shape, or_none=True),
+    "repeat_blocks": _list_of(_Shape, or_none=True),
+    "pruners": _list_of(_one_of(PRUNERS), or_none=True),
+    "pruner_blocks": _list_of(_Shape, or_none=True),
+    "proximal_blocks": _list_of(_Shape, or_none=True),
+}
 
 
 def check(name: str, value: Any) -> Any:
@@ -181,12 +140,14 @@ def check(name: str, value: Any) -> Any:
     InputError
         Unknown name, wrong type, or a value out of range.
     """
-    rule = _rule(name, RULES)
-    if not rule.many:
-        return _check_one(name, value, rule)
-    if not isinstance(value, list) or not (value or rule.empty) or len(set(map(str, value))) != len(value):
-        raise InputError(name, value, rule.expected, _without_repetition(value, rule))
-    return [_check_one(name, item, rule) for item in value]
+    try:
+        return _adapter(name).validate_python(value, strict=True)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+    kind = PARAMETERS[name]
+    if problem["loc"]:  # one value of a list
+        (kind,), value = get_args(get_args(kind)[0]), problem["input"]
+    raise _own(problem) or InputError(name, value, expected(name), _meant(kind, value))
 
 
 def parse(name: str, text: str) -> Any:
@@ -194,88 +155,65 @@ def parse(name: str, text: str) -> Any:
 
     (YAML 1.1 would read the block shape ``0x4`` as the number four.)
     """
-    rule = _rule(name, RULES)
-    if rule.kind is str and not rule.many:
+    schema = _schema(name)
+    if schema["type"] == "string":
         return text
+    words = schema.get("items", {}).get("type") == "string"
     try:
-        return yaml.load(text, yaml.BaseLoader if rule.kind is str else yaml.SafeLoader)
+        return yaml.load(text, yaml.BaseLoader if words else yaml.SafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError):  # also a number of thousands of digits, or brackets as deep
-        raise InputError(name, text, rule.expected) from None
+        raise InputError(name, text, expected(name)) from None
 
 
-def check_all(notebook: str, values: Mapping[str, Any], *, complete: bool = True) -> dict[str, Any]:
-    """Check a notebook's parameters together.
-
-    Parameters
-    ----------
-    notebook
-        Name without suffix, as in ``"03_tune"``.
-    values
-        Parameter name -> value.
-    complete
-        Refuse when a parameter of the notebook has no value.
-
-    Raises
-    ------
-    InputError
-        Unknown notebook; a name the notebook does not take; one it takes and is missing; a value against its rule.
-    """
-    wanted = parameters_of(notebook)
-    for name in values:
-        if name not in wanted:
-            raise InputError("parameter", name, f"a parameter of {notebook}", nearest(name, wanted))
-    missing = [name for name in wanted if name not in values]
-    if complete and missing:
-        raise InputError(missing[0], None, f"{RULES[missing[0]].expected} ({notebook} takes it, and it is missing)")
-    return {name: check(name, value) for name, value in values.items()}
+def is_list(name: str) -> bool:
+    """Whether a parameter takes a list of values."""
+    return "items" in _schema(name)
 
 
-def parameters_of(notebook: str) -> tuple[str, ...]:
-    """The parameter names that a notebook takes."""
-    if notebook not in NOTEBOOKS:
-        raise InputError("notebook", notebook, "one of " + ", ".join(NOTEBOOKS), nearest(notebook, NOTEBOOKS))
-    return NOTEBOOKS[notebook]
+def expected(name: str) -> str:
+    """What a parameter may be, in words."""
+    schema = _schema(name)
+    each = schema.get("items", schema)
+    words = {"integer": "an integer", "number": "a number", "string": "text"}[each["type"]]
+    if "minimum" in each:
+        words += f" from {each['minimum']} to {each['maximum']}"
+    if "enum" in each:
+        words = "one of " + ", ".join(each["enum"])
+    words = each.get("description", words)
+    if "items" not in schema:
+        return str(words)
+    return f"a list without repetition{'' if schema['minItems'] else ', or an empty one'}, each {words}"
 
 
-def _rule(name: str, rules: Mapping[str, Rule]) -> Rule:
-    if name not in rules:
-        raise InputError("parameter", name, "a known parameter", nearest(name, rules))
-    return rules[name]
-
-
-def _without_repetition(value: Any, rule: Rule) -> list[Any] | None:
-    """What a refused list probably meant: each of its values once, if they are right; a value on its own as a list."""
-    items = value if isinstance(value, list) else [value]
-    near = [item for n, item in enumerate(items) if item not in items[:n]]
+def _meant(kind: Any, value: Any) -> Any:
+    """What a refused value probably meant, where that is plain and right."""
+    if get_origin(get_args(kind)[0]) is list:
+        value = list(dict.fromkeys(value)) if isinstance(value, list) else [value]
     try:
-        return [_check_one("", item, rule) for item in near] or None
-    except InputError:
-        return None
+        return TypeAdapter(kind, config=_LENIENT).validate_python(value)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+    if own := _own(problem):
+        return None if problem["loc"] else own.nearest
+    if get_origin(kind) is Literal:
+        return nearest(value, get_args(kind))
+    context = problem.get("ctx", {})
+    return None if problem["loc"] else context.get("ge", context.get("le"))
 
 
-def _check_one(name: str, value: Any, rule: Rule) -> Any:
-    if rule.kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not rule.kind or value == "":  # type(), because True is an int to isinstance
-        raise InputError(name, value, rule.expected, _cast(value, rule))
-    if rule.low is not None and rule.high is not None and not rule.low <= value <= rule.high:
-        clamped = rule.kind(min(max(value, rule.low), rule.high)) if value == value else None
-        raise InputError(name, value, rule.expected, clamped)
-    chosen = value.partition("@")[0] if rule.tagged else value
-    if rule.choices and chosen not in rule.choices:
-        raise InputError(name, value, rule.expected, nearest(chosen, rule.choices))
-    if rule.shape:
-        BlockShape.parse(value)
-    return value
+def _own(problem: ErrorDetails) -> InputError | None:
+    """The error of a block shape or a pruner, which say themselves what is wrong."""
+    error = problem.get("ctx", {}).get("error")
+    return error if isinstance(error, InputError) else None
 
 
-def _cast(value: Any, rule: Rule) -> Any:
-    """What a value of the wrong type probably meant, where that is plain and right."""
-    if value in (None, "") or (rule.kind is str and isinstance(value, list | dict)):
-        return None
-    try:
-        return _check_one("", rule.kind(value), rule)
-    except InputError as error:
-        return error.nearest
-    except (TypeError, ValueError, OverflowError):
-        return None
+@functools.cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    if name not in PARAMETERS:
+        raise InputError("parameter", name, "a known parameter", nearest(name, PARAMETERS))
+    return TypeAdapter(PARAMETERS[name])
+
+
+@functools.cache
+def _schema(name: str) -> dict[str, Any]:
+    return _adapter(name).json_schema()

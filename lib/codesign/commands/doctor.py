@@ -5,6 +5,7 @@ Nothing here imports what is looked at: the wrong version of a package crashes w
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import platform
 import re
@@ -36,6 +37,16 @@ class Finding:
     ok: bool
     found: str
     wanted: str
+
+
+def main(options: argparse.Namespace) -> int:
+    findings = examine()
+    if options.measure and safe(findings):
+        from codesign.study.ceilings import measure_ceilings
+        from codesign.study.chain import open_study
+
+        measure_ceilings(open_study("local", "report"))
+    return report(findings)
 
 
 def examine(lock: Path = REPOSITORY / "requirements.lock") -> list[Finding]:

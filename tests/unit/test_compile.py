@@ -15,12 +15,12 @@ import transformers
 
 from codesign import cli
 from codesign.blocks import BlockShape
+from codesign.commands import compile as packaged
+from codesign.commands.asked import Request
+from codesign.commands.compile import case_of
 from codesign.encoder import example_inputs, load_encoder, save_checkpoint
 from codesign.prune import prune_model
 from codesign.runtime import MANIFEST, ArtifactError, load
-from codesign.study import packaged
-from codesign.study.asked import Request
-from codesign.study.packaged import case_of
 
 LOAD: dict[str, Any] = {"batch": 1, "seq": 16, "threads": 1, "trials_per_task": 1}
 

@@ -12,25 +12,10 @@ from codesign.answers.tables import markdown
 from codesign.answers.words import milliseconds
 from codesign.records import Record
 from codesign.study import places
-from codesign.study.artefacts import ensure_built
-from codesign.study.chain import Study
 from codesign.study.places import TRY
-from codesign.study.points import Point
-from codesign.study.pruned import ensure_pruned
-from codesign.study.sessions import OURS, compiled_cases, ensure_timed
-from codesign.study.tuning import ensure_tuned
 
 #: What two records must share for their shapes to be compared.
 _SETTING = ("model", "seed", "pruner", "sparsity", "batch", "seq", "threads")
-
-
-def measure(study: Study, points: Sequence[Point], trials_per_task: int) -> None:
-    """Take points through the whole chain: prune, tune, build and time what is not there yet."""
-    cases = compiled_cases(points, engines=OURS)
-    ensure_pruned(study, points)
-    ensure_tuned(study, cases, trials_per_task)
-    ensure_built(study, cases)
-    ensure_timed(study, points, engines=OURS)
 
 
 def tried() -> list[Record]:

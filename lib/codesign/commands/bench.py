@@ -1,7 +1,8 @@
-"""Any encoder beside every engine: what `codesign bench` does once it is planned, up to a table."""
+"""`codesign bench`: any encoder beside every engine, up to a table."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -10,18 +11,20 @@ from rich.table import Table
 
 from codesign.answers.words import three_digits
 from codesign.blocks import DENSE
+from codesign.commands.asked import Plan, plan, typed
+from codesign.commands.shown import check_json, show
 from codesign.engines import ENGINES, SPARSE
 from codesign.isa import NATIVE
 from codesign.measure import Interval, median, ratio
 from codesign.records import Record
 from codesign.study.artefacts import ensure_built
-from codesign.study.asked import Plan
-from codesign.study.chain import Study
+from codesign.study.chain import Study, open_study
 from codesign.study.doubts import doubts_of
 from codesign.study.evidence import key_of
+from codesign.study.places import BENCH
 from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
-from codesign.study.sessions import compiled_cases, ensure_timed
+from codesign.study.sessions import OURS, compiled_cases, ensure_timed
 from codesign.study.tuning import ensure_tuned
 
 DENSE_ENGINE = "tvm-dense"
@@ -29,10 +32,20 @@ DENSE_ENGINE = "tvm-dense"
 Row = dict[str, Any]
 
 
-def run(
-    study: Study, points: Sequence[Point], engines: Sequence[str], trials_per_task: int, isa: str = NATIVE
+def main(options: argparse.Namespace) -> None:
+    engines = {} if options.engines is None else {"engines": tuple(options.engines.split(","))}
+    asked = typed(options, blocks=options.blocks, **engines)
+    check_json(options.json)
+    made = plan(asked)
+    study = open_study("local", BENCH, encoder_only=asked.encoder_only)
+    records = measure(study, made.points, asked.trials_per_task, engines=made.engines, isa=asked.isa)
+    show(options.json, table(made.points, rows(records)), document(made, records, asked.isa))
+
+
+def measure(
+    study: Study, points: Sequence[Point], trials_per_task: int, *, engines: Sequence[str] = OURS, isa: str = NATIVE
 ) -> list[Record]:
-    """Take the points through the whole chain, doing what is not there yet; return the `latency` records."""
+    """Take points through the whole chain, doing what is not there yet; return their `latency` records."""
     cases = compiled_cases(points, engines=engines, isa=isa)
     ensure_pruned(study, points)
     if tuned := [case for case in cases if case.tuned]:

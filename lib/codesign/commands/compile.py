@@ -1,27 +1,43 @@
-"""One encoder, ready to be taken elsewhere: what `codesign compile` does, from somebody's weights to a directory."""
+"""`codesign compile`: one encoder, ready to be taken elsewhere, from somebody's weights to a directory."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from codesign.blocks import DENSE
+from codesign.commands.asked import Request, plan, typed
 from codesign.compiler.artifact import install, refuse_other
 from codesign.errors import InputError
 from codesign.measure.entrant import WRONG_ABOVE
 from codesign.records import Record
 from codesign.runtime import LIBRARY, MANIFEST, PARAMS, ArtifactError
 from codesign.study.artefacts import artifact, ensure_built
-from codesign.study.asked import Request, plan
-from codesign.study.chain import Study
+from codesign.study.chain import Study, open_study
+from codesign.study.places import COMPILE
 from codesign.study.points import Case
 from codesign.study.pruned import ensure_pruned
 from codesign.study.tuning import ensure_tuned
+
+
+def main(options: argparse.Namespace) -> None:
+    if options.block == DENSE and options.prune is not None:
+        raise InputError("prune", options.prune, f"none with block={DENSE}, which leaves every weight")
+    asked = typed(options, blocks=None if options.block == DENSE else options.block)
+    if options.out is not None:
+        refuse_other(options.out)  # before looking at the model, which takes seconds
+    case = case_of(asked, options.block)
+    study = open_study("local", COMPILE, encoder_only=asked.encoder_only)
+    made = package(study, case, asked.trials_per_task, options.out)
+    Console().print(table(made))
+    print(f"{made.directory}\n{made.example()}")
 
 
 @dataclass(frozen=True)
@@ -48,7 +64,7 @@ def case_of(request: Request, block: str | None) -> Case:
     Raises
     ------
     InputError
-        As `codesign.study.asked.plan`, and for more than one block shape.
+        As `codesign.commands.asked.plan`, and for more than one block shape.
     """
     if request.blocks and request.blocks[1:]:
         name, at = ("blocks", "") if request.sparsity is None else ("prune", f"@{request.sparsity:g}")
@@ -64,13 +80,9 @@ def package(study: Study, case: Case, trials_per_task: int, out: Path | None) ->
 
     Raises
     ------
-    InputError
-        If something else than an artefact lies at ``out``; before any work.
     ArtifactError
         If the encoder's output is not PyTorch's.
     """
-    if out is not None:
-        refuse_other(out)
     ensure_pruned(study, [case.point])
     ensure_tuned(study, [case], trials_per_task)
     (record,) = ensure_built(study, [case])

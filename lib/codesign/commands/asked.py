@@ -5,15 +5,18 @@ Nothing is pruned unless that is asked for. A model with zeros is taken as it wa
 
 from __future__ import annotations
 
+import argparse
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import transformers
 
+from codesign import machine
 from codesign.blocks import BlockShape
 from codesign.checkpoint import left_out
 from codesign.encoder import MODELS, SCOPES, example_inputs, load_encoder, prunable_linears
@@ -23,10 +26,12 @@ from codesign.isa import NATIVE
 from codesign.prune import AS_FOUND, ONE_SHOT, check_blocks, refuse_untrained
 from codesign.prune.found import Fit, best, fits, pruned_matrices
 from codesign.study.chain import say
-from codesign.study.parameters import RULES, check
+from codesign.study.parameters import PARAMETERS, check, is_list, parse
 from codesign.study.points import Point, sweep
 from codesign.study.sessions import OURS
 
+#: Rules of notebook parameters that a request keeps, where it is typed.
+_TYPED = ("scope", "pruner", "batch", "seq", "threads", "isa")
 PRUNER = "magnitude"
 #: How a user asks for pruning.
 PRUNE = "--prune 4x1@0.8"
@@ -60,10 +65,62 @@ class Request:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if name in RULES and value is not None:
-                check(name, list(value) if RULES[name].many else value)
+            if name in PARAMETERS and value is not None:
+                check(name, list(value) if is_list(name) else value)
         for engine in self.engines:
             find(engine)
+
+
+def typed(options: argparse.Namespace, blocks: str | None, **others: Any) -> Request:
+    """Read what was typed after `bench` or `compile`.
+
+    Raises
+    ------
+    InputError
+        As `Request`, and for more threads than there are.
+    """
+    texts = {name: text for name in _TYPED if (text := getattr(options, name)) is not None}
+    given = {"threads": machine.describe().cores} | {
+        name: check(name, parse(name, text)) for name, text in texts.items()
+    }
+    given["trials_per_task"] = check("trials_per_task", parse("trials_per_task", options.trials))
+    if blocks is not None:
+        given["blocks"] = tuple(blocks.split(","))
+    if options.prune is not None:
+        if blocks is not None:
+            raise InputError("blocks", blocks, "none with --prune, which names the shapes itself")
+        given["blocks"], given["sparsity"] = pruning(options.prune)
+    request = Request(model=options.model, encoder_only=options.encoder_only, **given, **others)
+    machine.cpus(request.threads)
+    return request
+
+
+def pruning(text: str) -> tuple[tuple[str, ...], float]:
+    """Read what ``--prune`` was given: ``4x1,32x1@0.8`` is these block shapes, each with this share of blocks removed.
+
+    Raises
+    ------
+    InputError
+        With the nearest that is right: a shape or a share that is wrong or missing is replaced.
+    """
+    shapes, at, share = text.partition("@")
+    if not at and re.fullmatch(r"[0-9.]+", text):  # the share alone
+        shapes, share = "", text
+    near = ",".join(dict.fromkeys(_nearest("block", each, "4x1") for each in shapes.split(",")))
+    near += f"@{_nearest('sparsity', share, '0.8')}"
+    if near != text:
+        raise InputError("prune", text, "SHAPES@SPARSITY, as in 4x1@0.8 or 4x1,32x1@0.8, the sparsity below 1", near)
+    return tuple(shapes.split(",")), float(parse("sparsity", share))
+
+
+def _nearest(name: str, text: str, otherwise: str) -> str:
+    """Return a value as it was typed, if it is right; or else the nearest, a percentage as a share."""
+    try:
+        value = parse(name, text)
+        check(name, value / 100 if type(value) in (int, float) and 2 <= value <= 100 else value)
+    except InputError as error:
+        return str(otherwise if error.nearest is None else error.nearest)
+    return text if type(value) is str or value <= 1 else f"{value / 100:g}"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What each command of `codesign` does, imported when it runs."""
