@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from codesign.commands.shown import check_json, show
-from codesign.plot import latency_bars
 from codesign.answers import machines
 from codesign.answers.frames import Frames
+from codesign.commands.shown import check_json, show
+from codesign.plot import latency_bars
 from codesign.study import places
 from codesign.study.parameters import check
 
