@@ -3,41 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.synthetic import LOOP, listing
 
 from codesign.answers.tables import assembly
-from codesign.errors import MissingRecord, RecordError
+from codesign.errors import RecordError
 from codesign.plot.layer import layer_matrix, pattern_of
-from codesign.records import Results
 from codesign.schema import validate
-from codesign.study.chain import Study
-from codesign.study.layer import ensure_listed
-from codesign.study.points import Point
-
-POINT = Point("bert-base", 0, "attention", "magnitude", "32x1", 0.8, 1, 128, 2)
-
-
-def committed(folder: Path, *records: dict[str, Any]) -> Study:
-    """Return a study that reads these records, written as local ones are."""
-    for record in records:
-        Results("local", folder).append(record)
-    if records:
-        (folder / "local").rename(folder / "xeon")
-    return Study(Results("xeon", folder), "report", "run", "one", folder)
-
-
-def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
-    mine = listing()
-    assert ensure_listed(committed(tmp_path, mine), [POINT]) == [mine]
-
-
-def test_what_is_missing_is_named_with_the_notebook_that_makes_it(tmp_path: Path) -> None:
-    with pytest.raises(MissingRecord, match=r"listing.*16_layer"):
-        ensure_listed(committed(tmp_path), [POINT])
 
 
 @pytest.mark.parametrize(

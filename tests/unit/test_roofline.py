@@ -39,42 +39,30 @@ def step(scalars: int, vectors: int, **changes: Any) -> Step:
     return Step(scalars, vectors, **{**fields, **changes})
 
 
+AFAR = {"reuse_bytes": L2, "fresh": 1.0}
+
+
 @pytest.mark.parametrize(
-    ("scalars", "vectors", "share", "longest"),
+    ("tile", "held", "share", "longest"),
     [
-        (4, 4, 1.0, "fma"),  # 16 FMAs in 8 cycles, 8 loads in 4
-        (8, 2, 1.0, "fma"),  # 8 cycles, 10 loads in 5
-        (1, 8, 4 / 4.5, "load"),  # 4 cycles, 9 loads in 4.5
-        (1, 4, 2 / 4, "latency"),  # 2 cycles of FMAs, 2.5 of loads, and each of the 4 sums waits for 4
-        (2, 2, 2 / 4, "latency"),
-        (1, 16, 8 / 8.5, "load"),
+        (step(4, 4), (L1, L1), 1.0, "fma"),  # 16 FMAs in 8 cycles, 8 loads in 4
+        (step(8, 2), (L1, L1), 1.0, "fma"),  # 8 cycles, 10 loads in 5
+        (step(1, 8), (L1, L1), 4 / 4.5, "load"),  # 4 cycles, 9 loads in 4.5
+        (step(1, 16), (L1, L1), 8 / 8.5, "load"),
+        (step(1, 4), (L1, L1), 2 / 4, "latency"),  # 2 cycles of FMAs, 2.5 of loads; each of the 4 sums waits for 4
+        (step(1, 4, chains=2), (L1, L1), 2 / 2.5, "load"),  # two sums in turn hide it
+        # 8 vectors of 64 bytes from an L2 that gives 48 a cycle: 10.7 cycles for 4 cycles of FMAs
+        (step(1, 8, activation_bytes=512, **AFAR), (L2, L1), 4 / (512 / 48), "activations"),
+        (step(4, 4, activation_bytes=256, **AFAR), (L2, L1), 1.0, "fma"),  # four rows share the loads: 5.3 in 8 cycles
+        # only the first group of rows reads from afar: half at 48 a cycle, half at 128
+        (step(1, 8, activation_bytes=480, fresh=0.5), (L2, L1), 4 / (240 / 48 + 240 / 128), "activations"),
+        (step(4, 4, weight_bytes=80), (L1, L2), 1.0, "fma"),  # 80 / 48 cycles
+        (step(4, 4, weight_bytes=80), (L1, FAR), 8 / 10, "weights"),  # 80 / 8, where the copies fit
     ],
 )
-def test_ports_and_latency_bound_a_tile(scalars: int, vectors: int, share: float, longest: str) -> None:
-    found = predict(step(scalars, vectors), LEVELS, L1, L1)
+def test_what_takes_longest_bounds_a_step(tile: Step, held: tuple[float, float], share: float, longest: str) -> None:
+    found = predict(tile, LEVELS, *held)
     assert (most(found), bound(found)) == (pytest.approx(share), longest)
-
-
-def test_an_unstructured_step_waits_for_activations() -> None:
-    """8 vectors of 64 bytes from an L2 that gives 48 a cycle: 10.7 cycles for 4 cycles of FMAs."""
-    wide = step(1, 8, activation_bytes=512, reuse_bytes=L2, fresh=1.0)
-    found = predict(wide, LEVELS, L2, L1)
-    assert (most(found), bound(found)) == (pytest.approx(4 / (512 / 48)), "activations")
-    # four rows share the loads: 4 x 4 needs 256 bytes in 8 cycles, 5.3 at that rate
-    assert most(predict(step(4, 4, activation_bytes=256, reuse_bytes=L2), LEVELS, L2, L1)) == 1
-
-
-def test_only_the_first_group_of_rows_reads_from_afar() -> None:
-    """Half of 480 bytes at 48 a cycle and half at 128: 5 + 1.875 cycles."""
-    found = predict(step(1, 8, activation_bytes=480, fresh=0.5), LEVELS, L2, L1)
-    assert found["activations"] == pytest.approx(240 / 48 + 240 / 128)
-
-
-def test_cold_weights_come_from_where_their_copies_fit() -> None:
-    tile = step(4, 4, weight_bytes=80)
-    assert most(predict(tile, LEVELS, L1, L2)) == 1  # 80 / 48 cycles
-    cold = predict(tile, LEVELS, L1, FAR)  # 80 / 8
-    assert (most(cold), bound(cold)) == (pytest.approx(8 / 10), "weights")
 
 
 @given(
@@ -112,11 +100,6 @@ def test_a_step_along_block_rows_reads_few_activations() -> None:
     found = row_tile(kernel("32x1", family="row_tile", decisions=decisions, nnz=24 * 154))
     assert (found.scalars, found.vectors, found.activation_bytes) == (8, 2, 32)
     assert (found.fresh, found.weight_bytes) == (1, 32 * 4 / 8)
-
-
-def test_chains_hide_the_latency_of_a_small_tile() -> None:
-    assert most(predict(step(1, 4), LEVELS, L1, L1)) == pytest.approx(2 / 4)
-    assert most(predict(step(1, 4, chains=2), LEVELS, L1, L1)) == pytest.approx(2 / 2.5)
 
 
 def test_rates_are_those_of_one_core_at_the_clock_of_the_peak() -> None:

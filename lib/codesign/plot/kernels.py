@@ -60,15 +60,14 @@ def family_map(rows: pd.DataFrame) -> Drawing:
     rows
         From `codesign.answers.kernels.winners`, by block shape and family.
     """
-    rows = rows.assign(load=rows["tokens"].astype(str) + " tokens")
-    rows = rows.assign(title=rows["size"] + ", " + rows["load"], about=rows["size"] + " with " + rows["load"])
+    rows = rows.assign(title=rows["size"] + ", " + rows["tokens"].astype(str) + " tokens")
     colours = dict(zip(rows["family"].unique(), (BLUE, ORANGE, SKY, INK), strict=False))
     said = "{block} {family} {share:.0%}"
     return Drawing(
         facets(rows, "title", lambda title, part: _families(title, part, colours)),
         " ".join(
-            f"{about}, {_SHARE} by family: {spoken(part, said, ', ')}."
-            for about, part in rows.groupby("about", sort=False)
+            f"{title}, {_SHARE} by family: {spoken(part, said, ', ')}."
+            for title, part in rows.groupby("title", sort=False)
         ),
         "Share of the FMA ceiling that the best schedule of each family reaches. Where a family has no mark it cannot "
         "compute the shape. The name of the fastest stands at the right.",

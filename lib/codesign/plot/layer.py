@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -17,6 +18,8 @@ from codesign.plot.charts import spoken
 from codesign.plot.look import BLUE, INK, ON_ORANGE, ORANGE, PAPER, SKY, Drawing, at_end, panel
 from codesign.schema import Record
 
+#: Colours of a block that is not stored, one that is, and one in the block-row that is followed.
+_STORED = ListedColormap(["#00000000", BLUE, ORANGE])
 _SHOWN = 8  # blocks of the block-row that are followed into the arrays
 _CELL_ROWS = 4  # rows of a block whose values are written out
 #: What the load ports are busy with, and the colours of the segments: the field of the counts.
@@ -60,15 +63,12 @@ def _whole(listing: Record, stored: np.ndarray) -> Figure:
     cells = stored.astype(int)
     cells[picked] *= 2
     with panel(width=3.5, height=0.75 + 2.9 * min(1.0, max(height / width, 0.12))) as (figure, axes):
-        colours = ListedColormap(["#00000000", BLUE, ORANGE])
         extent = (0, width, height, 0)
-        axes.imshow(cells, cmap=colours, vmin=0, vmax=2, interpolation="none", extent=extent, aspect="auto")
+        axes.imshow(cells, cmap=_STORED, vmin=0, vmax=2, interpolation="none", extent=extent, aspect="auto")
         for edge in (picked, picked + 1):
             axes.axhline(edge * sizes["rows"], color=ORANGE, linewidth=0.8)
         _frame(axes)
-        axes.set_title("the layer")
-        axes.set_xlabel("input features")
-        axes.set_ylabel("output features")
+        axes.set(title="the layer", xlabel="input features", ylabel="output features")
     return figure
 
 
@@ -76,22 +76,20 @@ def _corner(listing: Record, stored: np.ndarray) -> Figure:
     picked, first = listing["block_row"], listing["heads"]["indptr"][listing["block_row"]]
     columns = np.flatnonzero(stored[picked])[:_SHOWN]
     width = int(columns[-1]) + 2 if len(columns) else stored.shape[1]
-    top, bottom = max(picked - 1, 0), min(picked + 2, len(stored))
+    cells = pd.DataFrame(stored[:, :width].astype(int))
+    numbers = pd.DataFrame("", cells.index, cells.columns, dtype=object)
+    numbers.loc[picked, columns] = range(first, first + len(columns))
+    cells.loc[picked] *= 2
+    near = slice(max(picked - 1, 0), picked + 1)
     with panel(width=4.4, height=2.3) as (figure, axes):
-        for row in range(top, bottom):
-            for column in np.flatnonzero(stored[row, :width]):
-                colour = ORANGE if row == picked else BLUE
-                axes.add_patch(Rectangle((float(column), row), 1, 1, facecolor=colour, edgecolor=PAPER, linewidth=1))
-        for number, column in enumerate(columns):
-            style: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "center", "fontsize": 7, "color": ON_ORANGE}
-            axes.text(column + 0.5, picked + 0.5, str(first + number), **style)
-        axes.set_xlim(0, width)
-        axes.set_ylim(bottom, top)
-        axes.set_yticks([row + 0.5 for row in range(top, bottom)], list(map(str, range(top, bottom))))
+        sns.heatmap(
+            cells.loc[near], mask=cells.loc[near] == 0, cmap=_STORED, vmin=0, vmax=2, linewidths=1, linecolor=PAPER,
+            annot=numbers.loc[near], fmt="", annot_kws={"rotation": 90, "fontsize": 7, "color": ON_ORANGE},
+            cbar=False, xticklabels=5, ax=axes,
+        )  # fmt: skip
+        axes.tick_params(labelrotation=0)
         _frame(axes)
-        axes.set_title("where a block-row begins")
-        axes.set_xlabel("block-column")
-        axes.set_ylabel("block-row")
+        axes.set(title="where a block-row begins", xlabel="block-column", ylabel="block-row")
     return figure
 
 
