@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from codesign.study.places import BOOK
 
+sys.path.insert(0, str(BOOK / "_ext"))
+
 HTML = Path(os.environ.get("CODESIGN_BOOK_HTML", BOOK / "_build" / "html"))
 
 
