@@ -6,7 +6,6 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from codesign.blocks import DENSE
 from codesign.plot.charts import bars, facets, spoken
@@ -93,7 +92,7 @@ def _families(title: str, rows: pd.DataFrame, colours: dict[str, str]) -> Figure
 
 def _percent(axes: Axes) -> None:
     axes.set_xticks([0, 0.5, 1])
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.xaxis.set_major_formatter("{x:.0%}")
 
 
 def predictions(rows: pd.DataFrame) -> Drawing:
@@ -133,5 +132,5 @@ def _predicted(state: str, rows: pd.DataFrame) -> Figure:
         axes.set_title(f"weights {state}")
         axes.tick_params(axis="y", length=3)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(PercentFormatter(1))
+            axis.set_major_formatter("{x:.0%}")
     return figure
