@@ -108,6 +108,11 @@ def where(rows: pd.DataFrame, **fields: object) -> pd.DataFrame:
     return rows
 
 
+def by_shape(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows in the order of block shapes; those of one shape stay as they come."""
+    return rows.sort_values("block", key=lambda blocks: blocks.map(shape_order), kind="stable", ignore_index=True)
+
+
 def missing(kind: str, **fields: object) -> MissingRecord:
     """Return the error that names the record which is missing and the notebook that makes it."""
     return MissingRecord(kind, fields, KINDS[kind].producer)

@@ -1,28 +1,172 @@
-"""What `task` records say of compiled encoders."""
+"""Tuning tasks: how often each is used, how fast tuning from nothing gets, and how allocation divides them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import numpy as np
+import pandas as pd
 
+from codesign.answers.effects import effect, exactly
+from codesign.answers.frames import CONTENDER, OURS, Frames, by_shape, missing, newest, where
+from codesign.errors import InputError, MissingRecord
+from codesign.measure.ratios import Interval
 from codesign.schema import Record
-from codesign.study.evidence import key_of
+
+#: Shares of the final latency that tuning has to come within, and the seconds it may take.
+CLOSE, BUDGET_S = 1.05, 180.0
+#: The step of the padding that the claim is about, as a share of the blocks of a matrix.
+BUCKET = 0.05
+#: The models whose tasks are counted by allocation.
+MODELS = ("bert-base", "minilm")
+#: What tells the cases of `counted` apart.
+CASE = ["model", "weights", "block", "allocation"]
 
 
-def count_tasks(tasks: Sequence[Record]) -> list[dict[str, Any]]:
-    """Count the tasks of each compiled encoder: ``tasks``, ``sparse`` ones, and the places that use these.
+def newest_tasks(tasks: pd.DataFrame) -> pd.DataFrame:
+    """Return the tasks of every compiled model, each once, of the newest run that recorded any."""
+    if not len(tasks):
+        return tasks
+    runs = tasks.groupby(CONTENDER, sort=False)["run_id"].transform("last")
+    return newest(tasks[tasks["run_id"] == runs], [*CONTENDER, "digest"])
 
-    ``block`` is the shape that the encoder is stored in, whatever the one it was pruned in.
+
+def _sparse(frames: Frames, **fields: object) -> pd.DataFrame:
+    found = where(newest_tasks(frames.at("task")), engine=OURS, family_kind="bsr", **fields)
+    if not len(found):
+        raise missing("task", engine=OURS, **fields)
+    return found
+
+
+@effect("count")
+def sparse_tasks(frames: Frames, scope: str, block: str) -> int:
+    """Effect: how many distinct sparse tasks one of our encoders has."""
+    return len(_sparse(frames, scope=scope, block=block))
+
+
+@effect("count")
+def sparse_uses(frames: Frames, scope: str, block: str) -> int:
+    """Effect: how many places of one of our encoders use a sparse task."""
+    return int(_sparse(frames, scope=scope, block=block)["weight"].sum())
+
+
+@effect("uses per task")
+def uses_per_task(frames: Frames, scope: str) -> Interval:
+    """Effect: uses of a sparse task in one inference, averaged over tasks, for the shape where it is least."""
+    return exactly(float(_sparse(frames, scope=scope).groupby("block")["weight"].mean().min()))
+
+
+def seconds_until_close(tuning: Record) -> float:
+    """Return the seconds until a tuning run was within `CLOSE` of its final weighted latency.
+
+    Raises
+    ------
+    MissingRecord
+        If it ended before every task had a time.
     """
-    encoders: dict[tuple[str, ...], list[Record]] = {}
-    for task in tasks:
-        encoders.setdefault((task["engine"], task["scope"], key_of(task)[2]), []).append(task)
-    return [
-        dict(zip(("engine", "scope", "block"), name, strict=True))
-        | {
-            "tasks": len(found),
-            "sparse": sum(task["family_kind"] == "bsr" for task in found),
-            "sparse_uses": sum(task["weight"] for task in found if task["family_kind"] == "bsr"),
-        }
-        for name, found in encoders.items()
+    curve = [(seconds, ns) for seconds, _, ns in tuning["curve"] if ns is not None]
+    if not curve:
+        raise MissingRecord("tuning", {"curve": "of a finished run"}, "notebook 10_search")
+    return float(next(seconds for seconds, ns in curve if ns <= CLOSE * curve[-1][1]))
+
+
+def _from_nothing(frames: Frames) -> pd.Series:
+    """Return the seconds until each tuning run of one of our encoders that began with no database was close."""
+    found = where(frames.at("tuning"), engine=OURS, from_nothing=True)
+    if not len(found):
+        raise MissingRecord("tuning", {"engine": OURS, "from_nothing": True}, "notebook 10_search")
+    return found["record"].map(seconds_until_close)
+
+
+@effect("ratio")
+def tuning_margin(frames: Frames) -> Interval:
+    """Effect: how many times the tuning of one encoder fits into its budget of time; all runs lie in the interval."""
+    fits = BUDGET_S / _from_nothing(frames).clip(lower=1e-9)
+    return Interval(float(fits.median()), float(fits.min()), float(fits.max()))
+
+
+@effect("s")
+def tuning_close(frames: Frames) -> float:
+    """Effect: seconds until tuning an encoder from nothing comes close to its end, the median of several runs."""
+    return float(_from_nothing(frames).median())
+
+
+@effect("count")
+def tuning_runs(frames: Frames) -> int:
+    """Effect: how many times an encoder was tuned from nothing."""
+    return len(_from_nothing(frames))
+
+
+def counted(identities: pd.DataFrame, bucket: float) -> pd.DataFrame:
+    """Count the tasks of each case: equal linears are one sparse task, and padding may make linears equal.
+
+    Padding stores the next multiple of ``bucket``, a share of the blocks of a matrix. Layers that pruning left so full
+    that the compiler stores them whole are no sparse tasks.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `CASE`; ``tasks`` of any kind, ``sparse`` ones, ``uses`` of these, ``whole`` linears stored dense; ``most`` and
+        ``least`` used; share of blocks stored from the ``emptiest`` to the ``fullest`` matrix; ``padded`` tasks, and
+        the share of blocks that padding ``added``.
+
+    Raises
+    ------
+    InputError
+        If ``bucket`` is not in (0, 1].
+    """
+    if not 0 < bucket <= 1:
+        raise InputError("bucket", bucket, "a share of the blocks above 0, at most 1", BUCKET)
+    found = [
+        {name: record[name] for name in CASE} | _counts(record["tasks"], bucket)
+        for record in identities["record"]
+        if any(task["family_kind"] == "bsr" for task in record["tasks"])
     ]
+    table = by_shape(pd.DataFrame(found, columns=None if found else CASE))
+    return table.sort_values("model", kind="stable", ignore_index=True)
+
+
+def _counts(tasks: list[Record], bucket: float) -> dict[str, float]:
+    kinds = pd.Series([task["family_kind"] for task in tasks])
+    uses = pd.Series([task["weight"] for task in tasks])
+    linears = pd.DataFrame([task["linear"] for task in tasks if task["family_kind"] == "bsr"])
+    linears = linears.assign(uses=uses[kinds == "bsr"].to_list())
+    linears = linears.groupby([name for name in linears if name != "uses"], as_index=False, sort=False).sum()
+    blocks = -(-linears["outputs"] // linears["rows"]) * -(-linears["inputs"] // linears["cols"])
+    step = np.maximum(1, (bucket * blocks).round())
+    padded = np.minimum(blocks, np.ceil(linears["nnz"] / step) * step)
+    density, used = linears["nnz"] / blocks, linears["uses"]
+    stored = (linears["nnz"] * used).sum()
+    return {
+        "tasks": len(tasks), "sparse": len(linears), "uses": used.sum(), "whole": uses[kinds == "dense"].sum(),
+        "most": used.max(), "least": used.min(), "emptiest": density.min(), "fullest": density.max(),
+        "padded": len(linears.drop(columns="uses").assign(nnz=padded).drop_duplicates()),
+        "added": ((padded - linears["nnz"]) * used).sum() / stored if stored else 0.0,
+    }  # fmt: skip
+
+
+def _allocations(frames: Frames) -> pd.DataFrame:
+    """Return `counted` with a row a model and block shape, and a column a count and allocation."""
+    load = {"scope": "all", "sparsity": frames.sparsity, "pruner": frames.pruner, **frames.load}
+    cases = where(frames.all("identity"), **load)
+    for model in MODELS:
+        if not len(where(cases, model=model)):
+            raise missing("identity", model=model)
+    found = counted(newest(cases[cases["model"].isin(MODELS)], CASE), BUCKET)
+    found = found.pivot(index=["model", "block"], columns="allocation", values=["sparse", "padded"])
+    for allocation in ("uniform", "global"):
+        for model, block in found.index[found.reindex(columns=[("sparse", allocation)]).isna().any(axis=1)]:
+            raise missing("identity", model=model, block=block, allocation=allocation)
+    return found
+
+
+@effect("ratio")
+def task_reuse(frames: Frames) -> Interval:
+    """Effect: sparse tasks of ``global`` over those of ``uniform``, for the model and shape where it is least."""
+    found = _allocations(frames)["sparse"]
+    return exactly(float((found["global"] / found["uniform"]).min()))
+
+
+@effect("share")
+def tasks_alike(frames: Frames) -> Interval:
+    """Effect: sparse tasks of ``uniform`` over those of ``global``, both padded, where it is least."""
+    found = _allocations(frames)["padded"]
+    return exactly(float((found["uniform"] / found["global"]).min()))
