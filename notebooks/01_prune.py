@@ -34,6 +34,7 @@ seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
 
 # %% tags=["hide-input"]
+from codesign.answers.frames import frame
 from codesign.answers.tables import table
 from codesign.plot import masks, retained_norm, show
 from codesign.study.chain import open_study
@@ -43,7 +44,7 @@ from codesign.study.pruned import ensure_pruned, example_weights
 # %%
 study = open_study(results, profile)
 points = sweep(model, seed, scopes, pruner, blocks, sparsity, batch, seq, threads)
-patterns = ensure_pruned(study, points)
+patterns = frame(ensure_pruned(study, points))
 
 # %% [markdown]
 # ## The masks

@@ -35,8 +35,8 @@ seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
 
 # %% tags=["hide-input"]
+from codesign.answers.frames import frame
 from codesign.answers.tables import listing, table
-from codesign.answers.tasks import count_tasks
 from codesign.study.artefacts import ensure_lowered
 from codesign.study.chain import open_study
 from codesign.study.layer import compile_one_matrix
@@ -80,16 +80,19 @@ table(
 # are one *task*, tuned once. The stock rows are TVM's own pipeline, which computes the zeros.
 
 # %%
-tasks = ensure_lowered(study, [case for case in compiled_cases(points) if case.tuned])
+tasks = frame(ensure_lowered(study, [case for case in compiled_cases(points) if case.tuned]))
+tasks["sparse"] = tasks["family_kind"] == "bsr"
+tasks["sparse_uses"] = tasks["weight"].where(tasks["sparse"], 0)
+encoders = tasks.groupby(["engine", "scope", "stored_block"], sort=False)
 table(
-    count_tasks(tasks),
+    encoders.agg(tasks=("task", "size"), sparse=("sparse", "sum"), uses=("sparse_uses", "sum")).reset_index(),
     {
         "engine": "{engine}",
         "pruned": "{scope}",
-        "block": "{block}",
+        "block": "{stored_block}",
         "tasks": "{tasks}",
         "sparse tasks": "{sparse}",
-        "sparse linears": "{sparse_uses}",
+        "sparse linears": "{uses}",
     },
 )
 

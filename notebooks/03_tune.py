@@ -39,6 +39,7 @@ threads = 2  # at most the cores of this machine
 trials_per_task = 64  # schedules tried for a task at most
 
 # %% tags=["hide-input"]
+from codesign.answers.frames import frame
 from codesign.answers.tables import table
 from codesign.plot import tuning_curves
 from codesign.study.chain import open_study
@@ -50,7 +51,7 @@ from codesign.study.tuning import ensure_tuned
 study = open_study(results, profile)
 points = sweep(model, seed, scopes, pruner, blocks, sparsity, batch, seq, threads)
 cases = [case for case in compiled_cases(points) if case.tuned]
-runs = ensure_tuned(study, cases, trials_per_task)
+runs = frame(ensure_tuned(study, cases, trials_per_task))
 
 # %% [markdown]
 # ## What tuning gained

@@ -32,6 +32,7 @@ seq = 128  # tokens a sequence, at most 512
 threads = 2  # at most the cores of this machine
 
 # %% tags=["hide-input"]
+from codesign.answers.frames import frame, where
 from codesign.answers.tables import table
 from codesign.plot import task_map
 from codesign.study.artefacts import tasks_of
@@ -41,7 +42,7 @@ from codesign.study.points import Case, sweep
 # %%
 study = open_study(results, profile)
 points = sweep(model, seed, scopes, pruner, blocks, sparsity, batch, seq, threads)
-tasks = [task for point in points for task in tasks_of(study, Case("tvm-bsr", point))]
+tasks = frame(task for point in points for task in tasks_of(study, Case("tvm-bsr", point)))
 
 # %% [markdown]
 # ## Tasks, uses and trials
@@ -51,8 +52,8 @@ task_map(tasks)
 
 # %% [markdown]
 # Every matrix loses the same share of its blocks here, so matrices of one size keep equally many, and their kernels
-# are one task. With 32x1 and all weights pruned, the encoder's {num}`tasks.tvm-bsr.all.32x1.uses` sparse linears are
-# {num}`tasks.tvm-bsr.all.32x1.sparse` tasks; with 4x1 they are {num}`tasks.tvm-bsr.all.4x1.sparse`. What tells two
+# are one task. With 32x1 and all weights pruned, the encoder's {num}`sparse-uses.all.32x1` sparse linears are
+# {num}`sparse-tasks.all.32x1` tasks; with 4x1 they are {num}`sparse-tasks.all.4x1`. What tells two
 # tasks of one size apart is what happens at the end of the kernel: a bias alone, a GELU, or a residual sum.
 
 # %% [markdown]
@@ -60,14 +61,14 @@ task_map(tasks)
 
 # %% tags=["hide-input"]
 table(
-    [task for task in tasks if task["family_kind"] == "bsr"],
+    where(tasks, family_kind="bsr"),
     {
         "pruned": "{scope}",
         "block": "{block}",
         "tokens": "{m}",
         "out": "{n}",
         "in": "{k}",
-        "blocks kept": "{nnz_blocks}",
+        "blocks kept": "{nnz_blocks:.0f}",
         "uses": "{weight}",
         "trials": "{trials}",
     },

@@ -42,20 +42,21 @@ repeats = 3  # times a whole encoder is tuned from nothing
 trials_per_task = 64  # schedules tried for a task at most, when a whole encoder is tuned from nothing
 
 # %% tags=["hide-input"]
+from codesign.answers.frames import frame
 from codesign.answers.tables import table
+from codesign.answers.tasks import seconds_until_close
 from codesign.study.chain import open_study
 from codesign.study.points import Case, Point
 from codesign.study.pruned import ensure_pruned
 from codesign.study.search import ensure_searched
-from codesign.study.searched import compared, seconds_until_close
 from codesign.study.tuning import ensure_tuned_from_nothing
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 point = Point(model, seed, scope, pruner, block, sparsity, batch, seq, threads)
-searches = ensure_searched(study, point, trials=search_trials, passes=passes, stock=stock_trials)
+searches = frame(ensure_searched(study, point, trials=search_trials, passes=passes, stock=stock_trials))
 ensure_pruned(study, [point])
-nothing = ensure_tuned_from_nothing(study, Case("tvm-bsr", point), trials_per_task, repeats)
+nothing = frame(ensure_tuned_from_nothing(study, Case("tvm-bsr", point), trials_per_task, repeats))
 
 # %% [markdown]
 # ## The real search, and stock rules
@@ -63,18 +64,25 @@ nothing = ensure_tuned_from_nothing(study, Case("tvm-bsr", point), trials_per_ta
 # GFLOP/s of what was skipped over are not counted: only blocks that are stored.
 
 # %% tags=["hide-input"]
+searches["trials"] = searches["record"].map(lambda search: len(search["best_ns"])) + searches["failed"]
+searches["gflops"] = [search["flop"] / min(search["best_ns"], default=float("inf")) for search in searches["record"]]
+searches["pick"] = [
+    "-" if search["rank"] is None else f"{search['rank']} of {search['space']}" for search in searches["record"]
+]
+beside = searches.pivot(index=["n", "k", "m"], columns="strategy", values=["gflops", "trials", "pick"]).reset_index()
+beside.columns = [" ".join(filter(None, name)) for name in beside.columns]
 table(
-    compared(searches),
+    beside,
     {
         "out": "{n}",
         "in": "{k}",
         "tokens": "{m}",
-        "stock rules, GFLOP/s": "{stock_rules}",
-        "their trials": "{stock_rules_trials}",
-        "task scheduler": "{scheduler}",
-        "its trials": "{scheduler_trials}",
-        "best of the space": "{exhaustive}",
-        "rank of its pick": "{rank}",
+        "stock rules, GFLOP/s": "{gflops stock rules:.0f}",
+        "their trials": "{trials stock rules}",
+        "task scheduler": "{gflops scheduler:.0f}",
+        "its trials": "{trials scheduler}",
+        "best of the space": "{gflops exhaustive:.0f}",
+        "rank of its pick": "{pick scheduler}",
     },
 )
 
@@ -86,7 +94,7 @@ table(
 
 # %% tags=["hide-input"]
 table(
-    [run | {"close": seconds_until_close(run)} for run in nothing],
+    nothing.assign(close=nothing["record"].map(seconds_until_close)),
     {
         "block": "{block}",
         "tasks": "{tasks}",
@@ -101,6 +109,6 @@ table(
 #
 # How far a pick from nothing is from the best, the first table says: one search each, whose trials were timed once and
 # not [looked at again](../decisions/0023-second-look.md). Tuning an encoder comes close to its end in
-# {num}`nothing.close`, the median of {num}`nothing.runs` runs: three minutes are {num}`claim.tuning-time.verdict`.
+# {num}`tuning-close`, the median of {num}`tuning-runs` runs: three minutes are {num}`claim.tuning-time.verdict`.
 #
 # The difference between stock rules and the best of our space is what schedule families add for the same zeros.

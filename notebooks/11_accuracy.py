@@ -56,32 +56,30 @@ proximal_blocks = ["32x1", "4x1", "1x1", "16x16", "8x1", "32x32", "1x32", "16x1"
 trials_per_task = 8  # schedules measured for each kernel that has no tuned one
 
 # %% tags=["hide-input"]
+from codesign.answers.accuracy import AT_ONCE, TRAINED, leads, models, newest_recipe, share
+from codesign.answers.frames import by_shape, frame, where
 from codesign.answers.tables import table
+from codesign.answers.tradeoff import acceptable, dense_beside, patterns, stored
+from codesign.answers.words import percent, times
+from codesign.answers.words import points as in_points
+from codesign.measure.ratios import ratio
 from codesign.plot import pareto
-from codesign.study.accuracy import accuracy
 from codesign.study.artefacts import ensure_built
 from codesign.study.chain import open_study
-from codesign.study.judged import (
-    accuracy_rows,
-    against_at_once,
-    newest_recipe,
-    other_rows,
-    percent,
-    points,
-    sparsity_rows,
-)
 from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
 from codesign.study.sessions import OURS, compiled_cases, ensure_timed
 from codesign.study.stored import ensure_stored
 from codesign.study.trainings import ensure_trainings, trainings
 from codesign.study.tuning import ensure_tuned
-from codesign.study.worth import pattern_rows, patterns, stored, stored_rows, worth_rows
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 planned = trainings(globals())  # the parameters above
-judged = newest_recipe(ensure_trainings(study, planned))
+judged = newest_recipe(frame(ensure_trainings(study, planned)))
+pruned = models(judged)
+pruned["answers"] = [percent(right, 1) for right in pruned["right"]]
+pruned["loss"] = pruned["lost"].map(in_points)
 
 # %% tags=["remove-stdout"]
 # Two sessions: every shape and sparsity; and the shapes that are compared with random patterns and with unstructured
@@ -96,8 +94,8 @@ ensure_pruned(study, [*every, *compared])
 cases = list(dict.fromkeys([*compiled_cases(every, engines=OURS), *compiled_cases(compared, engines=OURS)]))
 ensure_tuned(study, cases, trials_per_task)
 ensure_built(study, cases)
-timed = ensure_timed(study, every, engines=OURS)
-beside = ensure_timed(study, compared, engines=OURS)
+timed = frame(ensure_timed(study, every, engines=OURS))
+beside = frame(ensure_timed(study, compared, engines=OURS))
 
 # %% [markdown]
 # ## The task
@@ -105,19 +103,19 @@ beside = ensure_timed(study, compared, engines=OURS)
 # A bag of words is what the encoder has to beat. If words alone gave the answer, pruning an encoder would cost nothing.
 
 # %% tags=["hide-input"]
+dense = where(judged, block="dense")
+learnt = dense["record"].iloc[0]
+sizes = {
+    "labels": ", ".join(learnt["labels"]),
+    "learn": sum(learnt["train_size"]),
+    "judge": sum(learnt["test_size"]),
+    "words": percent(share(dense, "baseline_hits"), 1),
+    "dense": percent(share(dense), 1),
+}
 table(
-    [
-        {
-            "libraries": ", ".join(judged.dense[0]["labels"]),
-            "learn": sum(judged.dense[0]["train_size"]),
-            "judge": sum(judged.dense[0]["test_size"]),
-            "majority": judged.dense[0]["majority"],
-            "dense": percent(accuracy(judged.dense)),
-            "words": percent(accuracy(judged.dense, hits="baseline_hits")),
-        }
-    ],
+    [learnt | sizes],
     {
-        "libraries": "{libraries}",
+        "libraries": "{labels}",
         "texts to learn from": "{learn:,}",
         "texts to be judged by": "{judge:,}",
         "most frequent one": "{majority:.1%}",
@@ -132,16 +130,19 @@ table(
 # The same pruned weights, judged and timed. Dense engines are given pruned weights, too, and compute their zeros.
 
 # %%
-pareto(judged.records, timed, scope=scope)
+pareto(judged, timed, scope=scope)
 
 # %% tags=["hide-input"]
+fast = acceptable(judged, timed)
+rivals = [(dense_beside(record, timed), record) for record in fast["record"]]
+fast["over"] = [times(ratio(*pair)) if pair[0] else "" for pair in rivals]
 table(
-    worth_rows(judged, timed),
+    fast.assign(loss=fast["lost"].map(in_points)),
     {
         "models that lose at most two points, the fastest first": "{block}",
-        "sparsity": "{sparsity}",
-        "ms": "{ms}",
-        "answers lost, points": "{lost}",
+        "sparsity": "{sparsity:.0%}",
+        "ms": "{ms:.2f}{remark}",
+        "answers lost, points": "{loss}",
         "faster than the fastest dense engine": "{over}",
     },
 )
@@ -153,14 +154,17 @@ table(
 # and, where there are several, of seeds: of the head, of dropout, and of the order in which examples are shown.
 
 # %% tags=["hide-input"]
+repeated = where(pruned, how=TRAINED)
+repeated = repeated[repeated.groupby("sparsity")["block"].transform("nunique") > 1]
+repeated = repeated[repeated.groupby("block")["sparsity"].transform("nunique") > 1]
 table(
-    sparsity_rows(judged),
+    repeated,
     {
         "block": "{block}",
-        "sparsity": "{sparsity}",
+        "sparsity": "{sparsity:.0%}",
         "seeds": "{seeds}",
-        "right answers": "{right}",
-        "lost, points": "{lost}",
+        "right answers": "{answers}",
+        "lost, points": "{loss}",
     },
 )
 
@@ -172,9 +176,11 @@ table(
 # it made no difference that the blocks went one after the other.
 
 # %% tags=["hide-input"]
+more = leads(judged, sparsity)
+more["points"] = more["lead"].map(in_points)
 table(
-    [{"block": block, "gain": points(gain)} for block, gain in against_at_once(judged, sparsity).items()],
-    {"block": "{block}", "more right answers than pruned at once, points": "{gain}"},
+    where(more, how=AT_ONCE),
+    {"block": "{block}", "more right answers than pruned at once, points": "{points}"},
 )
 
 # %% [markdown]
@@ -185,9 +191,10 @@ table(
 # pruned. How many more right answers does pruning by magnitude keep, question by question?
 
 # %% tags=["hide-input"]
+others = more[more["how"] != AT_ONCE].pivot(index="block", columns="how", values="points").fillna("not trained")
 table(
-    other_rows(judged, sparsity),
-    {"block": "{block}"} | {f"more than by {name}, points": f"{{{name}}}" for name in judged.algorithms()},
+    by_shape(others.reset_index()),
+    {"block": "{block}"} | {f"more than by {name}, points": f"{{{name}}}" for name in others},
 )
 
 # %% [markdown]
@@ -195,16 +202,17 @@ table(
 # texts keep their order of similarity.
 
 # %% tags=["hide-input"]
+ways = [TRAINED, AT_ONCE, *others]
 table(
-    accuracy_rows(judged, sparsity),
+    pruned[pruned["sparsity"] == sparsity].sort_values("how", key=lambda how: how.map(ways.index), kind="stable"),
     {
         "block": "{block}",
         "how": "{how}",
         "seeds": "{seeds}",
-        "right answers": "{right}",
-        "lost, points": "{lost}",
-        "cosine": "{cosine}",
-        "rank correlation": "{rank}",
+        "right answers": "{answers}",
+        "lost, points": "{loss}",
+        "cosine": "{cosine:.3f}",
+        "rank correlation": "{rank_correlation:.3f}",
     },
 )
 
@@ -217,13 +225,14 @@ table(
 # the time is measured.
 
 # %% tags=["hide-input"]
+single = stored(judged, beside, sparsity)
 table(
-    stored_rows(stored(judged, beside, sparsity)),
+    single.assign(points=single["lead"].map(in_points), slower=single["ratio"].map(times)),
     {
         "stored in": "{block}",
-        "single weights removed": "{sparsity}",
-        "more right answers of the block-aware model, points": "{lead}",
-        "time of the other over its time": "{slower}",
+        "single weights removed": "{sparsity:.1%}",
+        "more right answers of the block-aware model, points": "{points}",
+        "time of the other over its time": "{slower}{remark}",
     },
 )
 
@@ -234,9 +243,10 @@ table(
 # patterns runs beside MiniLM with random ones. Each of its matrices has as many blocks in both.
 
 # %% tags=["hide-input"]
+alike = patterns(judged, beside, sparsity)
 table(
-    pattern_rows(patterns(judged, beside, sparsity)),
-    {"block": "{block}", "time of trained over random patterns": "{ratio}"},
+    alike.assign(ratio=alike["ratio"].map(times)),
+    {"block": "{block}", "time of trained over random patterns": "{ratio}{remark}"},
 )
 
 # %% [markdown]

@@ -39,10 +39,11 @@ allocations = ["uniform", "global", "row-balanced"]  # who pays for the sparsity
 bucket = 0.05  # padding: stored blocks come in multiples of this share of a matrix
 
 # %% tags=["hide-input"]
+from codesign.answers.frames import frame
 from codesign.answers.tables import table
+from codesign.answers.tasks import counted
 from codesign.plot import task_counts
 from codesign.study.chain import open_study
-from codesign.study.identified import rows
 from codesign.study.points import sweep
 from codesign.study.tasks import ensure_identity
 
@@ -53,7 +54,7 @@ points = [
     for name in (model, *models)
     for point in sweep(name, seed, [scope], pruner, blocks, sparsity, batch, seq, threads)
 ]
-counted = rows(ensure_identity(study, points, allocations), bucket)
+tasks = counted(frame(ensure_identity(study, points, allocations)), bucket)
 
 # %% [markdown]
 # ## Tasks by allocation
@@ -63,7 +64,7 @@ counted = rows(ensure_identity(study, points, allocations), bucket)
 # differ between matrices, and a global threshold empties some and spares others.
 
 # %%
-task_counts(counted)
+task_counts(tasks)
 
 # %% [markdown]
 # ## The control: padding
@@ -74,7 +75,7 @@ task_counts(counted)
 
 # %% tags=["hide-input", "hide-output"]
 table(
-    counted,
+    tasks,
     {
         "model": "{model}",
         "weights": "{weights}",
