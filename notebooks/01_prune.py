@@ -59,8 +59,8 @@ masks(example_weights(points))
 # ## What survives
 #
 # The share of blocks is what was asked for, up to rounding. The share of the norm is the price of the shape: with
-# single weights ({num}`pattern.all.1x1.retained_l2` of the norm kept in the whole encoder) the pruner keeps whatever is
-# large; with 32x1 ({num}`pattern.all.32x1.retained_l2`) and 32x32 ({num}`pattern.all.32x32.retained_l2`) it must take
+# single weights ({num}`retained-norm.all.1x1` of the norm kept in the whole encoder) the pruner keeps whatever is
+# large; with 32x1 ({num}`retained-norm.all.32x1`) and 32x32 ({num}`retained-norm.all.32x32`) it must take
 # small weights along with large ones.
 
 # %%

@@ -3,6 +3,7 @@
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,8 +17,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from synthetic import (
     MILLISECONDS,
     Memory,
+    Record,
     accuracy,
     compared,
+    identity,
     latency,
     listing,
     pattern,
@@ -29,9 +32,11 @@ from synthetic import (
 )
 
 from codesign import plot as figures
+from codesign.answers.accuracy import newest_recipe
 from codesign.answers.frames import Frames, frame
 from codesign.answers.machines import relative_times
 from codesign.answers.roofline import loops
+from codesign.answers.tasks import counted
 from codesign.plot.labels import spread
 from codesign.plot.look import Drawing
 from codesign.plot.tuning_curves import shares
@@ -52,8 +57,14 @@ MACHINES = {"one": MILLISECONDS, "two": {k: v for k, v in MILLISECONDS.items() i
 
 JUDGED = [accuracy("none", "dense", 0.9), accuracy("all", "4x1", 0.85), accuracy("all", "32x1", 0.8)]
 
+
+
+def pareto(judged: list[Record], timed: Sequence[Record] = session()) -> Drawing:
+    return figures.pareto(newest_recipe(frame(judged)), frame(timed))
+
+
 DRAWINGS = {
-    "pareto": figures.pareto(JUDGED, session()),
+    "pareto": pareto(JUDGED),
     "latency_bars": figures.latency_bars(frame(session())),
     "machines": figures.machines(
         {name: relative_times(Frames(Memory(session(times)))) for name, times in MACHINES.items()}
@@ -69,12 +80,13 @@ DRAWINGS = {
     "layer_arrays": figures.layer_arrays(listing()),
     "layer_matrix": figures.layer_matrix(listing()),
     "protocol": figures.protocol(),
-    "retained_norm": figures.retained_norm([pattern("attention", "4x1", 0.7), pattern("attention", "32x1", 0.6)]),
-    "task_map": figures.task_map([task("all", "32x1", "a", 48)]),
+    "retained_norm": figures.retained_norm(frame(pattern("attention", block, kept) for block, kept in (("4x1", 0.7), ("32x1", 0.6)))),
+    "task_map": figures.task_map(frame([task("all", "32x1", "a", 48)])),
+    "task_counts": figures.task_counts(counted(frame([identity("minilm", "32x1", "global", [60, 61])]), 0.5)),
     "crossover": figures.crossover(crossovers(SWEPT)),
     "loads": figures.loads(by_load(SWEPT, CENTRE)),
     "ways": figures.ways(COMPARED),
-    "tuning_curves": figures.tuning_curves([tuning(), tuning("tvm-stock-tuned")]),
+    "tuning_curves": figures.tuning_curves(frame([tuning(), tuning("tvm-stock-tuned")])),
     "your_shape": figures.your_shape(session(), session()),
 }
 
@@ -102,7 +114,7 @@ def test_every_figure_has_words(name: str) -> None:
 SPREAD = [accuracy("none", "dense", 0.67), accuracy("all", "4x1", 0.595), accuracy("all", "32x1", 0.525)]
 
 
-@pytest.mark.parametrize("drawing", [*DRAWINGS.values(), figures.pareto(SPREAD, session())])
+@pytest.mark.parametrize("drawing", [*DRAWINGS.values(), pareto(SPREAD)])
 def test_a_tick_lies_at_the_percentage_that_it_says(drawing: Drawing) -> None:
     for axes in (axes for figure in drawing.panels for axes in figure.axes):
         for axis in (axes.xaxis, axes.yaxis):
@@ -125,22 +137,25 @@ def test_the_same_records_give_the_same_bytes() -> None:
 
 
 def test_a_point_needs_an_accuracy_and_a_latency_of_the_same_weights() -> None:
-    alt = figures.pareto([*JUDGED, accuracy("all", "8x1", 0.99), accuracy("attention", "4x1", 0.99)], session()).alt
+    alt = pareto([*JUDGED, accuracy("all", "8x1", 0.99), accuracy("attention", "4x1", 0.99)]).alt
     assert "4x1 at 80%: 85.0% in 29.9 ms; 32x1 at 80%: 80.0% in 20.0 ms." in alt
     assert "8x1" not in alt
     assert "Dense: 90.0%. our compiler, dense: 52.1 ms. OpenVINO: 50.1 ms." in alt
-    assert figures.pareto(JUDGED, []).panels == figures.pareto([], session()).panels == []
+    assert pareto(JUDGED, session()[:2]).panels == []
 
 
 def test_the_frontier_leaves_out_what_is_beaten_both_ways() -> None:
-    worse = [accuracy("all", "4x1", 0.7), accuracy("all", "32x1", 0.8)]
-    assert "Best trade-offs: 32x1 at 80%." in figures.pareto(worse, session()).alt
-    assert "Best trade-offs: 4x1 at 80%, 32x1 at 80%." in figures.pareto(JUDGED, session()).alt
+    worse = [JUDGED[0], accuracy("all", "4x1", 0.7), accuracy("all", "32x1", 0.8)]
+    assert "Best trade-offs: 32x1 at 80%." in pareto(worse).alt
+    assert "Best trade-offs: 4x1 at 80%, 32x1 at 80%." in pareto(JUDGED).alt
 
 
-@pytest.mark.parametrize("name", ["latency_bars", "retained_norm", "task_map", "tuning_curves"])
-def test_without_records_there_is_nothing_to_see(name: str) -> None:
-    assert getattr(figures, name)([]).panels == []
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("latency_bars", "latency"), ("retained_norm", "pattern"), ("task_map", "task"), ("tuning_curves", "tuning")],
+)
+def test_without_records_there_is_nothing_to_see(name: str, kind: str) -> None:
+    assert getattr(figures, name)(Frames(Memory([])).at(kind)).panels == []
 
 
 def test_a_machine_lacks_what_it_did_not_measure() -> None:

@@ -7,10 +7,12 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from codesign import plot as figures
+from codesign.answers.accuracy import judged
 from codesign.answers.legacy import evidence_of
 from codesign.answers.machines import labels, relative_times
+from codesign.answers.tradeoff import timings
+from codesign.errors import MissingRecord
 from codesign.study.swept import centre_of, curves
-from codesign.study.tradeoff import tradeoff
 from codesign_book.shown import shown
 
 KINDS = {
@@ -36,7 +38,10 @@ class DrawingDirective(SphinxDirective):
             return [nodes.raw("", figures.protocol()._repr_html_(), format="html")]
         if name not in KINDS:
             raise self.error(f"drawing: {name!r} is unknown; expected one of {', '.join(KINDS)}, protocol")
-        drawing = _draw(name)
+        try:
+            drawing = _draw(name)
+        except MissingRecord as error:
+            drawing = figures.Drawing([], f"{error}.")
         if not drawing.panels:
             if shown().strict:
                 raise self.error(f"drawing: no {KINDS[name]!r} record for {name}")
@@ -56,8 +61,8 @@ def _draw(name: str) -> figures.Drawing:
         case "crossover":
             return figures.crossover(curves(evidence.read("latency"), centre_of(evidence)))
         case "pareto":
-            return figures.pareto(*tradeoff(evidence))
-    drawn: figures.Drawing = getattr(figures, name)(evidence.records(KINDS[name]))
+            return figures.pareto(judged(frames), timings(frames))
+    drawn: figures.Drawing = getattr(figures, name)(frames.at(KINDS[name]))
     return drawn
 
 

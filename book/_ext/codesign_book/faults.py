@@ -7,8 +7,8 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from codesign.answers.claims import NOT_MEASURED
-from codesign.answers.frames import missing
-from codesign.study.soaked import CAMPAIGNS, COUNTED, added_up
+from codesign.answers.frames import missing, where
+from codesign.answers.soaked import CAMPAIGNS, COUNTED, added_up
 from codesign_book.shown import shown
 from codesign_book.tables import table
 
@@ -32,15 +32,15 @@ class Faults(SphinxDirective):
         campaign = self.arguments[0]
         if campaign not in CAMPAIGNS:
             raise self.error(f"faults: {campaign!r} is unknown; expected one of {', '.join(CAMPAIGNS)}")
-        rows = added_up(shown().frames.all("soak")["record"], campaign)
-        if not rows:
+        rows = added_up(where(shown().frames.all("soak"), campaign=campaign))
+        if not len(rows):
             if shown().strict:
                 raise self.error(str(missing("soak", campaign=campaign)))
             return [nodes.paragraph("", f"{campaign}: {NOT_MEASURED}.")]
-        heads = [(name, head) for name, head in zip(COUNTED, HEADS[campaign], strict=True) if head]
-        lines = [[subject, *(f"{row[name]:,}" for name, _ in heads)] for subject, row in rows.items()]
-        lines.append(["all", *(f"{sum(row[name] for row in rows.values()):,}" for name, _ in heads)])
-        return [table([CAMPAIGNS[campaign], *(head for _, head in heads)], lines, numeric_from=1)]
+        heads = {name: head for name, head in zip(COUNTED, HEADS[campaign], strict=False) if head}
+        rows.loc["all"] = rows.sum()
+        lines = [[subject, *(f"{row[name]:,}" for name in heads)] for subject, row in rows.iterrows()]
+        return [table([CAMPAIGNS[campaign], *heads.values()], lines, numeric_from=1)]
 
 
 def setup(app: Sphinx) -> None:

@@ -6,8 +6,8 @@ shapes fill a tile of registers, flat ones, of fewer rows, do not.
 
 from __future__ import annotations
 
-from codesign.answers.effects import effect, exactly, interval_of, least
-from codesign.answers.frames import DENSE, OUR_DENSE, OURS, Frames, median_ms, missing, where
+from codesign.answers.effects import effect, interval_of, least
+from codesign.answers.frames import DENSE, OUR_DENSE, OURS, Frames, median_ms, missing
 from codesign.answers.words import TIMES, shape_order
 from codesign.blocks import BlockShape
 from codesign.errors import MissingRecord
@@ -190,14 +190,3 @@ def range_over(frames: Frames, group: str, scope: str, baseline: str) -> str:
 
 def _over(frames: Frames, scope: str, slow: str, fast: str) -> Interval:
     return frames.speedup((OURS, scope, slow), (OURS, scope, fast))
-
-
-@effect("uses per task")
-def uses_per_task(frames: Frames, scope: str) -> Interval:
-    """Effect: uses of a sparse task in one inference, averaged over tasks, for the shape where it is least."""
-    tasks = where(frames.at("task"), engine=OURS, scope=scope, family_kind="bsr")
-    if not len(tasks):
-        raise missing("task", engine=OURS, scope=scope)
-    last = tasks[tasks["run_id"] == tasks.groupby("block")["run_id"].transform("last")]
-    unique = last.drop_duplicates(["block", "digest"], keep="last")
-    return exactly(float(unique.groupby("block")["weight"].mean().min()))

@@ -8,11 +8,8 @@ from codesign.answers.effects import effect
 from codesign.answers.frames import Frames
 from codesign.measure.ratios import Interval
 from codesign.study import (
-    accuracy_claims,
-    identified,
     layout_views,
     profile_views,
-    searched,
     vector_views,
 )
 from codesign.study.evidence import Evidence
@@ -66,43 +63,3 @@ def feature_major_lead(frames: Frames) -> Interval:
 @effect("ratio")
 def layout_picked(frames: Frames) -> Interval:
     return layout_views.picked_right(evidence_of(frames))
-
-
-@effect("ratio")
-def tuning_margin(frames: Frames) -> Interval:
-    return searched.margin(evidence_of(frames))
-
-
-@effect("ratio")
-def task_reuse(frames: Frames) -> Interval:
-    return identified.reuse(evidence_of(frames))
-
-
-@effect("share")
-def tasks_alike(frames: Frames) -> Interval:
-    return identified.alike(evidence_of(frames))
-
-
-@effect("share")
-def over_words(frames: Frames) -> Interval:
-    return accuracy_claims.over_words(evidence_of(frames))
-
-
-@effect("share")
-def over_at_once(frames: Frames) -> Interval:
-    return accuracy_claims.over_at_once(evidence_of(frames))
-
-
-@effect("share")
-def over_unstructured(frames: Frames) -> Interval:
-    return accuracy_claims.over_unstructured(evidence_of(frames))
-
-
-@effect("ratio")
-def trained_alike(frames: Frames) -> Interval:
-    return accuracy_claims.likeness(evidence_of(frames))
-
-
-@effect("ratio")
-def lead_of_choice(frames: Frames) -> Interval:
-    return accuracy_claims.lead_of_choice(evidence_of(frames))

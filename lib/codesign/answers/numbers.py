@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codesign.answers.effects import effect
-from codesign.answers.frames import Frames, missing
+from codesign.answers.frames import Frames, missing, where
 from codesign.schema import KINDS, Record
 
 
@@ -64,3 +64,12 @@ def short_commit(commit: str) -> str:
     """Shorten a commit to ten digits, keeping ``-dirty``."""
     digits, dash, state = commit.partition("-")
     return digits[:10] + dash + state
+
+
+@effect("share")
+def retained_norm(frames: Frames, scope: str, block: str) -> float:
+    """Effect: share of the weights' norm that is left after pruning."""
+    found = where(frames.at("pattern"), scope=scope, block=block)
+    if not len(found):
+        raise missing("pattern", scope=scope, block=block)
+    return float(found["retained_l2"].iloc[-1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -86,23 +86,3 @@ def describe(lowered: Lowered) -> list[dict[str, Any]]:
         }
         for task in compiler.extract_tasks([lowered])
     ]
-
-
-def all_blocks(linear: Linear) -> int:
-    """Blocks of a weight, stored or not."""
-    return linear.block_rows * -(-linear.inputs // linear.cols)
-
-
-def bucketed(linear: Linear, bucket: float) -> Linear:
-    """Return the linear that stores the next multiple of ``bucket``, a share of all blocks.
-
-    Raises
-    ------
-    InputError
-        If ``bucket`` is not in (0, 1].
-    """
-    if not 0 < bucket <= 1:
-        raise InputError("bucket", bucket, "a share of the blocks above 0, at most 1", 0.05)
-    whole = all_blocks(linear)
-    step = max(1, round(bucket * whole))
-    return replace(linear, nnz=min(whole, -(-linear.nnz // step) * step))
