@@ -115,9 +115,11 @@ def test_claims_are_grouped_and_counted(build: Build) -> None:
 def test_timings_are_a_plain_table_a_crossover_and_a_trade_off(build: Build) -> None:
     failed = latency("torch-bsr", "all", "4x1", 1.0, status="failed", reason="<no> kernel")
     timed = [latency("openvino", "all", "32x1", 50.0), latency("tvm-bsr", "all", "32x1", 20.0), failed]
-    judged = [accuracy("all", "32x1", 0.55), accuracy("none", "dense", 0.6)]
+    minilm = {"model": "minilm"}
+    timed.append(latency("tvm-bsr", "all", "32x1", 2.0, **minilm))
+    judged = [accuracy("all", "32x1", 0.55, **minilm), accuracy("none", "dense", 0.6, **minilm)]
     weighed = (
-        "````{needs} tradeoff.points\n:optional:\n\nSee {num}`tradeoff.points`.\n\n```{drawing} pareto\n```\n````\n"
+        "````{needs} judged-and-timed\n:optional:\n\nSee {num}`judged-and-timed`.\n\n```{drawing} pareto\n```\n````\n"
     )
     text = "```{explorer}\n```\n\n```{drawing} crossover\n```\n\n```{crossovers}\n```\n\n" + weighed
     code, log, page = build(text, [machine(), *timed, *judged])
@@ -126,10 +128,10 @@ def test_timings_are_a_plain_table_a_crossover_and_a_trade_off(build: Build) -> 
     rows = [[cell.get_text() for cell in row.select("td")] for row in timings.select("tbody tr")]
     assert not timings.select("button")  # these are the script's
     assert {len(row) for row in rows} == {len(timings.select("th"))}
-    assert [row[-1] for row in rows] == ["", "", "failed: <no> kernel"]
+    assert [row[-1] for row in rows] == ["", "", "failed: <no> kernel", ""]
     assert [cell.get_text() for cell in crossovers.select("td")][:3] == ["bert-base", "32x1", "below 80%"]
     assert soup(page).select_one("p .num").get_text() == "1"
-    assert len(soup(page).select("figure.drawing svg")) == 2
+    assert len(soup(page).select("figure.drawing svg")) == 3  # a crossover for each model
 
 
 def test_every_record_that_a_claim_needs_is_needed(build: Build) -> None:
@@ -175,7 +177,7 @@ def test_every_machine_has_a_column_and_the_text_is_about_the_first(build: Build
     assert said["credit-dense-all"][1].startswith("Other (AVX2): not supported")
     assert said["paper-3"][1] == "Other (AVX2): not measured"
     assert soup(page).select_one("p .verdict").get_text() == "supported"
-    assert len(soup(page).select("figure.drawing svg")) == 2
+    assert len(soup(page).select("figure.drawing svg")) == 3  # a crossover for each model
 
 
 def test_locally_the_reference_stands_beside(build: Build, tmp_path: Path) -> None:

@@ -58,7 +58,6 @@ MACHINES = {"one": MILLISECONDS, "two": {k: v for k, v in MILLISECONDS.items() i
 JUDGED = [accuracy("none", "dense", 0.9), accuracy("all", "4x1", 0.85), accuracy("all", "32x1", 0.8)]
 
 
-
 def pareto(judged: list[Record], timed: Sequence[Record] = session()) -> Drawing:
     return figures.pareto(newest_recipe(frame(judged)), frame(timed))
 
@@ -80,7 +79,9 @@ DRAWINGS = {
     "layer_arrays": figures.layer_arrays(listing()),
     "layer_matrix": figures.layer_matrix(listing()),
     "protocol": figures.protocol(),
-    "retained_norm": figures.retained_norm(frame(pattern("attention", block, kept) for block, kept in (("4x1", 0.7), ("32x1", 0.6)))),
+    "retained_norm": figures.retained_norm(
+        frame(pattern("attention", block, kept) for block, kept in (("4x1", 0.7), ("32x1", 0.6)))
+    ),
     "task_map": figures.task_map(frame([task("all", "32x1", "a", 48)])),
     "task_counts": figures.task_counts(counted(frame([identity("minilm", "32x1", "global", [60, 61])]), 0.5)),
     "crossover": figures.crossover(crossovers(SWEPT)),
@@ -177,7 +178,7 @@ def test_latencies_are_named_in_words_and_failures_left_out() -> None:
 
 def test_the_figure_of_the_readme_is_drawn_from_the_reference(tmp_path: Path) -> None:
     records = Frames(places.results(places.SHOWN)).at("latency")
-    if not records:
+    if records.empty:
         pytest.skip("no reference records yet")
     for drawn in figures.latency_bars(records).save(tmp_path / "headline"):
         assert (places.BOOK / "_static" / drawn.name).read_text() == drawn.read_text(), "run: make headline"
