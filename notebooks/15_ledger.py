@@ -34,24 +34,25 @@ isas = ["native", "avx2"]  # instruction sets to compile for
 trials_per_task = 64  # schedules tried for a task at most, for those that are not the machine's own
 
 # %% tags=["hide-input"]
+import pandas as pd
+
+from codesign.answers.frames import Frames, frame
+from codesign.answers.ledger import by_kind, kernels, ledgers
 from codesign.answers.tables import table
+from codesign.answers.vectors import gains, sides
 from codesign.answers.words import ENGINE_LABELS, SCOPE_LABELS, times
 from codesign.plot import ladder, operator_profile, show, vectors
 from codesign.study.chain import open_study
 from codesign.study.comparisons import ensure_vectors
-from codesign.study.evidence import Evidence
-from codesign.study.ladder import chosen_blocks, ladders
 from codesign.study.points import Case, headline, sweep
-from codesign.study.profile_views import kind_rows
 from codesign.study.profiling import ensure_profiled
-from codesign.study.vector_views import vector_rows
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 points = sweep(model, seed, scopes, pruner, blocks, sparsity, batch, seq, threads)
-profiles = ensure_profiled(study, [Case("tvm-dense", headline(points)), *(Case("tvm-bsr", each) for each in points)])
+profiled = ensure_profiled(study, [Case("tvm-dense", headline(points)), *(Case("tvm-bsr", each) for each in points)])
 timed = ensure_vectors(study, [point for point in points if point.scope == scopes[-1]], isas, trials_per_task)
-evidence = Evidence(study.results, model, sparsity, batch, seq, threads, pruner)
+frames = Frames(study.results, model, sparsity, batch, seq, threads, pruner)
 
 # %% [markdown]
 # ## Where the time goes
@@ -61,15 +62,16 @@ evidence = Evidence(study.results, model, sparsity, batch, seq, threads, pruner)
 # own.
 
 # %%
-operator_profile(profiles, scopes[-1])
+kinds = by_kind(kernels(frame(profiled)))
+operator_profile(kinds, scopes[-1])
 
 # %% tags=["hide-input", "hide-output"]
 table(
-    kind_rows(profiles),
+    kinds,
     {
-        "pruned": "{scope}",
-        "block": "{block}",
-        "kernels": "{kind}",
+        "pruned": "{stored_scope}",
+        "block": "{stored_block}",
+        "kernels": "{function_kind}",
         "calls": "{calls}",
         "milliseconds": "{ms:.2f}",
         "share": "{share:.1%}",
@@ -88,7 +90,7 @@ table(
 # all that the machine has. If the best block shape were a matter of lanes, it would change here.
 
 # %%
-vectors(vector_rows(timed))
+vectors(gains(sides(frame(timed))))
 
 # %% [markdown]
 # The encoder that gains least from AVX-512 gains {num}`claim.lanes.effect`. That the fastest shape stays the fastest
@@ -104,26 +106,24 @@ vectors(vector_rows(timed))
 
 # %%
 for scope in scopes:
-    show(ladder(ladders(evidence, "torch-eager", [scope], chosen_blocks(evidence, scope, blocks))))
+    show(ladder(ledgers(frames, "torch-eager", [scope], blocks)))
 
 # %% tags=["hide-input", "hide-output"]
+steps = pd.concat(ledgers(frames, baseline, scopes, blocks) for baseline in ("torch-eager", "tvm-stock-tuned"))
 table(
-    [
-        {"from": ENGINE_LABELS[found.baseline], "pruned": SCOPE_LABELS[found.scope], "block": found.block}
-        | {"step": step.name, "factor": times(step.factor), "how": step.how, "records": step.sources}
-        for baseline in ("torch-eager", "tvm-stock-tuned")
-        for scope in scopes
-        for found in ladders(evidence, baseline, [scope], chosen_blocks(evidence, scope, blocks))
-        for step in found.steps
-    ],
+    steps.assign(
+        baseline=steps["baseline"].map(ENGINE_LABELS),
+        scope=steps["scope"].map(SCOPE_LABELS),
+        factor=steps["factor"].map(times),
+    ),
     {
-        "from": "{from}",
-        "pruned": "{pruned}",
+        "from": "{baseline}",
+        "pruned": "{scope}",
         "block": "{block}",
         "step": "{step}",
         "factor": "{factor}",
         "how it is known": "{how}",
-        "records": "{records}",
+        "records": "{sources}",
     },
 )
 

@@ -29,14 +29,17 @@ from synthetic import (
     session,
     task,
     tuning,
+    vectors,
 )
 
 from codesign import plot as figures
 from codesign.answers.accuracy import newest_recipe
 from codesign.answers.frames import Frames, frame
+from codesign.answers.ledger import by_kind, kernels, ledger
 from codesign.answers.machines import relative_times
 from codesign.answers.roofline import loops
 from codesign.answers.tasks import counted
+from codesign.answers.vectors import gains, sides
 from codesign.plot.labels import spread
 from codesign.plot.look import Drawing
 from codesign.plot.tuning_curves import shares
@@ -62,6 +65,12 @@ def pareto(judged: list[Record], timed: Sequence[Record] = session()) -> Drawing
     return figures.pareto(newest_recipe(frame(judged)), frame(timed))
 
 
+PROFILES = [
+    *profile("tvm-dense", "none", "dense", {"dense linear": 40.0, "attention": 2.0}),
+    *profile("tvm-bsr", "all", "32x1", {"sparse linear": 8.0, "attention": 1.5, "layer norm": 0.5}),
+]
+WIDE = vectors({("dense", "native"): 50.0, ("dense", "avx2"): 90.0, ("32x1", "native"): 22.0, ("32x1", "avx2"): 28.0})
+
 DRAWINGS = {
     "pareto": pareto(JUDGED),
     "latency_bars": figures.latency_bars(frame(session())),
@@ -69,12 +78,9 @@ DRAWINGS = {
         {name: relative_times(Frames(Memory(session(times)))) for name, times in MACHINES.items()}
     ),
     "masks": figures.masks({"4x1": np.eye(8), "32x1": np.ones((8, 8))}, crop=8),
-    "operator_profile": figures.operator_profile(
-        [
-            *profile("tvm-dense", "none", "dense", {"dense linear": 40.0, "attention": 2.0}),
-            *profile("tvm-bsr", "all", "32x1", {"sparse linear": 8.0, "attention": 1.5, "layer norm": 0.5}),
-        ]
-    ),
+    "ladder": figures.ladder(ledger(Frames(Memory([*session(), *PROFILES, *WIDE])), "torch-eager", "all", "32x1")),
+    "operator_profile": figures.operator_profile(by_kind(kernels(frame(PROFILES)))),
+    "vectors": figures.vectors(gains(sides(frame(WIDE)))),
     "inner_loops": figures.inner_loops(loops([listing(), listing("4x1")])),
     "layer_arrays": figures.layer_arrays(listing()),
     "layer_matrix": figures.layer_matrix(listing()),

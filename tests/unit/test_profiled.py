@@ -8,6 +8,9 @@ import pytest
 from tests.synthetic import profile
 
 from codesign import plot as figures
+from codesign.answers import ledger
+from codesign.answers.frames import frame
+from codesign.answers.ledger import by_kind
 from codesign.engines import Job
 from codesign.engines.client import EngineRefused, Worker
 from codesign.records import validate
@@ -15,9 +18,7 @@ from codesign.schema import KERNEL_KINDS
 from codesign.study import profiling
 from codesign.study.artefacts import ensure_built
 from codesign.study.chain import open_study
-from codesign.study.evidence import newest_profiles
 from codesign.study.points import Case, sweep
-from codesign.study.profiles import by_kind, outside_linears
 from codesign.study.profiling import ensure_profiled, kernels
 from codesign.study.pruned import ensure_pruned
 from codesign.study.tuning import ensure_tuned
@@ -40,25 +41,29 @@ def test_calls_of_an_inference_are_summed_and_inferences_are_not() -> None:
 def test_shares_are_of_kernels_and_do_not_count_the_whole_again() -> None:
     for record in (*DENSE, *SPARSE):
         validate(record)
-    assert by_kind(SPARSE) == {"sparse linear": 8e6, "attention": 1.5e6, "layer norm": 0.5e6, "other": 0}
-    assert outside_linears(SPARSE) == pytest.approx(0.2)
+    rows = by_kind(ledger.kernels(frame([*DENSE, *SPARSE])))
+    sparse = rows[rows["stored_block"] == "32x1"]
+    assert list(sparse["function_kind"]) == ["sparse linear", "attention", "layer norm", "other"]
+    assert list(sparse["ms"]) == [8.0, 1.5, 0.5, 0.0]
+    assert list(sparse["share"]) == pytest.approx([0.8, 0.15, 0.05, 0.0])
+    assert list(sparse["calls"]) == [6] * 4
 
 
 def test_an_unfinished_profile_does_not_count() -> None:
     begun = [record | {"run_id": "later", "median_ns": 1e9} for record in SPARSE[:-1]]
-    (found,) = newest_profiles([*SPARSE, *begun]).values()
-    assert found == SPARSE[:-1]
+    assert list(ledger.kernels(frame([*SPARSE, *begun]))["record"]) == SPARSE[:-1]
     again = [record | {"run_id": "later"} for record in SPARSE]
-    assert newest_profiles([*SPARSE, *again]).popitem()[1] == again[:-1]
+    assert list(ledger.kernels(frame([*SPARSE, *again]))["record"]) == again[:-1]
 
 
 def test_the_figure_says_what_it_shows() -> None:
-    drawing = figures.operator_profile([*SPARSE, *DENSE])
+    drawing = figures.operator_profile(by_kind(ledger.kernels(frame([*SPARSE, *DENSE]))))
     assert "dense: linears 40.0, attention 2.00" in drawing.alt
     assert drawing.alt.index("dense:") < drawing.alt.index("32x1:")
     assert "10.0 ms, 20% outside the linears" in drawing._repr_html_()
-    assert figures.operator_profile([]).panels == []
-    assert figures.operator_profile(SPARSE, scope="attention").panels == []
+    nothing = by_kind(ledger.kernels(frame([])))
+    sparse = by_kind(ledger.kernels(frame(SPARSE)))
+    assert figures.operator_profile(nothing).panels == figures.operator_profile(sparse, "attention").panels == []
 
 
 def test_a_study_profiles_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +84,8 @@ def test_a_study_profiles_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert sum(r["calls"] for r in records if r["function_kind"] == "sparse linear") == 12
     assert {len(record["samples_ns"]) for record in records} == {3}
     assert max(record["max_abs_err"] for record in records) < 1e-4
-    assert 0 < outside_linears(records) < 1
+    shares = by_kind(ledger.kernels(frame(records))).set_index("function_kind")["share"]
+    assert 0 < shares["sparse linear"] < shares.sum() == pytest.approx(1)
     where = study.build / "examples"
     job = Job("torch-eager", str(next((study.build / "models").iterdir())), None, str(*where.glob("*/inputs.npz")), 2)
     with Worker(job) as worker:

@@ -240,7 +240,7 @@ class Frames:
         self.compared.extend((slow, fast))
         if slow["session_id"] == fast["session_id"]:
             return ratio(slow, fast)
-        shared = [self._in_session(record, RELATED, *DENSE) for record in (slow, fast)]
+        shared = [self.in_session(record, RELATED, *DENSE) for record in (slow, fast)]
         return ratio(slow, fast, via=(shared[0], shared[1]) if shared[0] and shared[1] else None)
 
     def speedup(self, slow: tuple[str, str, str], fast: tuple[str, str, str]) -> Ratio:
@@ -249,9 +249,9 @@ class Frames:
         The slow one is taken from the session of the fast one when it took part in it.
         """
         record = self.latency(*fast)
-        return self.gain(self._in_session(record, *slow) or self.latency(*slow), record)
+        return self.gain(self.in_session(record, *slow) or self.latency(*slow), record)
 
-    def _in_session(self, record: Record, *contender: str) -> Record | None:
+    def in_session(self, record: Record, *contender: str) -> Record | None:
         rows = where(usable(self.at("latency")), session_id=record["session_id"])
         rows = where(rows, **dict(zip(CONTENDER, contender, strict=True)))
         return rows.iloc[-1]["record"] if len(rows) else None

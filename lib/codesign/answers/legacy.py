@@ -9,8 +9,6 @@ from codesign.answers.frames import Frames
 from codesign.measure.ratios import Interval
 from codesign.study import (
     layout_views,
-    profile_views,
-    vector_views,
 )
 from codesign.study.evidence import Evidence
 from codesign.study.numbers import numbers
@@ -27,22 +25,6 @@ def evidence_of(frames: Frames) -> Evidence:
 def numbers_of(frames: Frames) -> dict[str, str]:
     """Return the numbers of pages that no effect gives yet."""
     return numbers(frames.results)
-
-
-@effect("share")
-def linears_share(frames: Frames, what: str) -> Interval:
-    parts = {"together": profile_views.together, "largest": profile_views.largest}
-    return profile_views.inside(parts[what])(evidence_of(frames))
-
-
-@effect("ratio")
-def wider_vectors(frames: Frames) -> Interval:
-    return vector_views.least_gain(evidence_of(frames))
-
-
-@effect("ratio")
-def same_shape_narrow(frames: Frames) -> Interval:
-    return vector_views.same_shape(evidence_of(frames))
 
 
 @effect("ratio")

@@ -11,7 +11,7 @@ from codesign.engines import SPARSE
 from codesign.errors import MissingRecord
 from codesign.isa import NATIVE
 from codesign.measure.ratios import Interval, Ratio, median, ratio
-from codesign.schema import KINDS, WHOLE, Record
+from codesign.schema import KINDS, Record
 from codesign.study.places import ASIDE
 
 Key = tuple[str, str, str]  # engine (or "" for kinds without one), scope, block; see `key_of`
@@ -142,10 +142,6 @@ class Evidence:
         except KeyError:
             raise missing("latency", **dict(zip(("engine", "scope", "block"), key, strict=True))) from None
 
-    def profiles(self) -> dict[Key, list[Record]]:
-        """Return the newest complete profile of every (engine, scope, block): its kernels, without the whole."""
-        return newest_profiles(self.records("profile"))
-
     def shapes(self, scope: str, engine: str = "tvm-bsr") -> dict[str, Record]:
         """Return block shape -> latency record of ``engine`` for one scope."""
         return {block: r for (e, s, block), r in self.latencies.items() if (e, s) == (engine, scope)}
@@ -203,19 +199,6 @@ def newest_tasks(records: Iterable[Record]) -> dict[Key, list[Record]]:
             tasks.clear()
         tasks[record["digest"]] = record
     return {key: list(tasks.values()) for key, tasks in runs.items()}
-
-
-def newest_profiles(records: Iterable[Record]) -> dict[Key, list[Record]]:
-    """Return the kernels of the newest profile of every encoder; the record of the whole ends a profile."""
-    begun: dict[tuple[Key, str], dict[str, Record]] = {}
-    complete: dict[Key, list[Record]] = {}
-    for record in records:
-        key = key_of(record)
-        if record["function_kind"] == WHOLE:
-            complete[key] = list(begun.pop((key, record["run_id"]), {}).values())
-        else:
-            begun.setdefault((key, record["run_id"]), {})[record["function"]] = record
-    return complete
 
 
 def missing(kind: str, **filters: object) -> MissingRecord:

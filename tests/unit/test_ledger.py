@@ -6,21 +6,21 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.synthetic import Memory, latency, machine, profile, session, vectors
 
 from codesign import plot as figures
+from codesign.answers.frames import Frames, frame
+from codesign.answers.ledger import DERIVED, MEASURED, REST, from_profiles, ledger, ledgers, linears_share, rest
+from codesign.answers.vectors import gains, same_shape_narrow, sides, trusted, wider_vectors
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.records import KINDS, Results, validate
 from codesign.study import comparisons, sessions
 from codesign.study.chain import open_study
 from codesign.study.comparisons import ensure_vectors, vector_cases
-from codesign.study.evidence import Evidence
-from codesign.study.ladder import DERIVED, MEASURED, REST, chosen_blocks, from_profiles, ladder, ladders, rest
 from codesign.study.points import sweep
-from codesign.study.profile_views import inside, kind_rows, largest, together
-from codesign.study.vector_views import gain, least_gain, of_point, same_shape, vector_rows
 
 DENSE = profile("tvm-dense", "none", "dense", {"dense linear": 40.0, "attention": 6.0, "layer norm": 4.0})
 SPARSE = profile("tvm-bsr", "all", "32x1", {"sparse linear": 10.0, "attention": 6.0, "layer norm": 4.0})
@@ -31,45 +31,45 @@ VECTORS = {
 }
 
 
-def evidence(*extra: dict[str, Any]) -> Evidence:
-    return Evidence(Memory([machine(), *session(), *DENSE, *SPARSE, *HALF, *extra]))
+def frames(*extra: dict[str, Any]) -> Frames:
+    return Frames(Memory([machine(), *session(), *DENSE, *SPARSE, *HALF, *extra]))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("baseline", ["torch-eager", "tvm-stock-tuned"])
 @pytest.mark.parametrize(("scope", "block"), [("all", "32x1"), ("attention", "4x1")])
 @pytest.mark.parametrize("wide", [True, False])
 def test_the_steps_multiply_to_the_measured_total(baseline: str, scope: str, block: str, wide: bool) -> None:
-    seen = evidence(*(vectors(VECTORS) if wide else []))
-    found = ladder(seen, baseline, scope, block)
+    seen = frames(*(vectors(VECTORS) if wide else []))
+    steps = ledger(seen, baseline, scope, block)
     measured = seen.speedup((baseline, "none", "dense"), ("tvm-bsr", scope, block))
-    assert found.product == pytest.approx(measured.value, rel=1e-12)
-    assert found.total == measured
-    assert len(found.steps) == (5 if wide else 4)
-    assert all(step.factor.low <= step.factor.value <= step.factor.high for step in found.steps)
+    assert np.prod([factor.value for factor in steps["factor"]]) == pytest.approx(measured.value, rel=1e-12)
+    assert list(steps["total"]) == [measured] * (5 if wide else 4)
+    assert steps["before_ms"].iloc[0] / steps["after_ms"].iloc[-1] == pytest.approx(measured.value)
+    assert all(factor.low <= factor.value <= factor.high for factor in steps["factor"])
 
 
 def test_what_is_measured_is_told_from_what_is_left() -> None:
-    found = {step.name: step for step in ladder(evidence(*vectors(VECTORS)), "torch-eager", "all", "32x1").steps}
-    assert [step.how for step in found.values()] == [REST, MEASURED, DERIVED, DERIVED, REST]
-    assert found["wider vectors"].factor.value == pytest.approx(1.8, rel=0.02)
-    assert found["skipped work"].factor.value == pytest.approx(50 / 18)  # 50 - 0.8 * 40
-    assert found["sparse kernels"].factor.value == pytest.approx(18 / 20)  # linears take 10 ms, not 8
-    without = ladder(evidence(), "torch-eager", "all", "32x1").steps[0]
-    first = found["our compiler, dense, AVX2"].factor.value * found["wider vectors"].factor.value
-    assert without.factor.value == pytest.approx(first)
+    steps = ledger(frames(*vectors(VECTORS)), "torch-eager", "all", "32x1").set_index("step")
+    assert list(steps["how"]) == [REST, MEASURED, DERIVED, DERIVED, REST]
+    factor = steps["factor"].map(lambda each: each.value)
+    assert factor["wider vectors"] == pytest.approx(1.8, rel=0.02)
+    assert factor["skipped work"] == pytest.approx(50 / 18)  # 50 - 0.8 * 40
+    assert factor["sparse kernels"] == pytest.approx(18 / 20)  # linears take 10 ms, not 8
+    together = ledger(frames(), "torch-eager", "all", "32x1")["factor"][0].value
+    assert together == pytest.approx(factor["our compiler, dense, AVX2"] * factor["wider vectors"])
 
 
 def test_a_part_of_the_linears_is_pruned_by_its_share_of_the_work() -> None:
-    skipped, kernels = from_profiles(evidence(), "attention", "4x1", 0.75)
+    skipped, efficiency = from_profiles(frames(), "attention", "4x1", 0.75)
     assert skipped.value == pytest.approx(50 / (50 - 0.75 * 40 / 3))
-    assert kernels.value == pytest.approx((50 - 10) / (50 - 40 + 30))
+    assert efficiency.value == pytest.approx((50 - 10) / (50 - 40 + 30))
 
 
 def test_inferences_that_differ_widen_a_step_and_nothing_else_does() -> None:
-    shaky = [record | {"samples_ns": [0.8 * record["median_ns"], 1.2 * record["median_ns"]] * 9} for record in DENSE]
-    steady = from_profiles(evidence(), "all", "32x1", 0.8)[1]
+    steady = from_profiles(frames(), "all", "32x1", 0.8)[1]
     assert steady.low == pytest.approx(steady.high)
-    wider = from_profiles(Evidence(Memory([machine(), *session(), *shaky, *SPARSE])), "all", "32x1", 0.8)[1]
+    shaky = [record | {"samples_ns": [0.8 * record["median_ns"], 1.2 * record["median_ns"]] * 9} for record in DENSE]
+    wider = from_profiles(frames(*shaky), "all", "32x1", 0.8)[1]
     assert wider.high / wider.low > 1.05
 
 
@@ -82,63 +82,61 @@ def test_what_is_left_is_as_uncertain_as_what_it_is_left_of() -> None:
 
 def test_what_was_not_measured_is_named() -> None:
     with pytest.raises(MissingRecord, match="15_ledger"):
-        ladder(evidence(), "torch-eager", "all", "4x1")
+        ledger(frames(), "torch-eager", "all", "4x1")
     with pytest.raises(MissingRecord, match="deepsparse"):
-        ladder(evidence(), "deepsparse", "all", "32x1")
-    other = [latency("tvm-dense", "none", "dense", 50.0, session_id="other")]
-    alone = [latency("tvm-bsr", "all", "32x1", 20.0, session_id="alone")]
+        ledger(frames(), "deepsparse", "all", "32x1")
     with pytest.raises(MissingRecord, match="torch-eager"):
-        ladder(Evidence(Memory([machine(), *other, *alone, *DENSE, *SPARSE])), "torch-eager", "all", "32x1")
+        ledger(frames(latency("tvm-bsr", "all", "32x1", 20.0, session_id="alone")), "torch-eager", "all", "32x1")
     with pytest.raises(MissingRecord, match="vectors"):
-        of_point(evidence())
+        trusted(frames())
+    alone = {key: ms for key, ms in VECTORS.items() if key != ("4x1", "avx2")}
+    for effect in (wider_vectors, same_shape_narrow):
+        with pytest.raises(MissingRecord, match="4x1"):
+            effect(frames(*vectors(alone)))
 
 
 def test_the_fastest_shape_comes_first_and_none_twice() -> None:
-    assert chosen_blocks(evidence(), "all", ["4x1", "32x1"]) == ["32x1"]
+    more = profile("tvm-bsr", "all", "4x1", {"sparse linear": 12.0, "attention": 6.0})
+    assert set(ledgers(frames(), "torch-eager", ["all"], ["4x1", "32x1"])["block"]) == {"32x1"}
     slower = latency("tvm-bsr", "all", "32x1", 90.0)
-    assert chosen_blocks(evidence(slower), "all", ["4x1", "32x1", "16x1"]) == ["4x1", "32x1"]
+    found = ledgers(frames(*more, slower), "torch-eager", ["all"], ["4x1", "32x1", "16x1"])
+    assert list(found["block"].unique()) == ["4x1", "32x1"]
 
 
 def test_both_sides_of_a_session_are_compared() -> None:
     records = vectors(VECTORS)
     for record in records:
         validate(record)
-    seen = evidence(*records)
-    assert gain(of_point(seen), "32x1").value == pytest.approx(28 / 22, rel=0.02)
-    assert least_gain(seen).value == pytest.approx(28 / 22, rel=0.02)
-    assert same_shape(seen).value == pytest.approx(28 / 30, rel=0.02)  # 4x1 leads with its own vectors, not with AVX2
-    rows = vector_rows(records)
-    assert [row["block"] for row in rows] == ["dense", "4x1", "32x1"]
-    assert vector_rows([]) == []
+    seen = frames(*records)
+    assert wider_vectors(seen).value == pytest.approx(28 / 22, rel=0.02)
+    assert same_shape_narrow(seen).value == pytest.approx(28 / 30, rel=0.02)  # 4x1 leads with its own vectors only
+    assert list(gains(sides(frame(records)))["block"]) == ["dense", "4x1", "32x1"]
+    assert not len(gains(sides(frame([]))))
     older = vectors(dict.fromkeys(VECTORS, 1.0), session_id="older")
-    assert least_gain(evidence(*older, *records)) == least_gain(seen)
     flagged = vectors(dict.fromkeys(VECTORS, 1.0), session_id="flagged", flagged=True, flag_reason="disturbed")
-    assert least_gain(evidence(*records, *flagged)) == least_gain(seen)
+    assert wider_vectors(frames(*older, *records, *flagged)) == wider_vectors(seen)
     # the sessions of step 4 are another kind, and stay what they were
-    assert seen.latencies.keys() == evidence().latencies.keys()
+    assert seen.latencies.keys() == frames().latencies.keys()
 
 
 def test_shares_outside_the_linears_are_of_the_worst_shape() -> None:
     parts = {"sparse linear": 7.0, "attention": 2.0, "layer norm": 1.0}
-    every = [record for block in ("4x1", "1x1") for record in profile("tvm-bsr", "all", block, parts)]
-    good = profile("tvm-bsr", "all", "32x1", {"sparse linear": 9.0, "attention": 1.0})
-    seen = Evidence(Memory([machine(), *every, *good]))
-    assert inside(together)(seen).value == pytest.approx(0.7)
-    assert inside(largest)(seen).value == pytest.approx(0.8)
+    worse = {block: profile("tvm-bsr", "all", block, parts) for block in ("4x1", "1x1")}
+    good = profile("tvm-bsr", "all", "32x1", {"sparse linear": 9.0, "attention": 1.0}, run_id="later")
+    seen = frames(*worse["4x1"], *worse["1x1"], *good)
+    assert linears_share(seen, "together").value == pytest.approx(0.7)
+    assert linears_share(seen, "largest").value == pytest.approx(0.8)
     with pytest.raises(MissingRecord, match="1x1"):
-        inside(together)(Evidence(Memory([machine(), *every[:4], *good])))
-    assert [(row["kind"], row["calls"]) for row in kind_rows(good)] == [("sparse linear", 6), ("attention", 6)]
+        linears_share(frames(*worse["4x1"], *good), "together")
 
 
 def test_the_figures_say_what_they_show() -> None:
-    found = ladders(evidence(*vectors(VECTORS)), "torch-eager", ["all"], ["32x1"])
-    drawing = figures.ladder(found)
+    drawing = figures.ladder(ledgers(frames(*vectors(VECTORS)), "torch-eager", ["all"], ["32x1"]))
     assert "from PyTorch eager: our compiler, dense, AVX2" in drawing.alt
     assert "skipped work 2.78" in drawing.alt
     assert "7.5" in drawing._repr_html_()
-    assert figures.ladder([]).panels == []
-    assert "32x1 28.0 ms with AVX2" in figures.vectors(vector_rows(vectors(VECTORS))).alt
-    assert figures.vectors([]).panels == []
+    assert "32x1 28.0 ms with AVX2" in figures.vectors(gains(sides(frame(vectors(VECTORS))))).alt
+    assert figures.vectors(gains(sides(frame([])))).panels == []
 
 
 def test_a_session_holds_every_encoder_for_every_instruction_set() -> None:
