@@ -104,10 +104,10 @@ table(
 
 # %%
 pair = tuple(Case(engine, headline(points)) for engine in ("tvm-bsr", rival))
-ways(ensure_compared(study, pair))
+ways(frame(ensure_compared(study, pair)))
 
 # %% [markdown]
-# Alone, our sparse engine takes {num}`protocol.alone.ours` and {num}`protocol.other` {num}`protocol.alone.other`.
+# Alone, our sparse engine takes {num}`protocol.alone.ours` and {num}`protocol-rival` {num}`protocol.alone.other`.
 # Called in turn, one call each, ours appears to take {num}`protocol.naive.ours` and the other
 # {num}`protocol.naive.other` of that; in our turns it is {num}`protocol.turns.ours` and {num}`protocol.turns.other`.
 # The other engine's threads are still spinning when a call starts, and whoever waits longer for a core loses more.

@@ -44,25 +44,27 @@ model_sparsities = [0.5, 0.8, 0.9]  # shares of blocks removed in those
 trials_per_task = 64  # schedules tried for a task at most
 
 # %% tags=["hide-input"]
+from codesign.answers.crossover import around, by_load, by_sparsity, crossovers
+from codesign.answers.frames import frame
 from codesign.answers.tables import table
 from codesign.plot import crossover, loads
 from codesign.study.chain import open_study
 from codesign.study.points import HEADLINE, Point
 from codesign.study.sweeps import Factors, Sweep, ensure_swept
-from codesign.study.swept import around, by_load, crossover_rows, curves, load_rows
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 centre = Point(model, seed, scope, pruner, HEADLINE, sparsity, batch, seq, threads)
 factors = Factors(batches, seqs, thread_counts, sparsities, models, model_sparsities)
 ensure_swept(study, Sweep(centre, factors, load_blocks, blocks, engines), trials_per_task)
-records = around(study.found("latency", {}), centre.fields())
+timed = around(frame(study.found("latency", {})), centre.fields())
 
 # %% [markdown]
 # ## Sparsity, and the size of the model
 
 # %%
-crossover(curves(records, centre.fields()))
+curves = by_sparsity(timed, centre.fields())
+crossover(curves)
 
 # %% [markdown]
 # The crossover is where a line meets the orange one: from there on, sparse is faster than every dense engine. Between
@@ -70,20 +72,21 @@ crossover(curves(records, centre.fields()))
 
 # %% tags=["hide-input"]
 table(
-    crossover_rows(curves(records, centre.fields())),
-    {"model": "{model}", "block": "{block}", "pays from": "{start}", "at 80%": "{at80}", "at 90%": "{at90}"},
+    crossovers(curves),
+    {"model": "{model}", "block": "{block}", "pays from": "{pays_from}", "at 80%": "{at80}", "at 90%": "{at90}"},
 )
 
 # %% [markdown]
 # ## The load
 
 # %%
-loads(by_load(records, centre.fields()))
+moved = by_load(timed, centre.fields())
+loads(moved)
 
 # %% tags=["hide-input"]
 table(
-    load_rows(by_load(records, centre.fields())),
-    {"factor": "{factor}", "value": "{value}", "block": "{block}", "best dense": "{dense}", "gain": "{gain}"},
+    moved,
+    {"factor": "{factor}", "value": "{value}", "block": "{block}", "best dense": "{over}", "gain": "{times}"},
 )
 
 # %% [markdown]

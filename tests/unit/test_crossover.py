@@ -16,11 +16,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from synthetic import latency
 
+from codesign.answers.crossover import around, by_load, by_sparsity, crossing, crossovers, gains
+from codesign.answers.frames import frame
 from codesign.errors import InputError
-from codesign.measure.ratios import ratio, ratio_draws
+from codesign.measure.ratios import Interval, ratio, ratio_draws
 from codesign.plot import crossover, loads
-from codesign.study.crossover import Crossover, crossing, crossovers, gains
-from codesign.study.swept import around, by_load, crossover_rows, curves, load_rows
 
 CENTRE: dict[str, Any] = {
     **{"model": "bert-base", "seed": 0, "scope": "all", "pruner": "magnitude", "sparsity": 0.8},
@@ -48,29 +48,32 @@ def swept(start: float, slope: float = 100.0, dense: float = 50.0, spread: float
     return [r for s, ms in times.items() for r in stop({"32x1": ms}, dense=dense, sparsity=s, spread=spread)]
 
 
-@given(st.floats(0.51, 0.94), st.floats(5, 50))
-@settings(max_examples=25, deadline=None)
-def test_a_known_crossover_is_recovered(start: float, slope: float) -> None:
-    (found,) = crossovers(swept(start, slope))
-    assert found.start.value == pytest.approx(start, abs=1e-9)
-    assert [found.start.low, found.start.high] == pytest.approx([start, start], abs=1e-9)  # no noise, no doubt
+def table(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return crossovers(by_sparsity(frame(records), CENTRE)).to_dict("records")
+
+
+def start(records: list[dict[str, Any]]) -> Interval:
+    (row,) = table(records)
+    found: Interval = row["start"]
+    return found
+
+
+@given(st.floats(0.51, 0.94), st.floats(5, 50), st.floats(1, 1.1))
+@settings(max_examples=15, deadline=None)
+def test_a_known_crossover_is_recovered(known: float, slope: float, spread: float) -> None:
+    found = start(swept(known, slope))
+    assert [found.value, found.low, found.high] == pytest.approx([known] * 3, abs=1e-9)  # no noise, no doubt
+    # processes that differ: the sparse time falls by twice the dense one, and meets one over the spread, and the spread
+    found = start([record | {"process_spread": spread} for record in swept(0.75)])
+    ends = [0.75, 0.75 + (1 - spread) / 2, 0.75 + (1 - 1 / spread) / 2]
+    assert [found.value, found.low, found.high] == pytest.approx(ends, abs=1e-9)
 
 
 def test_noise_makes_an_interval_around_it() -> None:
-    (found,) = crossovers(swept(0.75, slope=60, spread=0.05))
-    assert 0.5 < found.start.low < found.start.high < 0.95
-    assert found.start.low < 0.75 + 0.02
-    assert found.start.high > 0.75 - 0.02
-
-
-@given(st.floats(1, 1.1))
-@settings(max_examples=10, deadline=None)
-def test_processes_that_differ_make_an_interval_of_what_has_no_noise(spread: float) -> None:
-    (found,) = crossovers([r | {"process_spread": spread} for r in swept(0.75)])
-    assert found.start.value == pytest.approx(0.75)
-    # the sparse time falls by twice the dense one: where it meets one over the spread, and the spread
-    assert found.start.high == pytest.approx(0.75 + (1 - 1 / spread) / 2, abs=1e-9)
-    assert found.start.low == pytest.approx(0.75 + (1 - spread) / 2, abs=1e-9)
+    found = start(swept(0.75, slope=60, spread=0.05))
+    assert 0.5 < found.low < found.high < 0.95
+    assert found.low < 0.75 + 0.02
+    assert found.high > 0.75 - 0.02
 
 
 relative = st.lists(st.floats(0.05, 3), min_size=1, max_size=6)
@@ -100,83 +103,82 @@ def test_a_crossover_outside_the_measured_range_is_said_in_words(
 ) -> None:
     assert crossing([0.5, 0.9], times) == pytest.approx(expected)
     records = [r for s, t in zip((0.5, 0.9), times, strict=True) for r in stop({"4x1": 50 * t}, sparsity=s, spread=0)]
-    (found,) = crossovers(records)
-    assert found.start_text() == text
-    assert found.at(0.9) is not None
-    assert found.at(0.8) is None
+    (row,) = table(records)
+    assert row["pays_from"] == text
+    assert row["at90"].startswith(f"{1 / times[1]:.2f}")
+    assert row["at80"] == "-"
 
 
 def test_an_interval_may_end_outside() -> None:
-    (found,) = crossovers(swept(0.5, slope=20, spread=0.1))
-    assert found.start_text().endswith(")")
-    assert "below 50% to" in found.start_text()
+    (row,) = table(swept(0.5, slope=20, spread=0.1))
+    assert "below 50% to" in row["pays_from"]
 
 
 def test_a_gain_is_over_the_fastest_dense_float32_engine_of_the_session() -> None:
-    (gain,) = gains(stop({"32x1": 25.0}))
-    assert gain.dense["engine"] == "openvino"  # not the one that rounds, and not the one that skips zeros
-    assert gain.ratio.value == pytest.approx(2.0, rel=0.02)
+    (gain,) = gains(frame(stop({"32x1": 25.0}))).to_dict("records")
+    assert gain["over"] == "OpenVINO"  # not the one that rounds, and not the one that skips zeros
+    assert gain["gain"].value == pytest.approx(2.0, rel=0.02)
 
 
 def test_what_cannot_be_compared_has_no_gain() -> None:
     alone = pruned("tvm-bsr", 1.0, session_id="alone")
     failed = [r | {"status": "failed"} for r in stop({"32x1": 25.0}) if r["engine"] == "tvm-bsr"]
     stored_whole = stop({"32x1": 50.0}, sparsity=0.0)
-    assert gains([alone, *failed, *stored_whole]) == []
+    assert not len(gains(frame([alone, *failed, *stored_whole])))
 
 
 def test_the_last_of_two_sessions_counts() -> None:
     again = [r | {"session_id": "again"} for r in stop({"32x1": 10.0})]
-    (found,) = crossovers([*stop({"32x1": 25.0}), *again])
-    assert len(found.gains) == 1
-    gain = found.at(0.8)
-    assert gain is not None
-    assert gain.value == pytest.approx(5, rel=0.02)
+    (found,) = by_sparsity(frame([*stop({"32x1": 25.0}), *again]), CENTRE)["gain"]
+    assert found.value == pytest.approx(5, rel=0.02)
 
 
 def test_only_one_factor_moves() -> None:
-    records = [
-        *stop({"32x1": 25.0}),
-        *stop({"32x1": 60.0}, dense=200.0, batch=4),
-        *stop({"32x1": 60.0}, dense=200.0, batch=4, seq=64),
-        *stop({"32x1": 60.0}, dense=200.0, batch=4, sparsity=0.9),
-        *stop({"32x1": 5.0}, model="minilm", sparsity=0.9),
-        *stop({"32x1": 5.0}, profile="try"),
-        *stop({"32x1": 5.0}, seed=1),
-    ]
-    kept = around(records, CENTRE)
+    timed = frame(
+        [
+            *stop({"32x1": 25.0}),
+            *stop({"32x1": 60.0}, dense=200.0, batch=4),
+            *stop({"32x1": 60.0}, dense=200.0, batch=4, seq=64),
+            *stop({"32x1": 60.0}, dense=200.0, batch=4, sparsity=0.9),
+            *stop({"32x1": 5.0}, model="minilm", sparsity=0.9),
+            *stop({"32x1": 5.0}, profile="try"),
+            *stop({"32x1": 5.0}, seed=1),
+            *(r | {"isa": "avx2"} for r in stop({"32x1": 5.0}, threads=1) if r["engine"] == "tvm-bsr"),
+        ]
+    )
+    kept = around(timed, CENTRE)
     assert len(kept) == 3 * 5
-    assert {(r["batch"], r["model"]) for r in kept} == {(1, "bert-base"), (4, "bert-base"), (1, "minilm")}
-    found = by_load(records, CENTRE)
-    assert {factor: list(shapes["32x1"]) for factor, shapes in found.items()} == {"batch": [1, 4]}
-    assert found["batch"]["32x1"][4].ratio.value == pytest.approx(200 / 60, rel=0.02)
-    assert [row["value"] for row in load_rows(found)] == ["1", "4"]
+    assert {*zip(kept["batch"], kept["model"], strict=True)} == {(1, "bert-base"), (4, "bert-base"), (1, "minilm")}
+    found = by_load(timed, CENTRE)
+    assert found[["factor", "block", "value"]].to_numpy().tolist() == [["batch", "32x1", 1], ["batch", "32x1", 4]]
+    assert found["gain"].iloc[1].value == pytest.approx(200 / 60, rel=0.02)
 
 
 def test_tables_and_figures_say_the_same() -> None:
     records = [
+        *stop({"32x1": 3.0}, dense=6.0, model="minilm"),
         *(r for s in SPARSITIES for r in stop({"4x1": 60 - 40 * s, "1x1": 90 - 10 * s}, sparsity=s)),
         *stop({"32x1": 12.0, "4x1": 9.0}, dense=30.0, seq=64),
-        *stop({"32x1": 3.0}, dense=6.0, model="minilm"),
     ]
-    found: list[Crossover] = curves(records, CENTRE)
-    assert [(c.model, c.block) for c in found] == [("bert-base", "1x1"), ("bert-base", "4x1"), ("minilm", "32x1")]
-    rows = {(row["model"], row["block"]): row for row in crossover_rows(found)}
-    assert rows["bert-base", "1x1"]["start"] == "never up to 95%"
+    rows = {(row["model"], row["block"]): row for row in table(records)}
+    assert list(rows) == [("bert-base", "1x1"), ("bert-base", "4x1"), ("minilm", "32x1")]  # the centre's model first
+    assert rows["bert-base", "1x1"]["pays_from"] == "never up to 95%"
     assert rows["minilm", "32x1"]["at90"] == "-"
-    assert rows["bert-base", "4x1"]["start"] == "below 50%"
-    drawing = crossover(found)
+    assert rows["bert-base", "4x1"]["pays_from"] == "below 50%"
+    drawing = crossover(by_sparsity(frame(records), CENTRE))
     assert len(drawing.panels) == 2
     assert "bert-base 1x1 never up to 95%" in drawing.alt
-    assert "tokens a sequence 64, 4x1: 3.3" in loads(by_load(records, CENTRE)).alt
+    assert "tokens a sequence 64, 4x1: 3.3" in loads(by_load(frame(records), CENTRE)).alt
 
 
 def test_a_shape_at_one_sparsity_is_no_line_beside_others() -> None:
-    centre = stop({"16x1": 25.0})
-    assert "16x1" not in crossover(crossovers([*swept(0.75), *centre])).alt
-    assert "bert-base 16x1" in crossover(crossovers(centre)).alt
-    elsewhere = stop({"16x1": 3.0}, dense=6.0, model="minilm")
-    assert "minilm 16x1" in crossover(crossovers([*swept(0.75), *elsewhere])).alt
+    def alt(*records: dict[str, Any]) -> str:
+        return crossover(by_sparsity(frame(records), CENTRE)).alt
+
+    centre, elsewhere = stop({"16x1": 25.0}), stop({"16x1": 3.0}, dense=6.0, model="minilm")
+    assert "16x1" not in alt(*swept(0.75), *centre)
+    assert "bert-base 16x1" in alt(*centre)
+    assert "minilm 16x1" in alt(*swept(0.75), *elsewhere)
 
 
 def test_draws_are_of_one_session_and_agree_with_the_ratio() -> None:

@@ -34,6 +34,7 @@ from synthetic import (
 
 from codesign import plot as figures
 from codesign.answers.accuracy import newest_recipe
+from codesign.answers.crossover import by_load, by_sparsity
 from codesign.answers.frames import Frames, frame
 from codesign.answers.ledger import by_kind, kernels, ledger
 from codesign.answers.machines import relative_times
@@ -44,17 +45,14 @@ from codesign.plot.labels import spread
 from codesign.plot.look import Drawing
 from codesign.plot.tuning_curves import shares
 from codesign.study import places
-from codesign.study.crossover import crossovers
-from codesign.study.swept import by_load
 
-SWEPT = [
-    *session(),
-    *(record | {"session_id": "half", "sparsity": 0.5} for record in session() if record["scope"] == "all"),
-    latency("openvino", "all", "32x1", 90.0, session_id="long", seq=384),
-    latency("tvm-bsr", "all", "32x1", 60.0, session_id="long", seq=384),
-]
+SWEPT = frame(
+    latency(engine, "all", "32x1", ms, session_id=f"{sparsity} {seq}", sparsity=sparsity, seq=seq)
+    for sparsity, seq in ((0.5, 128), (0.8, 128), (0.8, 384))
+    for engine, ms in (("openvino", 90.0), ("tvm-bsr", 60.0))
+)
 CENTRE = point("all", "32x1")
-COMPARED = compared()
+COMPARED = frame(compared())
 
 MACHINES = {"one": MILLISECONDS, "two": {k: v for k, v in MILLISECONDS.items() if k[2] != "4x1"}, "none": {}}
 
@@ -90,7 +88,7 @@ DRAWINGS = {
     ),
     "task_map": figures.task_map(frame([task("all", "32x1", "a", 48)])),
     "task_counts": figures.task_counts(counted(frame([identity("minilm", "32x1", "global", [60, 61])]), 0.5)),
-    "crossover": figures.crossover(crossovers(SWEPT)),
+    "crossover": figures.crossover(by_sparsity(SWEPT, CENTRE)),
     "loads": figures.loads(by_load(SWEPT, CENTRE)),
     "ways": figures.ways(COMPARED),
     "tuning_curves": figures.tuning_curves(frame([tuning(), tuning("tvm-stock-tuned")])),
@@ -191,7 +189,9 @@ def test_the_figure_of_the_readme_is_drawn_from_the_reference(tmp_path: Path) ->
 
 
 def test_nothing_swept_or_compared_is_nothing_to_see() -> None:
-    assert [figures.crossover([]).panels, figures.loads({}).panels, figures.ways([]).panels] == [[], [], []]
+    none = frame([])
+    swept = figures.crossover(by_sparsity(none, CENTRE)), figures.loads(by_load(none, CENTRE))
+    assert [drawing.panels for drawing in (*swept, figures.ways(none))] == [[], [], []]
 
 
 def test_other_engines_that_skip_zeros_stand_beside_the_dense_ones() -> None:

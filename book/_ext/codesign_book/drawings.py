@@ -8,11 +8,10 @@ from sphinx.util.docutils import SphinxDirective
 
 from codesign import plot as figures
 from codesign.answers.accuracy import judged
-from codesign.answers.legacy import evidence_of
+from codesign.answers.crossover import by_sparsity, centre_of
 from codesign.answers.machines import labels, relative_times
 from codesign.answers.tradeoff import timings
 from codesign.errors import MissingRecord
-from codesign.study.swept import centre_of, curves
 from codesign_book.shown import shown
 
 KINDS = {
@@ -51,7 +50,7 @@ class DrawingDirective(SphinxDirective):
 
 def _draw(name: str) -> figures.Drawing:
     """Draw one of `KINDS` from the records that are shown."""
-    frames, evidence = shown().frames, evidence_of(shown().frames)
+    frames = shown().frames
     match name:
         case "machines":
             found = frames.machines
@@ -59,7 +58,7 @@ def _draw(name: str) -> figures.Drawing:
         case "latency_bars":
             return figures.latency_bars(frames.at("latency"))
         case "crossover":
-            return figures.crossover(curves(evidence.read("latency"), centre_of(evidence)))
+            return figures.crossover(by_sparsity(frames.all("latency"), centre_of(frames)))
         case "pareto":
             return figures.pareto(judged(frames), timings(frames))
     drawn: figures.Drawing = getattr(figures, name)(frames.at(KINDS[name]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from codesign.answers import effects, legacy
+from codesign.answers import effects
 from codesign.answers.claims import NOT_MEASURED, Verdict, verdicts
 from codesign.answers.frames import Frames
 from codesign.errors import InputError, MissingRecord
@@ -71,8 +71,6 @@ def _text(frames: Frames, key: str) -> str:
     try:
         return effects.text(frames, key)
     except InputError:
-        if (found := legacy.numbers_of(frames).get(key)) is not None:
-            return found
         if frames.results.local:
             raise MissingRecord("number", {"key": key}, "make reproduce") from None
         raise

@@ -11,13 +11,11 @@ from sphinx.util.docutils import SphinxDirective
 
 from codesign.answers import machines
 from codesign.answers.claims import NOT_MEASURED
+from codesign.answers.crossover import SHOWN, by_sparsity, centre_of, crossovers
 from codesign.answers.frames import DENSE, OUR_DENSE, OURS, missing, where
-from codesign.answers.legacy import evidence_of
 from codesign.answers.timings import timings
 from codesign.answers.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, times
 from codesign.measure.ratios import Interval
-from codesign.study.crossover import SHOWN
-from codesign.study.swept import centre_of, crossover_rows, curves
 from codesign_book.shown import shown
 
 Cell = str | nodes.Node
@@ -89,14 +87,14 @@ class Crossovers(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the table; a strict build fails where nothing sparse was timed."""
-        evidence = evidence_of(shown().frames)
-        found = crossover_rows(curves(evidence.read("latency"), centre_of(evidence)))
-        if not found and shown().strict:
-            raise self.error(str(missing("latency", engine="tvm-bsr", scope="all")))
-        if not found:
+        frames = shown().frames
+        found = crossovers(by_sparsity(frames.all("latency"), centre_of(frames)))
+        if not len(found) and shown().strict:
+            raise self.error(str(missing("latency", engine=OURS, scope="all")))
+        if not len(found):
             return [nodes.paragraph("", f"Crossovers: {NOT_MEASURED}.")]
         head = ["model", "block shape", "pays from", *(f"gain at {sparsity:.0%}" for sparsity in SHOWN)]
-        return [table(head, [list(row.values()) for row in found])]
+        return [table(head, found.drop(columns="start").to_numpy().tolist())]
 
 
 def verdict_classes(verdict: str) -> list[str]:

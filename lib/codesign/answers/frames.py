@@ -113,6 +113,13 @@ def by_shape(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values("block", key=lambda blocks: blocks.map(shape_order), kind="stable", ignore_index=True)
 
 
+def compiled_for(rows: pd.DataFrame, isa: str) -> pd.DataFrame:
+    """Return the rows of engines compiled for an instruction set, and of those that we do not compile."""
+    if "isa" in rows and "engine" in rows and len(rows):
+        rows = rows[(rows["isa"] == isa) | ~rows["engine"].str.startswith("tvm-")]
+    return rows
+
+
 def missing(kind: str, **fields: object) -> MissingRecord:
     """Return the error that names the record which is missing and the notebook that makes it."""
     return MissingRecord(kind, fields, KINDS[kind].producer)
@@ -166,9 +173,7 @@ class Frames:
 
     def at(self, kind: str) -> pd.DataFrame:
         """Return the rows of a kind at the operating point, oldest first."""
-        rows = where(self.all(kind), model=self.model, **self.load)
-        if "isa" in rows and "engine" in rows and len(rows):
-            rows = rows[(rows["isa"] == self.isa) | ~rows["engine"].str.startswith("tvm-")]
+        rows = compiled_for(where(self.all(kind), model=self.model, **self.load), self.isa)
         pruned = (rows["sparsity"] == self.sparsity) & (rows["pruner"] == self.pruner)
         return rows[pruned | (rows["block"] == "dense")]
 

@@ -11,7 +11,6 @@ from codesign.study import (
     layout_views,
 )
 from codesign.study.evidence import Evidence
-from codesign.study.numbers import numbers
 
 
 @cache
@@ -19,12 +18,6 @@ def evidence_of(frames: Frames) -> Evidence:
     """Return the same records at the same point, as they were chosen before."""
     point = {name: getattr(frames, name) for name in ("model", "sparsity", "pruner", "isa")}
     return Evidence(frames.results, **point, **frames.load)
-
-
-@cache
-def numbers_of(frames: Frames) -> dict[str, str]:
-    """Return the numbers of pages that no effect gives yet."""
-    return numbers(frames.results)
 
 
 @effect("ratio")

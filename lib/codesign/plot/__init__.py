@@ -5,13 +5,12 @@ Last line of a notebook cell: ``latency_bars(records)`` (or ``show(...)`` in the
 
 from IPython.display import HTML, display
 
-from codesign.plot.crossover import crossover
+from codesign.plot.crossover import crossover, loads
 from codesign.plot.kernels import family_map, kernel_shares, predictions
 from codesign.plot.ladder import ladder
 from codesign.plot.latency_bars import latency_bars
 from codesign.plot.layer import inner_loops, layer_arrays, layer_matrix
 from codesign.plot.layouts import layouts
-from codesign.plot.loads import loads
 from codesign.plot.look import Drawing
 from codesign.plot.machines import machines
 from codesign.plot.masks import masks

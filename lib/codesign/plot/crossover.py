@@ -1,72 +1,110 @@
-"""From which sparsity skipping blocks pays: the gain over the best dense engine, one line a block shape."""
+"""From which sparsity skipping blocks pays, and what another load does to the gain: one line a block shape."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from codesign.answers.crossover import crossovers
+from codesign.plot.charts import facets, spans, spoken
 from codesign.plot.labels import spread
 from codesign.plot.look import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
-from codesign.study.crossover import Crossover
 from codesign.study.points import HEADLINE
 
 
-def crossover(found: Sequence[Crossover]) -> Drawing:
+def crossover(curves: pd.DataFrame) -> Drawing:
     """Draw one panel a model: gain against sparsity, with 95% bands; above the orange line sparse wins.
 
     Parameters
     ----------
-    found
-        Crossovers of any models and shapes; each model is a panel. A shape at one sparsity is no line: it is left out
-        where its model has others.
+    curves
+        From `codesign.answers.crossover.by_sparsity`; each model is a panel. A shape at one sparsity is no line: it is
+        left out where its model has others.
     """
-    lines = {each.model for each in found if len(each.gains) > 1}
-    found = [each for each in found if len(each.gains) > 1 or each.model not in lines]
-    models = list(dict.fromkeys(each.model for each in found))
-    gains = [gain.ratio.high for each in found for gain in each.gains]
-    limit = max([1.0, *gains]) * 1.08
-    by_model = {model: [each for each in found if each.model == model] for model in models}
-    heights = {model: _heights(each, limit * 0.07) for model, each in by_model.items()}
-    top = max([limit, *(height + limit * 0.04 for each in heights.values() for height in each)])
-    panels = [_panel(model, each, heights[model], top) for model, each in by_model.items()]
-    listing = "; ".join(f"{each.model} {each.block} {each.start_text()}" for each in found)
-    alt = f"Sparsity from which on sparse kernels beat the best dense engine: {listing}." if found else "Nothing swept."
-    caption = (
+    if not len(curves):
+        return Drawing([], "Nothing swept.")
+    points = curves.groupby(["model", "block"])["sparsity"].transform("size")
+    curves = curves[(points > 1) | (points.groupby(curves["model"]).transform("max") == 1)]
+    rows = spans(curves, "gain")
+    listing = spoken(crossovers(curves), "{model} {block} {pays_from}")
+    return Drawing(
+        facets(rows, "model", lambda model, part: _model(model, part, _top(rows, "model"))),
+        f"Sparsity from which on sparse kernels beat the best dense engine: {listing}.",
         f"How many times faster than the best dense float32 engine of the session, by share of blocks removed. One "
-        f"line a block shape, {HEADLINE} highlighted; bands are 95% intervals. Above the orange line, sparse wins."
+        f"line a block shape, {HEADLINE} highlighted; bands are 95% intervals. Above the orange line, sparse wins.",
     )
-    return Drawing(panels, alt, caption)
 
 
-def _heights(found: Sequence[Crossover], gap: float) -> list[float]:
-    """Return where the label of each line stands, so that none covers another."""
-    return spread([each.gains[-1].ratio.value for each in found], gap)
-
-
-def _panel(title: str, found: Sequence[Crossover], heights: Sequence[float], top: float) -> Figure:
+def _model(model: str, rows: pd.DataFrame, top: float) -> Figure:
     with panel(width=4.4, height=3.0) as (figure, axes):
-        axes.axhline(1, color=ORANGE, linewidth=1.2)
-        for each, height in zip(found, heights, strict=True):
-            _line(axes, each, height)
-        sparsities = sorted({gain.sparsity for each in found for gain in each.gains})
+        for block, part in rows.groupby("block"):
+            colour = BLUE if block == HEADLINE else SKY
+            axes.fill_between(part["sparsity"], part["low"], part["high"], color=colour, alpha=0.25, linewidth=0)
+        _lines(axes, rows.assign(x=rows["sparsity"]), top)
+        sparsities = sorted(rows["sparsity"].unique())
         room = max(sparsities[-1] - sparsities[0], 0.05)
         axes.set_xlim(sparsities[0] - 0.04 * room, sparsities[-1] + 0.22 * room)
         axes.set_xticks(sparsities)
         axes.xaxis.set_major_formatter("{x:.0%}")
-        axes.set_ylim(0, top)
-        axes.set_xlabel("share of blocks removed")
-        axes.set_ylabel("times faster than the best dense engine")
-        axes.set_title(title)
+        axes.set(xlabel="share of blocks removed", ylabel="times faster than the best dense engine", title=model)
     return figure
 
 
-def _line(axes: Axes, found: Crossover, place: float) -> None:
-    strong = found.block == HEADLINE
-    colour = BLUE if strong else SKY
-    x = [gain.sparsity for gain in found.gains]
-    low, value, high = zip(*((g.ratio.low, g.ratio.value, g.ratio.high) for g in found.gains), strict=True)
-    axes.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0)
-    axes.plot(x, value, color=colour, linewidth=2.2 if strong else 1.4, marker="o", markersize=3.5)
-    at_end(axes, found.block, x[-1], place, color=INK, weight="bold" if strong else "normal")
+def loads(rows: pd.DataFrame) -> Drawing:
+    """Draw one panel a factor: gain over the best dense engine against its values, with 95% intervals.
+
+    Parameters
+    ----------
+    rows
+        From `codesign.answers.crossover.by_load`.
+    """
+    if not len(rows):
+        return Drawing([], "No other batch, sequence length or number of threads has been measured.")
+    rows = spans(rows.assign(given=rows["value"]), "gain")
+    return Drawing(
+        facets(rows, "factor", lambda factor, part: _factor(factor, part, _top(rows, "factor"))),
+        f"Times faster than the best dense engine: {spoken(rows, '{factor} {given}, {block}: {value:.2f}')}.",
+        "How many times faster than the best dense float32 engine of the session, when one factor of the load changes. "
+        f"{HEADLINE} is highlighted; lines through the points are 95% intervals. Above the orange line, sparse wins.",
+    )
+
+
+def _factor(factor: str, rows: pd.DataFrame, top: float) -> Figure:
+    given = sorted(rows["given"].unique())
+    rows = rows.assign(x=rows["given"].map(given.index))  # evenly spaced: the values grow by factors
+    with panel(width=2.9, height=2.8) as (figure, axes):
+        axes.vlines(rows["x"], rows["low"], rows["high"], color=INK, zorder=3)
+        _lines(axes, rows, top)
+        axes.set_xticks(range(len(given)), [str(value) for value in given])
+        axes.set_xlim(-0.3, len(given) - 0.3)
+        axes.set(xlabel=factor, ylabel="times faster than dense")
+    return figure
+
+
+def _lines(axes: Axes, rows: pd.DataFrame, top: float) -> None:
+    """Draw ``value`` against ``x``, a line a block shape with its name at the end, up to ``top``."""
+    axes.axhline(1, color=ORANGE, linewidth=1.2)
+    strong = {block: block == HEADLINE for block in rows["block"]}
+    sns.lineplot(
+        rows, x="x", y="value", hue="block", size="block", legend=False, errorbar=None, ax=axes, estimator=None,
+        palette={block: BLUE if it else SKY for block, it in strong.items()}, marker="o", markersize=4,
+        sizes={block: 2.2 if it else 1.4 for block, it in strong.items()}, markeredgewidth=0,
+    )  # fmt: skip
+    ends = _ends(rows, top)
+    for block, x, height in zip(ends["block"], ends["x"], ends["height"], strict=True):
+        at_end(axes, block, x, height, color=INK, weight="bold" if strong[block] else "normal")
+    axes.set_ylim(0, top)
+
+
+def _ends(rows: pd.DataFrame, top: float) -> pd.DataFrame:
+    """Return the last row of each block shape, and at which height its name stands so that none covers another."""
+    ends = rows.groupby("block", sort=False).tail(1)
+    return ends.assign(height=spread(ends["value"].tolist(), 0.07 * top))
+
+
+def _top(rows: pd.DataFrame, by: str) -> float:
+    """Return where the axes of all panels end: above every interval and every name."""
+    limit = 1.08 * max(1.0, rows["high"].max())
+    return max(limit, *(_ends(part, limit)["height"].max() + 0.04 * limit for _, part in rows.groupby(by)))

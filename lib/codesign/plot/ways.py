@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import pandas as pd
 
-from codesign.answers.words import ENGINE_LABELS
-from codesign.plot.look import BLUE, INK, ORANGE, Drawing, at_end, panel
-from codesign.schema import Record
-from codesign.study.ways import WAY_LABELS, distortions
+from codesign.answers.turns import distortions
+from codesign.plot.charts import bars, spoken
+from codesign.plot.look import BLUE, INK, ORANGE, Drawing
+
+#: Each way in words.
+WAY_LABELS = {"naive": "one call each in turn", "turns": "our turns"}
 
 
-def ways(records: Sequence[Record]) -> Drawing:
+def ways(timed: pd.DataFrame) -> Drawing:
     """Draw, for each engine of a comparison, its time in each way of taking turns, in units of its time alone.
 
     Parameters
     ----------
-    records
-        The `protocol` records of one comparison.
+    timed
+        The `protocol` records of one comparison, from `codesign.answers.frames.frame`.
     """
-    rows = [
-        (ENGINE_LABELS[row["engine"]], way, row[way])
-        for row in (distortions(records) if records else ())
-        for way in ("naive", "turns")
-    ]
-    with panel(width=5.6, height=0.8 + 0.3 * max(len(rows), 1)) as (figure, axes):
-        for place, (_, way, factor) in enumerate(rows):
-            axes.barh(place, factor, height=0.7, color=BLUE if way == "turns" else ORANGE)
-            at_end(axes, f"{factor:.2f}", factor, place)
-        axes.axvline(1, color=INK, linewidth=0.8, linestyle=(0, (2, 2)))
-        axes.set_yticks(range(len(rows)), [f"{engine}, {WAY_LABELS[way]}" for engine, way, _ in rows])
-        axes.invert_yaxis()
-        axes.set_xlim(0, max((factor for _, _, factor in rows), default=1.0) * 1.15)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel("median time, in units of the time alone (one is the truth)")
-    listing = "; ".join(f"{engine}, {WAY_LABELS[way]}: {factor:.2f}" for engine, way, factor in rows)
-    alt = f"Median time in units of the time alone: {listing}." if rows else "No protocols have been compared."
+    if not len(timed):
+        return Drawing([], "No protocols have been compared.")
+    rows = distortions(timed)
+    rows = rows[rows["way"] != "alone"]
+    rows = rows.assign(
+        label=rows["label"] + ", " + rows["way"].map(WAY_LABELS),
+        value=rows["of_alone"],
+        text=rows["of_alone"].map("{:.2f}".format),
+        kind=rows["way"],
+    )
+    label = "median time, in units of the time alone (one is the truth)"
+    limit = 1.15 * rows["value"].max()
+    colours = {"turns": BLUE, "naive": ORANGE}
+    figure, axes = bars(rows, title="", xlabel=label, limit=limit, width=5.6, colours=colours)
+    axes.axvline(1, color=INK, linewidth=0.8, linestyle=(0, (2, 2)))
+    alt = f"Median time in units of the time alone: {spoken(rows, '{label}: {text}')}."
     caption = "Orange: engines called once each in turn. Blue: turns that start with calls thrown away."
-    return Drawing([figure] if rows else [], alt, caption)
+    return Drawing([figure], alt, caption)

@@ -204,3 +204,9 @@ def newest_tasks(records: Iterable[Record]) -> dict[Key, list[Record]]:
 def missing(kind: str, **filters: object) -> MissingRecord:
     """Return the error that names the record which is missing and the notebook that makes it."""
     return MissingRecord(kind, filters, KINDS[kind].producer)
+
+
+def newest_session(records: Iterable[Record]) -> list[Record]:
+    """Return the records of the newest session; none where there is none."""
+    records = list(records)
+    return [record for record in records if record["session_id"] == records[-1]["session_id"]]

@@ -11,8 +11,7 @@ from codesign.measure.ratios import Interval, Ratio, ratio
 from codesign.schema import Record
 from codesign.study.comparisons import LAYOUTS, STRIPS, TOKEN_MAJOR, WHOLE
 from codesign.study.doubts import trusted
-from codesign.study.evidence import DENSE, Evidence, median_ms, missing
-from codesign.study.ways import newest
+from codesign.study.evidence import DENSE, Evidence, median_ms, missing, newest_session
 
 Sides = dict[str, dict[str, Record]]  # block, or "dense" -> way -> record
 #: How far the times of two shapes may be apart to be alike, as a ratio.
@@ -41,7 +40,7 @@ def of_point(evidence: Evidence) -> Sides:
     """
     load = {name: getattr(evidence, name) for name in ("model", "batch", "seq", "threads")}
     pruned = {"sparsity": evidence.sparsity, "pruner": evidence.pruner}
-    found = sides(newest(trusted(evidence.read("layouts", **load, **pruned))))
+    found = sides(newest_session(trusted(evidence.read("layouts", **load, **pruned))))
     if not found:
         raise missing("layouts", engine=LAYOUTS[WHOLE][1], **load)
     return found
