@@ -31,6 +31,7 @@ threads = 2  # at most the cores of this machine
 trials_per_task = 64  # schedules tried for a task at most
 
 # %% tags=["hide-input"]
+from codesign.answers.frames import frame
 from codesign.answers.tables import table
 from codesign.commands.bench import measure
 from codesign.commands.tried import in_the_book, summary, tried
@@ -48,7 +49,7 @@ summary(records)
 
 # %%
 for pruned in sorted({record["scope"] for record in records if record["engine"] == "tvm-bsr"}):
-    show(your_shape(records, in_the_book(records), scope=pruned))
+    show(your_shape(frame(records), frame(in_the_book(records)), scope=pruned))
 
 # %% tags=["hide-input"]
 table(

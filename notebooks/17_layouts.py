@@ -41,25 +41,24 @@ threads = 2  # at most the cores of this machine
 trials_per_task = 32  # schedules tried for a task that 03_tune does not tune, at most
 
 # %% tags=["hide-input"]
+from codesign.answers.frames import Frames, frame
+from codesign.answers.layouts import choices, sides
 from codesign.answers.tables import table
 from codesign.plot import layouts
 from codesign.study.chain import open_study
 from codesign.study.comparisons import ensure_layouts
-from codesign.study.evidence import Evidence
-from codesign.study.layout_views import choice_rows, layout_rows
 from codesign.study.points import sweep
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 points = sweep(model, seed, [scope], pruner, blocks, sparsity, batch, seq, threads)
-timed = ensure_layouts(study, points, trials_per_task)
-rows = layout_rows(timed, Evidence(study.results, model, sparsity, batch, seq, threads, pruner), scope)
+encoders = sides(frame(ensure_layouts(study, points, trials_per_task)))
 
 # %% [markdown]
 # ## Whole encoders
 
 # %%
-layouts(rows)
+layouts(encoders)
 
 # %% [markdown]
 # That strips make every shape with taller blocks faster is {num}`claim.strips.verdict`; the one that gains least gains
@@ -73,8 +72,9 @@ layouts(rows)
 # encoder should take, and so a layout to choose without building any. Sums are in brackets.
 
 # %% tags=["hide-input"]
+frames = Frames(study.results, model, sparsity, batch, seq, threads, pruner)
 table(
-    choice_rows(rows),
+    choices(frames, encoders, scope),
     {
         "block": "{block}",
         "whole blocks, ms": "{whole blocks}",

@@ -92,7 +92,7 @@ DRAWINGS = {
     "loads": figures.loads(by_load(SWEPT, CENTRE)),
     "ways": figures.ways(COMPARED),
     "tuning_curves": figures.tuning_curves(frame([tuning(), tuning("tvm-stock-tuned")])),
-    "your_shape": figures.your_shape(session(), session()),
+    "your_shape": figures.your_shape(frame(session()), frame(session())),
 }
 
 
@@ -208,9 +208,9 @@ def test_a_naive_protocol_is_drawn_beside_ours() -> None:
 
 def test_a_gain_needs_the_dense_engine_of_its_own_session() -> None:
     alone = latency("tvm-bsr", "attention", "24x1", 30.0, session_id="another")
-    assert "24x1" not in figures.your_shape([*session(), alone], []).alt
+    assert "24x1" not in figures.your_shape(frame([*session(), alone]), frame([])).alt
     both = [alone, latency("tvm-dense", "none", "dense", 60.0, session_id="another")]
-    assert "24x1 at 80%, here 2.00" in figures.your_shape([*session(), *both], []).alt
+    assert "24x1 at 80%, here 2.00" in figures.your_shape(frame([*session(), *both]), frame([])).alt
 
 
 def test_a_curve_starts_where_every_task_has_a_time() -> None:

@@ -42,6 +42,5 @@ def test_imports_point_left_and_files_stay_small(path: Path) -> None:
         assert imported <= {*ALONE[: ALONE.index(room)]}
     else:
         allowed = {*ROOMS[: ROOMS.index(room)], *ALONE}
-        allowed |= {"answers", "plot"} if room == "study" else set()  # until what reads has moved there
         assert imported <= allowed, f"{path} imports from its right"
     assert len(path.read_text().splitlines()) < 300

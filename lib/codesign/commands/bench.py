@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
+from codesign.answers.frames import doubts_of
 from codesign.answers.words import three_digits
 from codesign.blocks import DENSE
 from codesign.commands.asked import Plan, plan, typed
@@ -19,8 +20,6 @@ from codesign.measure import Interval, median, ratio
 from codesign.records import Record
 from codesign.study.artefacts import ensure_built
 from codesign.study.chain import Study, open_study
-from codesign.study.doubts import doubts_of
-from codesign.study.evidence import key_of
 from codesign.study.places import BENCH
 from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
@@ -78,7 +77,9 @@ def _row(record: Record, baselines: dict[str, Record | None]) -> Row:
     row: Row = {name: record[name] for name in (*names, "session_id")}
     doubts = doubts_of(record)
     row |= {"flagged": bool(doubts), "flag_reason": "; ".join(doubts) or None}
-    row["block"] = key_of(record)[2]  # as stored: an engine that computes zeros is listed as dense
+    row["block"] = (
+        record["block"] if record["engine"] in SPARSE else DENSE
+    )  # as stored: an engine that computes zeros is listed as dense
     kept = 1 - record["element_sparsity"]
     row["fill_in"] = (1 - record["block_sparsity"]) / kept if kept else None
     row |= {"median_ms": None, **dict.fromkeys(baselines)}

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import pandas as pd
 
+from codesign.answers.frames import median_ms
+from codesign.answers.layouts import OVER
+from codesign.measure.ratios import ratio
 from codesign.plot.grouped import grouped
 from codesign.plot.look import Drawing
 from codesign.study.comparisons import LAYOUTS
 
 
-def layouts(rows: Sequence[Mapping[str, Any]]) -> Drawing:
-    """Draw a group of bars for each encoder: one a way that it has.
+def layouts(sides: pd.DataFrame) -> Drawing:
+    """Draw a group of bars for each encoder: one a layout that it has.
 
     Parameters
     ----------
-    rows
-        From `codesign.study.layout_views.layout_rows`.
+    sides
+        From `codesign.answers.layouts.sides`.
     """
-    if not rows:
+    if not len(sides):
         return Drawing([], "No session with several layouts has been measured on this machine.")
+    rows = []
+    for block, side in sides.iterrows():
+        timed = side.dropna()
+        gains = {w: ratio(timed[than], timed[w]) for w, than in OVER.items() if {w, than} <= set(timed.index)}
+        rows.append({"block": block, "gains": gains, **{w: median_ms(record).value for w, record in timed.items()}})
     return grouped(
         rows,
-        {way: (way, way) for way in LAYOUTS},
+        {layout: (layout, layout) for layout in LAYOUTS},
         title="Whole blocks, strips, and token-major",
         alt="Milliseconds by layout",
         caption="Medians of one session. Each encoder was tuned in each way: best against best. Strips are compared "

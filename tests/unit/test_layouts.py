@@ -5,22 +5,22 @@ from typing import Any
 import pytest
 from tests.synthetic import Memory, layouts, machine, session
 
-from codesign import plot as figures
+from codesign import plot
+from codesign.answers.frames import Frames, frame
+from codesign.answers.layouts import (
+    choices,
+    feature_major_lead,
+    layout_picked,
+    of_point,
+    recorded_ms,
+    sides,
+    strips_gain,
+    tall_as_low,
+)
 from codesign.compiler import TargetSpec
 from codesign.errors import MissingRecord
 from codesign.records import validate
 from codesign.study.comparisons import STRIPS, TOKEN_MAJOR, WHOLE, layout_cases, layouts_of
-from codesign.study.evidence import Evidence
-from codesign.study.layout_views import (
-    choice_rows,
-    feature_major_lead,
-    layout_rows,
-    least_gain,
-    of_point,
-    picked_right,
-    recorded_ms,
-    tall_as_low,
-)
 from codesign.study.points import sweep
 
 TIMES = {
@@ -28,71 +28,68 @@ TIMES = {
     **{("32x1", WHOLE): 24.0, ("32x1", STRIPS): 19.0, ("32x1", TOKEN_MAJOR): 22.0},
     **{("16x16", WHOLE): 20.0, ("16x16", STRIPS): 19.5, ("16x16", TOKEN_MAJOR): 26.0},
 }
+EFFECTS = (strips_gain, tall_as_low, feature_major_lead, layout_picked)
 
 
-def evidence(*extra: dict[str, Any]) -> Evidence:
-    return Evidence(Memory([machine(), *session(), *extra]))
+def frames(*extra: dict[str, Any]) -> Frames:
+    return Frames(Memory([machine(), *session(), *extra]))
 
 
-def test_each_encoder_has_the_ways_that_it_was_compiled() -> None:
+def test_each_encoder_has_the_layouts_that_it_was_compiled_in() -> None:
     records = layouts(TIMES, spread=0.001)
     for record in records:
         validate(record)
-    seen = evidence(*records)
+    seen = frames(*records)
     every = [WHOLE, STRIPS, TOKEN_MAJOR]
-    assert {block: list(side) for block, side in of_point(seen).items()} == {
+    assert {block: list(side.dropna().index) for block, side in of_point(seen).iterrows()} == {
         **{"dense": every, "4x1": [STRIPS], "32x1": every, "16x16": every}
     }
-    assert least_gain(seen).value == pytest.approx(20 / 19.5, rel=0.01)
+    assert strips_gain(seen).value == pytest.approx(20 / 19.5, rel=0.01)
     assert tall_as_low(seen).value == pytest.approx(19 / 20, rel=0.01)
     assert feature_major_lead(seen).value == pytest.approx(22 / 19, rel=0.01)
     # the sessions of step 4 are another kind, and stay what they were
-    assert seen.latencies.keys() == evidence().latencies.keys()
+    assert seen.latencies.keys() == frames().latencies.keys()
 
 
 def test_shapes_are_alike_whichever_is_faster() -> None:
-    slower = evidence(*layouts(TIMES | {("32x1", STRIPS): 25.0}, spread=0.001))
+    slower = frames(*layouts(TIMES | {("32x1", STRIPS): 25.0}, spread=0.001))
     assert tall_as_low(slower).value == pytest.approx(20 / 25, rel=0.01)
-    equal = tall_as_low(evidence(*layouts(TIMES | {("32x1", STRIPS): 20.0}, spread=0.02)))
+    equal = tall_as_low(frames(*layouts(TIMES | {("32x1", STRIPS): 20.0}, spread=0.02)))
     assert equal.low < equal.value <= equal.high == 1.0
 
 
-def test_records_choose_the_way_whose_kernels_add_up_to_least() -> None:
-    seen = evidence(*layouts(TIMES, spread=0.001))
+def test_records_choose_the_layout_whose_kernels_add_up_to_least() -> None:
+    seen = frames(*layouts(TIMES, spread=0.001))
     assert recorded_ms(seen, "all", "32x1") == pytest.approx({WHOLE: 24.0, STRIPS: 19.0, TOKEN_MAJOR: 22.0})
-    assert picked_right(seen).value == pytest.approx(20 / 19.5, rel=0.01)
-    rows = layout_rows(seen.read("layouts"), seen, "all")
-    assert [(row["block"], row["picked"]) for row in rows] == [
-        *(("dense", STRIPS), ("4x1", None), ("32x1", STRIPS), ("16x16", STRIPS))
-    ]
-    assert [(row["block"], row["strips"]) for row in choice_rows(rows)] == [
-        *(("dense", "45.0 (45.0)"), ("32x1", "19.0 (19.0)"), ("16x16", "19.5 (19.5)"))
-    ]
-    drawing = figures.layouts(rows)
+    assert layout_picked(seen).value == pytest.approx(20 / 19.5, rel=0.01)
+    chosen = choices(seen, of_point(seen), "all").set_index("block")
+    assert dict(chosen["picked"]) == {"dense": STRIPS, "32x1": STRIPS, "16x16": STRIPS}
+    assert list(chosen[STRIPS]) == ["45.0 (45.0)", "19.0 (19.0)", "19.5 (19.5)"]
+    assert chosen.loc["32x1", "gain strips"].startswith("1.26")
+    drawing = plot.layouts(of_point(seen))
     assert "4x1 20.0 strips; 32x1 24.0 whole blocks, 19.0 strips, 22.0 token-major" in drawing.alt
     assert "19.0 ms, strips: 1.26" in drawing._repr_html_()
-    assert figures.layouts([]).panels == []
 
 
 def test_a_wrong_choice_counts_against_the_records() -> None:
     swapped = layouts({key: 100.0 - ms for key, ms in TIMES.items()}, spread=0.001)
     tasks = [record for record in swapped if record["kind"] == "task"]
     timed = [record for record in layouts(TIMES, spread=0.001) if record["kind"] == "layouts"]
-    assert picked_right(evidence(*tasks, *timed)).value == pytest.approx(45 / 60, rel=0.01)
+    assert layout_picked(frames(*tasks, *timed)).value == pytest.approx(45 / 60, rel=0.01)
 
 
 def test_nothing_is_said_without_a_session_that_can_be_trusted() -> None:
-    assert layout_rows([], evidence(), "all") == []
+    assert plot.layouts(sides(frame([]))).panels == []
     for flagged in ([], layouts(TIMES, flagged=True, flag_reason="disturbed")):
-        for effect in (least_gain, tall_as_low, feature_major_lead, picked_right):
+        for effect in EFFECTS:
             with pytest.raises(MissingRecord, match="17_layouts"):
-                effect(evidence(*flagged))
-    low = evidence(*layouts({("4x1", STRIPS): 20.0}))
-    for effect in (least_gain, tall_as_low, feature_major_lead):
+                effect(frames(*flagged))
+    low = frames(*layouts({("4x1", STRIPS): 20.0}))
+    for effect in EFFECTS[:3]:
         with pytest.raises(MissingRecord, match="17_layouts"):
             effect(low)
     with pytest.raises(MissingRecord, match="03_tune"):
-        picked_right(low)
+        layout_picked(low)
 
 
 def test_each_shape_runs_in_the_ways_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
