@@ -39,7 +39,7 @@ import sys
 import numpy as np
 from codesign.engines import Job, find
 from codesign.engines.client import Worker
-from codesign.study.words import ENGINE_LABELS
+from codesign.answers.words import ENGINE_LABELS
 job = Job("torch-export", sys.argv[1], None, sys.argv[2], 1)
 assert find("torch-export").unavailable() is None
 assert ENGINE_LABELS["torch-export"] == "torch-export"
@@ -66,6 +66,21 @@ for decisions in family.points(operator, spec):
     built["main"](*[tvm.runtime.tensor(array) for array in inputs], out)
     np.testing.assert_array_equal(out.numpy(), want)
 assert len(family.points(operator, spec)) == 2
+"""
+
+
+CLAIM = """
+import sys
+import yaml
+sys.path.insert(0, sys.argv[2])
+from synthetic import Memory, session
+from codesign.answers.claims import Claim, judge
+from codesign.answers.frames import Frames
+(entry,) = yaml.safe_load(sys.argv[1])
+sizes = {"openvino": 300, "tvm-bsr": 200}
+records = [r | {"peak_rss_bytes": sizes.get(r["engine"], 100)} for r in session()]
+found = judge(Claim.model_validate(entry), Frames(Memory(records)))
+assert (found.verdict, found.effect.value) == ("supported", 1.5)
 """
 
 
@@ -111,7 +126,7 @@ def follow(copy: Path, code: str, *arguments: str) -> None:
 def test_each_example_is_one_file_and_at_most_a_registration() -> None:
     new = [name for kind, name, _ in BLOCK.findall(TEXT) if kind == "python"]
     changed = {name for kind, name, _ in BLOCK.findall(TEXT) if kind == "diff"}
-    assert (len(new), len(changed)) == (3, 2), "a pruner's name registers it"
+    assert (len(new), len(changed)) == (4, 2), "a pruner's name registers it"
     assert all(Path(name).name == "__init__.py" for name in changed)
 
 
@@ -125,6 +140,11 @@ def test_the_engine(copy: Path, tiny) -> None:
 
 def test_the_schedule_family(copy: Path) -> None:
     follow(copy, FAMILY)
+
+
+def test_the_claim(copy: Path) -> None:
+    (entry,) = re.findall(r"^```yaml\n# book/claims.yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    follow(copy, CLAIM, entry, str(REPOSITORY / "tests"))
 
 
 @pytest.mark.timeout(600)
