@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from codesign.answers.words import shape_order
@@ -103,9 +104,9 @@ def beside(latencies: pd.DataFrame, scope: str) -> pd.DataFrame:
 
 def where(rows: pd.DataFrame, **fields: object) -> pd.DataFrame:
     """Return the rows whose columns equal ``fields``."""
-    for name, value in fields.items():
-        rows = rows[rows[name] == value] if len(rows) else rows
-    return rows
+    if not len(rows) or not fields:
+        return rows
+    return rows[np.logical_and.reduce([rows[name] == value for name, value in fields.items()])]
 
 
 def by_shape(rows: pd.DataFrame) -> pd.DataFrame:
@@ -173,9 +174,12 @@ class Frames:
 
     def at(self, kind: str) -> pd.DataFrame:
         """Return the rows of a kind at the operating point, oldest first."""
-        rows = compiled_for(where(self.all(kind), model=self.model, **self.load), self.isa)
-        pruned = (rows["sparsity"] == self.sparsity) & (rows["pruner"] == self.pruner)
-        return rows[pruned | (rows["block"] == "dense")]
+        key = f"{kind} at the point"
+        if key not in self._read:
+            rows = compiled_for(where(self.all(kind), model=self.model, **self.load), self.isa)
+            pruned = (rows["sparsity"] == self.sparsity) & (rows["pruner"] == self.pruner)
+            self._read[key] = rows[pruned | (rows["block"] == "dense")]
+        return self._read[key]
 
     @cached_property
     def machine_id(self) -> str | None:
@@ -257,6 +261,11 @@ class Frames:
         return self.gain(self.in_session(record, *slow) or self.latency(*slow), record)
 
     def in_session(self, record: Record, *contender: str) -> Record | None:
-        rows = where(usable(self.at("latency")), session_id=record["session_id"])
-        rows = where(rows, **dict(zip(CONTENDER, contender, strict=True)))
-        return rows.iloc[-1]["record"] if len(rows) else None
+        """Return the usable record of a contender in the session of another record, if it took part."""
+        return self._sessions.get((record["session_id"], *contender))
+
+    @cached_property
+    def _sessions(self) -> dict[tuple[str, ...], Record]:
+        rows = usable(self.at("latency"))
+        keys = rows[["session_id", *CONTENDER]].itertuples(index=False, name=None)
+        return dict(zip(keys, rows["record"], strict=True))

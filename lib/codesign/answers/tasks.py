@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 
@@ -143,6 +145,7 @@ def _counts(tasks: list[Record], bucket: float) -> dict[str, float]:
     }  # fmt: skip
 
 
+@cache
 def _allocations(frames: Frames) -> pd.DataFrame:
     """Return `counted` with a row a model and block shape, and a column a count and allocation."""
     load = {"scope": "all", "sparsity": frames.sparsity, "pruner": frames.pruner, **frames.load}
