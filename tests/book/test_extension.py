@@ -79,8 +79,8 @@ def test_a_whole_page_builds(build: Build) -> None:
 
 def test_what_is_missing_fails_the_build_and_is_named(build: Build) -> None:
     complaints = {
-        "{num}`best.al.latency`": "did you mean best.all.latency",
-        "{num}`latency.openvino-bf16.none.dense`": "a number that the reference records contain",
+        "{num}`shape-latenc.best.all`": "did you mean shape-latency",
+        "{num}`latency.openvino-bf16.none.dense`": "no latency with engine='openvino-bf16'",
         "{paper}`over-tvn`": "did you mean 'over-tvm'",
         "```{judged} paper-1a=perhaps\nText.\n```": "names no claim and verdict",
         "```{latencies} ffn\n```": "scope='ffn'",
@@ -93,7 +93,7 @@ def test_what_is_missing_fails_the_build_and_is_named(build: Build) -> None:
 
 def test_claims_are_grouped_and_counted(build: Build) -> None:
     groups = "".join(f"```{{claims}} {name}\n```\n\n" for name in TOPICS)
-    optional = "```{needs} crossover.30x1\n:optional:\n\nThere are {num}`crossover.30x1`.\n```\n"
+    optional = "```{needs} lead.all.30x1\n:optional:\n\nThere are {num}`lead.all.30x1`.\n```\n"
     _, log, page = build("```{claim-counts}\n```\n\n" + groups + optional, everything())
     assert log == ""
     assert "There are" not in page  # it was not measured, and nothing is missing

@@ -18,6 +18,7 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from codesign.errors import InputError
 from codesign_book.shown import shown
 
 
@@ -33,7 +34,11 @@ class Needs(SphinxDirective):
         """Return the content, or a sentence that says how to get it."""
         here = shown()
         optional = "optional" in self.options
-        if (here.strict and not optional) or all(map(here.has, self.arguments[0].split())):
+        try:
+            measured = all(here.has(key) for key in self.arguments[0].split())
+        except InputError as error:
+            raise self.error(str(error)) from None
+        if (here.strict and not optional) or measured:
             return self.parse_content_to_nodes()
         if optional:
             return []
