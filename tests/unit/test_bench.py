@@ -73,7 +73,7 @@ SESSION = [
         (["--prune", "4x1@most"], "prune='4x1@most'"),
         (["--prune", "4x1@0.8", "--blocks", "8x1"], "none with --prune, which names the shapes itself"),
         (["--prune", "4096x1@0.8"], "did you mean 128x1?"),
-        (["--prune", "4x1@0.8", "--pruner", "as-found"], "with --prune, one that prunes: magnitude"),
+        (["--prune", "4x1@0.8", "--pruner", "as-found"], "with --prune, one that prunes: "),
         (["--prune", "4x1@0.8", "--pruner", "magnitud"], "did you mean magnitude?"),
         (["--batch", "0"], "batch=0"),
         (["--batch", "many"], "batch='many'"),

@@ -13,7 +13,7 @@ from codesign.answers import effects
 from codesign.answers.claims import NOT_MEASURED, Verdict, verdicts
 from codesign.answers.frames import Frames
 from codesign.errors import InputError, MissingRecord
-from codesign.records import Results
+from codesign.records import RESULTS_ROOT, Results
 from codesign.study import places
 
 BOOK = Path(__file__).resolve().parents[2]
@@ -88,4 +88,4 @@ def shown() -> Shown:
     """Read ``CODESIGN_RESULTS`` (as `codesign.study.places.results`; under ``CODESIGN_RESULTS_ROOT`` when set)."""
     root = os.environ.get("CODESIGN_RESULTS_ROOT")
     name = os.environ.get("CODESIGN_RESULTS", places.SHOWN)
-    return Shown(Frames(Results(name, Path(root)) if root else places.results(name)))
+    return Shown(Frames(Results(name, Path(root))) if root else Frames(places.results(name), committed=RESULTS_ROOT))

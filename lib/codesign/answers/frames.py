@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,8 @@ class Frames:
         The operating point. Dense records match whatever their sparsity and pruner.
     isa
         What our engines were compiled for; the others match always.
+    committed
+        Folder with the results of other machines; the one that these lie in by default.
     """
 
     results: Results
@@ -154,6 +157,7 @@ class Frames:
     threads: int = 2
     pruner: str = "magnitude"
     isa: str = NATIVE
+    committed: Path | None = None
     _read: dict[str, pd.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
     #: Latency records that a `gain` compared, in order: what a number was made of.
     compared: list[Record] = field(default_factory=list, init=False, repr=False, compare=False)
@@ -206,7 +210,7 @@ class Frames:
 
         Beside local results a machine with committed ones counts as another, even if it is this one.
         """
-        root = self.results.root
+        root = self.committed or self.results.root
         others = [replace(self, results=Results(name, root)) for name in places.machines(root)]
         known = [] if self.results.local else [self.machine_id]
         found = [self]
