@@ -31,7 +31,7 @@ from codesign.study.parameters import PARAMETERS, check, expected, parse
         ("blocks", "4x1", r"blocks='4x1' .* did you mean \['4x1'\]"),
         ("batches", [1, 1], r"or an empty one, each an integer .* did you mean \[1\]"),
         ("engines", ["tvm-bsr", "openvin"], "did you mean openvino"),
-        ("pruner", "magnitud@run", "one of magnitude.*did you mean magnitude"),
+        ("pruner", "magnitud@run", r"one of .*magnitude.*did you mean magnitude"),
         ("block", 4, r"block=4 .* a block shape as '32x1'; did you mean 4x1"),  # YAML 1.1 reads 0x4 so
         ("model", ["minilm"], r"expected text$"),
         ("model", "", r"model='' .* expected text$"),
