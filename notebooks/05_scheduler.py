@@ -65,9 +65,9 @@ table(
     {
         "pruned": "{scope}",
         "block": "{block}",
-        "tokens": "{m}",
-        "out": "{n}",
-        "in": "{k}",
+        "tokens": "{m:.0f}",
+        "out": "{n:.0f}",
+        "in": "{k:.0f}",
         "blocks kept": "{nnz_blocks:.0f}",
         "uses": "{weight}",
         "trials": "{trials}",
