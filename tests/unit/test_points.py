@@ -25,7 +25,7 @@ SWEEP = {
 
 
 def test_fields_are_the_point_fields_of_a_record() -> None:
-    assert POINT_32X1.fields().keys() == POINT.keys()
+    assert POINT_32X1.fields().keys() == set(POINT)
 
 
 def test_weights_are_shared_by_loads_but_points_are_not() -> None:
