@@ -133,6 +133,7 @@ def test_the_figure_says_what_it_shows() -> None:
     assert "4x1 again (A/A)" in where.alt
 
 
+@pytest.mark.timeout(900)  # thousands of calls on two threads, which crawl where others use the cores
 def test_a_study_times_every_variant_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
     monkeypatch.setitem(patterns.EFFORTS, "smoke", (2, 1e-4))
