@@ -13,7 +13,8 @@ from synthetic import MILLISECONDS, Memory, everything, latency, machine, patter
 from codesign.answers.claims import verdicts
 from codesign.answers.frames import CONTENDER, Frames, doubts_of, frame
 from codesign.answers.timings import timings
-from codesign.measure.ratios import doubts
+from codesign.errors import InputError
+from codesign.measure.ratios import doubts, ratio
 from codesign.records import Results
 from codesign.study import places
 
@@ -80,6 +81,13 @@ def test_what_was_done_on_demand_failed_or_is_a_control_does_not_count() -> None
     others += [latency("tvm-bsr", "all", "32x1", 1.0, control="A/A"), latency("tvm-bsr", "all", "32x1", 1.0)]
     others[-1]["profile"] = "try"
     assert frames([*good, *others]).latencies == frames(good).latencies
+
+
+def test_versions_of_a_measurement_are_not_compared() -> None:
+    older = session(measurement=1, session_id="older")
+    assert set(frames([*older, *session()]).at("latency")["session_id"]) == {"session"}
+    with pytest.raises(InputError, match="measurement=2"):
+        ratio(older[0], session()[0])
 
 
 def test_without_any_record_there_is_nothing() -> None:

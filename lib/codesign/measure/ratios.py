@@ -71,7 +71,7 @@ def ratio(
     Raises
     ------
     InputError
-        When the records come from different machines, or one has no samples.
+        When the records come from different machines or measurement versions, or one has no samples.
     """
     plain = _within(a, b, via=via, confidence=confidence, seed=seed)
     spread = spread_between(a, b, via=via)
@@ -115,6 +115,8 @@ def _within(
     for one, other in itertools.pairwise(records):
         if one["machine_id"] != other["machine_id"]:
             raise InputError("machine_id", other["machine_id"], f"records of one machine, {one['machine_id']}")
+        if one.get("measurement") != other.get("measurement"):
+            raise InputError("measurement", other.get("measurement"), f"version {one.get('measurement')}, as the other")
     value = 1.0
     for record, power in zip(records, _POWERS, strict=False):
         value *= float(np.median(_samples(record))) ** power
