@@ -143,11 +143,6 @@ class BSRMatrix:
         return np.repeat(np.arange(self.grid[0]), np.diff(self.indptr))
 
 
-def block_sparsity_of(matrix: np.ndarray, block: BlockShape) -> float:
-    """Share of the blocks of ``matrix`` [out, in] that are entirely zero."""
-    return 1.0 - float(to_blocks(matrix, block).any(axis=(2, 3)).mean())
-
-
 def _expect(name: str, array: np.ndarray, dtype: type, shape: tuple[int, ...]) -> None:
     if array.dtype != dtype or array.shape != shape:
         expected = f"{np.dtype(dtype)}{list(shape)}"

@@ -127,6 +127,8 @@ def test_a_name_that_does_not_exist_says_the_nearest_and_one_without_records_wha
         text(here, "latency.tvm-bsr.ffn.32x1")
     with pytest.raises(MissingRecord):
         text(here, "claim.task-reuse.effect")
+    with pytest.raises(MissingRecord, match="zen9"):
+        text(here, "zen9.lead.all.32x1")
 
 
 def test_what_holds_for_the_least_holds_for_all() -> None:

@@ -21,7 +21,7 @@ import numpy as np
 import codesign.answers
 from codesign.answers.frames import Frames
 from codesign.answers.words import error, listed, milliseconds, percent, points, times
-from codesign.errors import InputError
+from codesign.errors import InputError, MissingRecord
 from codesign.measure.ratios import Interval
 
 Value = Interval | float | int | str | list[str]
@@ -127,6 +127,8 @@ def text(frames: Frames, key: str) -> str:
     for machine in frames.machines[1:] if folder not in effects() else ():
         if machine.results.machine == folder:
             return text(machine, rest)
+    if folder not in effects() and rest.partition(".")[0] in effects():
+        raise MissingRecord("machine", {"results": folder}, "another machine")
     return parse(key)[0].text(value(frames, key))
 
 
