@@ -6,7 +6,7 @@ SHELL := bash
 .SUFFIXES:
 
 PYTHON ?= python3.11
-PROFILE ?= report
+PROFILE ?= default
 RESULTS ?= book
 # What a user types reaches the recipes through the environment, in double quotes: the shell never reads it as code.
 export PROFILE RESULTS BLOCK SPARSITY SCOPE MODEL
@@ -15,7 +15,7 @@ BIN := .venv/bin
 LOCKED := .venv/requirements.lock
 PEERS := .venv/peers/requirements-peers.lock
 
-.PHONY: help setup peers reproduce verify try book headline test soak check doctor clean distclean
+.PHONY: help setup peers reproduce try book headline test soak check doctor clean distclean
 
 help:  ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 12
@@ -40,11 +40,8 @@ $(PEERS): requirements-peers.lock
 	cmp -s requirements-peers.lock $@ || .venv/peers/bin/python -m pip install --quiet --requirement requirements-peers.lock
 	cp requirements-peers.lock $@
 
-reproduce: $(LOCKED)  ## measure everything here and build the book from it [PROFILE=report|smoke|verify|paper]
+reproduce: $(LOCKED)  ## measure here and build the book from it: half an hour [PROFILE=quick|default|full]
 	$(BIN)/codesign reproduce --profile "$$PROFILE"
-
-verify: export PROFILE = verify
-verify: reproduce  ## the paper's claims in twenty minutes
 
 try: $(LOCKED)  ## any block shape: BLOCK=24x1 SPARSITY=0.9 [SCOPE=all] [MODEL=bert-base]
 	$(BIN)/codesign try --block "$${BLOCK-}" --sparsity "$${SPARSITY-}" --scope "$${SCOPE-}" --model "$${MODEL-}" \

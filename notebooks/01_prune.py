@@ -22,7 +22,7 @@
 
 # %% tags=["parameters"]
 results = "book"  # the machine that the book shows; another one by name; or "local": measure here what is missing
-profile = "report"  # smoke, verify, report, paper: whose local records count
+profile = "default"  # quick, default, full: whose local records count
 model = "bert-base"  # bert-tiny, minilm, a directory, a hub id
 seed = 0  # of random weights, masks and inputs
 scopes = ["attention", "all"]  # linears to prune: attention, ffn, all

@@ -18,7 +18,7 @@
 
 # %% tags=["parameters"]
 results = "book"  # the machine that the book shows; another one by name; or "local": measure here what is missing
-profile = "report"  # smoke, verify, report, paper: whose local records count
+profile = "default"  # quick, default, full: whose local records count
 model = "bert-base"  # whose linears: bert-tiny, minilm, a directory, a hub id
 linears = ["attention", "ffn-down"]  # which of them
 seed = 0  # of patterns and values

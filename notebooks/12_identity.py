@@ -24,7 +24,7 @@
 
 # %% tags=["parameters"]
 results = "book"  # the machine that the book shows; another one by name; or "local": measure here what is missing
-profile = "report"  # smoke, verify, report, paper: whose local records count
+profile = "default"  # quick, default, full: whose local records count
 model = "bert-base"  # with random weights; or bert-tiny, minilm, a directory, a hub id
 models = ["minilm"]  # others; this one has real weights
 seed = 0  # of random weights and masks

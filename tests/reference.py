@@ -1,6 +1,6 @@
 """What the same seed and profile give again: masks, patterns and tasks. Timings, and what was chosen by them, do not.
 
-``python -m tests.reference`` makes what the smoke profile left here the committed reference; tests/smoke compares.
+``python -m tests.reference`` makes what the quick profile left here the committed reference; tests/quick compares.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from codesign.study.points import sweep
 from codesign.study.profile_file import read
 from codesign.study.pruned import files
 
-REFERENCE = RESULTS_ROOT / "smoke" / "reference.json"
+REFERENCE = RESULTS_ROOT / "quick" / "reference.json"
 
 #: Weights that were trained, or are compared with such, are left out: training sums in another order elsewhere.
 _UNTRAINED = ("magnitude", "none")
@@ -58,11 +58,11 @@ def facts(study: Study) -> dict[str, Any]:
     }
 
 
-def smoke_facts() -> dict[str, Any]:
-    """Return the facts of the smoke profile alone: what else was pruned here is left out."""
-    study = open_study("local", "smoke")
+def quick_facts() -> dict[str, Any]:
+    """Return the facts of the quick profile alone: what else was pruned here is left out."""
+    study = open_study("local", "quick")
     found = facts(study)
-    return found | {"masks": {name: found["masks"].get(name) for name in smoke_masks(study)}}
+    return found | {"masks": {name: found["masks"].get(name) for name in quick_masks(study)}}
 
 
 def masks(models: Path) -> dict[str, dict[str, str]]:
@@ -77,9 +77,9 @@ def masks(models: Path) -> dict[str, dict[str, str]]:
     }
 
 
-def smoke_masks(study: Study) -> list[str]:
-    """Name the pruned encoders that the smoke profile leaves behind."""
-    profile = read(places.PROFILES / "smoke.yaml")["common"]
+def quick_masks(study: Study) -> list[str]:
+    """Name the pruned encoders that the quick profile leaves behind."""
+    profile = read(places.PROFILES / "quick.yaml")["common"]
     return sorted({files(study, point).checkpoint.name for point in sweep(**profile)})
 
 
@@ -106,4 +106,4 @@ def _name(record: Record) -> str:
 
 if __name__ == "__main__":
     REFERENCE.parent.mkdir(exist_ok=True)
-    places.write(REFERENCE, json.dumps(smoke_facts(), indent=1) + "\n")
+    places.write(REFERENCE, json.dumps(quick_facts(), indent=1) + "\n")

@@ -40,7 +40,7 @@ class Memory:
 
 def stamp(kind: str, **changes: Any) -> Record:
     versions = {"python": "3.11.0", "torch": "2.0", "apache-tvm": "0.1", "openvino": "1.0"}
-    start = {"schema_version": 2, "kind": kind, "run_id": "run", "profile": "report", "machine_id": "one"}
+    start = {"schema_version": 2, "kind": kind, "run_id": "run", "profile": "default", "machine_id": "one"}
     end = {
         "versions": versions,
         "commit": "0123456789abcdef",
@@ -374,4 +374,4 @@ def soak(campaign: str, seed: int, subject: str = "prune", **counts: Any) -> Rec
     """Return a round in which one subject was tried ten times."""
     tally = {"subject": subject, "fault": "harm", "count": 10, "refused": 4, "lost": 0, "wrong": 0, "defects": []}
     tally |= {"settings": {"SIGKILL": 7, "SIGINT": 3}} | counts
-    return stamp("soak", profile="smoke") | {"campaign": campaign, "seed": seed, "seconds": 90.0, "tallies": [tally]}
+    return stamp("soak", profile="quick") | {"campaign": campaign, "seed": seed, "seconds": 90.0, "tallies": [tally]}

@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--profile", help="from notebooks/params (default: the notebook's own parameters)")
     book = command("book", "book:book", "Execute the notebooks on committed or local results and build the book.")
     for added in (reproduce, book):
-        added.add_argument("--profile", default="report")
+        added.add_argument("--profile", default="default")
     book.add_argument("--results", default="book")
 
     attempt = command("try", "book:try_", "Prune, compile, tune and measure one block shape, and show it in the book.")

@@ -21,7 +21,7 @@ from codesign.errors import InputError
 from codesign.folders import appearing
 from codesign.forward import input_names
 
-#: Architectures that get seeded random weights. ``bert-tiny`` is for tests and the smoke profile.
+#: Architectures that get seeded random weights. ``bert-tiny`` is for tests and the quick profile.
 RANDOM_MODELS: dict[str, Callable[[], transformers.BertConfig]] = {
     "bert-base": lambda: transformers.BertConfig(),
     "bert-large": lambda: transformers.BertConfig(

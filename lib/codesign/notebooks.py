@@ -21,10 +21,9 @@ from rich.table import Table
 
 from codesign import kernels, machine
 from codesign.errors import BookFailed, NotebookFailed
+from codesign.progress import duration, say, step
 from codesign.records import LOCAL, REPOSITORY, new_run_id
 from codesign.study import places, profile_file
-from codesign.study.chain import duration, say
-from codesign.study.profile_file import MODE
 
 #: Rebuild every page, turn warnings into errors, report all of them.
 STRICT = ("--all", "-W", "-n", "--keep-going")
@@ -112,7 +111,8 @@ def build_book(results: str, profile: str, *, done: Collection[str] = ()) -> Pat
     Parameters
     ----------
     results
-        As `codesign.study.places.results`; ``"local"`` first measures what is missing.
+        As `codesign.study.places.results`; ``"local"`` first measures what is missing. A notebook that the profile has
+        no section for shows the records of the machine that the book shows.
     profile
         Whose parameters the notebooks take when they measure. Committed records have parameters of their own.
     done
@@ -131,14 +131,18 @@ def build_book(results: str, profile: str, *, done: Collection[str] = ()) -> Pat
     committed = places.results(results).directory / places.PARAMETERS
     sections = profile_file.load(path if results == LOCAL or not committed.exists() else committed)
     notebooks = {name: {**values, "results": results, "profile": profile} for name, values in sections.items()}
-    if TRY not in done:
-        notebooks[TRY] = {"results": places.SHOWN}
+    reading = {name: {"results": places.SHOWN} for name in profile_file.notebooks() if name not in sections}
     kernels.prepare()
     if results == LOCAL:
+        budgets = profile_file.budgets(profile)
+        left = sum(budgets.values())
         for name, values in notebooks.items():
-            _announced(name, values)
+            say(f"== {name}; the profile grants {duration(60 * left)} for this and what follows")
+            run(name, values)
+            left -= budgets[name]
     else:
-        _side_by_side(notebooks)
+        reading |= notebooks
+    _side_by_side({name: values for name, values in reading.items() if name not in done})
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(places.BOOK), *STRICT]
     environment = {**os.environ, "CODESIGN_RESULTS": results}  # which records the pages read
     with _timed(profile, results, "book"):
@@ -147,14 +151,10 @@ def build_book(results: str, profile: str, *, done: Collection[str] = ()) -> Pat
     return places.BOOK / "_build" / "html" / "index.html"
 
 
-def _announced(name: str, parameters: Mapping[str, Any]) -> None:
-    say(f"== {name}, " + ", ".join(f"{key} {parameters[key]}" for key in MODE if key in parameters))
-    run(name, parameters)
-
-
 def _in_a_thread(name: str, parameters: Mapping[str, Any]) -> None:
     try:
-        _announced(name, parameters)
+        step(f"reading: {name}")
+        run(name, parameters)
     finally:
         ensure_event_loop().close()  # the one that nbclient made for this thread
 
@@ -201,8 +201,8 @@ def costs(profile: str, steps: Iterable[str]) -> Table:
     shown.add_column("step")
     shown.add_column("budget, 2 cores", justify="right")
     shown.add_column("longest here", justify="right")
-    for step in steps:
-        here = duration(before[step]) if step in before else "not run yet"
-        shown.add_row(step, duration(60 * budget[step]), here, end_section=step == steps[-1])
+    for name in steps:
+        here = duration(before[name]) if name in before else "not run yet"
+        shown.add_row(name, duration(60 * budget[name]), here, end_section=name == steps[-1])
     shown.add_row("all", duration(60 * sum(budget[step] for step in steps)), "")
     return shown

@@ -272,7 +272,7 @@ def made_up(instruction: Instruction) -> Ceiling:
 def test_ceilings_are_measured_once_and_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
     monkeypatch.setattr(ceilings, "measure", lambda: map(made_up, INSTRUCTIONS))
-    study = open_study("local", "smoke")
+    study = open_study("local", "quick")
     first = ensure_ceilings(study)
     assert ensure_ceilings(study) == first
     assert len(study.results.read("ceiling")) == len(INSTRUCTIONS)

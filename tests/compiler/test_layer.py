@@ -75,7 +75,7 @@ def test_a_layer_that_was_not_tuned_is_refused(
 ) -> None:
     from codesign.compiler import open_database
 
-    study = Study(Results("local", tmp_path), "smoke", "run", "one", tmp_path)
+    study = Study(Results("local", tmp_path), "quick", "run", "one", tmp_path)
     open_database(study.results.tuning(spec.key), spec, create=True)
     with pytest.raises(MissingTask, match=r"linear_64x48_4x1_bias .* 03_tune"):
         tried(study, linear(4), spec)

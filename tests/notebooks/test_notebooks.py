@@ -1,6 +1,6 @@
-"""The chain executes: the smoke profile measured in a folder of its own, and the committed results read.
+"""The chain executes: the quick profile measured in a folder of its own, and the committed results read.
 
-The experiments that come after it are measured by `make reproduce PROFILE=smoke`, and looked at in `tests/smoke`.
+The experiments that come after it are measured by `make reproduce PROFILE=quick`, and looked at in `tests/quick`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ pytestmark = pytest.mark.timeout(1200)  # each notebook of the chain prunes, com
 
 #: Notebooks that need each other, and end in a latency.
 CHAIN = ("01_prune", "02_compile", "03_tune", "04_latency", "05_scheduler", "06_sweeps")
-SMOKE = profile_file.load(profile_file.path_of("smoke"))
-# One trial a task, one step beside the centre, and an engine of each kind: CI's smoke run measures all.
+QUICK = profile_file.load(profile_file.path_of("quick"))
+# One trial a task, one step beside the centre, and an engine of each kind: the quick run of CI measures all.
 for name in CHAIN:
-    SMOKE[name] |= {"trials_per_task": 1} if "trials_per_task" in SMOKE[name] else {}
-SMOKE["04_latency"] |= {"engines": ["torch-bsr", "onnxruntime", "tvm-stock-tuned", "tvm-dense", "tvm-bsr"]}
-SMOKE["06_sweeps"] |= {"sparsities": [0.5]}
-TINY = {name: SMOKE["01_prune"][name] for name in ("model", "batch", "seq", "threads")}
+    QUICK[name] |= {"trials_per_task": 1} if "trials_per_task" in QUICK[name] else {}
+QUICK["04_latency"] |= {"engines": ["torch-bsr", "onnxruntime", "tvm-stock-tuned", "tvm-dense", "tvm-bsr"]}
+QUICK["06_sweeps"] |= {"sparsities": [0.5]}
+TINY = {name: QUICK["01_prune"][name] for name in ("model", "batch", "seq", "threads")}
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +62,13 @@ def names(notebook: str) -> str:
 
 
 @pytest.mark.parametrize("name", CHAIN)
-def test_a_notebook_measures_the_smoke_profile(workspace: Path, name: str) -> None:
-    path = notebooks.run(name, {**SMOKE[name], "profile": "smoke", "results": "local"})
+def test_a_notebook_measures_the_quick_profile(workspace: Path, name: str) -> None:
+    path = notebooks.run(name, {**QUICK[name], "profile": "quick", "results": "local"})
     assert path == workspace / "runs" / f"{name}.ipynb"
     assert names(name) in printed(path)
 
 
-def test_every_engine_of_the_smoke_profile_computed_what_pytorch_does(workspace: Path) -> None:
+def test_every_engine_of_the_quick_profile_computed_what_pytorch_does(workspace: Path) -> None:
     records = pruned_by_size("latency")
     assert {record["engine"] for record in records if record["status"] != "ok"} == {"torch-bsr"}  # no such blocks
     exact = [record for record in records if record["status"] == "ok" and record["format"] == "fp32"]
@@ -100,14 +100,14 @@ def test_a_second_run_finds_everything_done(workspace: Path) -> None:
 
     before = counts()
     for name in ("01_prune", "04_latency", "06_sweeps"):
-        notebooks.run(name, {**SMOKE[name], "profile": "smoke", "results": "local"})
+        notebooks.run(name, {**QUICK[name], "profile": "quick", "results": "local"})
     assert counts() == before
 
 
 def test_a_shape_that_nobody_planned(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = open_study("local", TRY)
     # only in this process: the notebook, in one of its own, finds everything measured
-    monkeypatch.setitem(PROTOCOLS, study.protocol, PROTOCOLS["smoke"])
+    monkeypatch.setitem(PROTOCOLS, study.protocol, PROTOCOLS["quick"])
     where = (TINY["batch"], TINY["seq"], TINY["threads"])
     points = sweep(TINY["model"], 0, ["all"], "magnitude", [HEADLINE, "7x5"], 0.9, *where)
     measure(study, points, 1)

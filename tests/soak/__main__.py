@@ -28,6 +28,6 @@ if __name__ == "__main__":
     if unknown := set(asked) - set(campaigns):
         parser.error(f"no campaign {', '.join(unknown)}: expected {', '.join(campaigns)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the step under way is ended, too
-    study = open_study("local", "smoke")
+    study = open_study("local", "quick")
     for name in [each for each in campaigns if each in asked or not asked]:
         run_rounds(study, name, ROUNDS[campaigns[name]], campaigns[name].one_round)

@@ -1,4 +1,4 @@
-"""The chain that is killed and starved: the steps that the notebooks call, on a small encoder with the smoke protocol.
+"""The chain that is killed and starved: the steps that the notebooks call, on a small encoder with the quick protocol.
 
 A step runs in a process of its own, forked from one that has imported everything, so that little of its life is spent
 on imports and most kills hit work. What it starts (compilers, tuners' workers, engines) it starts as always.
@@ -30,7 +30,7 @@ from codesign.study.tuning import ensure_tuned
 
 ENGINES = ("tvm-bsr",)
 TRIALS = 2
-PROFILE = "smoke"
+PROFILE = "quick"
 
 
 @cache

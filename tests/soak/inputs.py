@@ -189,8 +189,8 @@ def readers() -> dict[str, tuple[Strategy, Callable[[Any, Path], bool]]]:
     names = st.sampled_from(sorted(PARAMETERS))
     right = st.sampled_from(synthetic.everything())
     lines = as_json(synthetic.machine()) + b"\n"
-    smoke = (places.PROFILES / "smoke.yaml").read_bytes()
-    edited = changed(yaml.safe_load(smoke)).map(lambda value: yaml.safe_dump(value).encode())
+    quick = (places.PROFILES / "quick.yaml").read_bytes()
+    edited = changed(yaml.safe_load(quick)).map(lambda value: yaml.safe_dump(value).encode())
     manifest_fields = {
         **{"format": runtime.FORMAT, "batch": 1, "seq": 16, "vocabulary": 10, "params": ["w"], "requires": ["avx2"]},
         **{"inputs": ["input_ids", "attention_mask"], "types": 1, "sha256": {runtime.LIBRARY: "0" * 64}},
@@ -218,7 +218,7 @@ def readers() -> dict[str, tuple[Strategy, Callable[[Any, Path], bool]]]:
         "records": (right.flatmap(changed) | JSON, record),
         "results files": (st.just(3 * lines) | damaged(3 * lines), results_file),
         "parameter files": (
-            damaged(smoke) | edited | st.binary(max_size=64),
+            damaged(quick) | edited | st.binary(max_size=64),
             profile,
         ),
         "manifests": (

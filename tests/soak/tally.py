@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from codesign.study.chain import Study, say
+from codesign.progress import say
+from codesign.study.chain import Study
 
 
 @dataclass

@@ -21,7 +21,7 @@ PATTERN = {"allocation": "uniform", "element_sparsity": 0.8, "block_sparsity": 0
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
-    return open_study("local", "smoke")
+    return open_study("local", "quick")
 
 
 @pytest.fixture
@@ -41,15 +41,15 @@ def pruned_points(study: Study, monkeypatch: pytest.MonkeyPatch) -> list[Point]:
 
 
 def test_opening_describes_the_machine_once_and_checks_its_parameters(study: Study) -> None:
-    open_study("local", "report")
+    open_study("local", "default")
     assert [record["machine_id"] for record in study.results.read("machine")] == [study.machine_id]
-    with pytest.raises(InputError, match=r"profile='raport' .* did you mean report"):
-        open_study("local", "raport")
+    with pytest.raises(InputError, match=r"profile='fully' .* did you mean full"):
+        open_study("local", "fully")
 
 
 def test_records_of_one_command_share_their_run_id(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODESIGN_RUN_ID", "the-run")
-    assert open_study("book", "smoke").run_id == "the-run"
+    assert open_study("book", "quick").run_id == "the-run"
 
 
 def test_finished_points_are_not_pruned_again(study: Study, pruned_points: list[Point]) -> None:
@@ -111,18 +111,3 @@ def test_later_steps_name_the_notebook_that_makes_what_they_need(study: Study, p
     pruned.ensure_pruned(study, POINTS)
     with pytest.raises(MissingRecord, match="03_tune makes it"):
         artefacts.ensure_built(study, [case])
-
-
-def test_progress_says_how_much_is_left_of_what_is_not_done(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(study.left(["a", "done", "b"], "pruning", lambda item: item == "done")) == ["a", "b"]
-    first, second = capsys.readouterr().err.splitlines()
-    assert first == "pruning 1/2: a"
-    assert second == "pruning 2/2: b, about 0 s left"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (89, "89 s"), (100, "2 min"), (45 * 60, "45 min"), (3 * 3600 + 1200, "3 h 20 min")],
-)
-def test_durations_are_for_people(seconds: float, text: str) -> None:
-    assert chain.duration(seconds) == text

@@ -62,21 +62,21 @@ def test_try_measures_here_and_then_builds_the_book_from_the_committed_results(r
     assert cli.main(["try", "--block", "24x1", "--sparsity", "0.9", "--scope", "", "-p", "seq=64"]) == 0
     assert ran == [
         ("07_your_shape", {"block": "24x1", "sparsity": 0.9, "seq": 64, "results": "local"}),
-        (("book", "report"), {"done": ["07_your_shape"]}),
+        (("book", "default"), {"done": ["07_your_shape"]}),
     ]
 
 
 def test_run_takes_a_profile_and_lets_pairs_override_it(ran: list[object]) -> None:
-    assert cli.main(["run", "03_tune", "--profile", "smoke", "-p", "seq=64", "--results", "local"]) == 0
+    assert cli.main(["run", "03_tune", "--profile", "quick", "-p", "seq=64", "--results", "local"]) == 0
     ((name, values),) = ran
     assert name == "03_tune"
     assert values["model"] == "bert-tiny"
-    assert (values["profile"], values["results"], values["seq"]) == ("smoke", "local", 64)
+    assert (values["profile"], values["results"], values["seq"]) == ("quick", "local", 64)
 
 
 def test_run_takes_a_parameter_file_of_any_name(ran: list[object], tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text((places.PROFILES / "smoke.yaml").read_text())
+    path.write_text((places.PROFILES / "quick.yaml").read_text())
     assert cli.main(["run", "03_tune", "--params", str(path), "--results", "local"]) == 0
     ((_, values),) = ran
     assert values["model"] == "bert-tiny"
@@ -145,7 +145,7 @@ def test_what_the_system_or_the_user_ends_is_explained(
     ("arguments", "message"),
     [
         (["run", "01_prune", "--profile", ""], "profile='' is not valid: expected one of paper"),
-        (["run", "01_prune", "--profile", "../params/smoke"], "profile='../params/smoke'"),
+        (["run", "01_prune", "--profile", "../params/quick"], "profile='../params/quick'"),
         (["run", "01_prune", "--params", "mine.yaml"], "params='mine.yaml'"),
         (["reproduce", "--profile", "x" * 5000], "profile='xxx"),
         (["try", "--block", "4x1", "--sparsity", "0.5", "-p", "block=8x1"], "block is set already"),
@@ -193,7 +193,7 @@ def test_a_wrong_value_is_refused_before_any_work(
         ("book", ["RESULTS=locl"], "results='locl'"),
         ("reproduce", ["PROFILE=reprot"], "did you mean report?"),
         ("try", ["BLOCK=", "SPARSITY=0.9"], "block=''"),
-        ("reproduce", ["PROFILE=smoke"], "machine.jsonl:1: not a JSON object"),
+        ("reproduce", ["PROFILE=quick"], "machine.jsonl:1: not a JSON object"),
     ],
 )
 def test_make_fails_where_a_step_fails(tmp_path: Path, recipe: str, arguments: list[str], message: str) -> None:
@@ -237,13 +237,9 @@ def test_what_a_user_types_never_becomes_shell_code() -> None:
     assert "32*1" not in printed.stdout
 
 
-def test_verify_is_reproduce_with_its_profile() -> None:
-    assert 'codesign reproduce --profile "$PROFILE"' in make("--dry-run", "verify").stdout
-
-
 def test_make_help_lists_the_commands() -> None:
     listed = {line.split()[0] for line in make("help").stdout.splitlines()}
-    assert listed >= {"reproduce", "verify", "try", "book", "test", "check", "clean", "distclean", "doctor"}
+    assert listed >= {"reproduce", "try", "book", "test", "check", "clean", "distclean", "doctor"}
 
 
 def test_the_doctor_is_content_where_the_lock_is_installed() -> None:

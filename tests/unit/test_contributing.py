@@ -160,7 +160,7 @@ def test_the_experiment(tmp_path: Path) -> None:
         add(profile, "  05_scheduler:\n", "  12_norms:\n")
         add(profile, "budget_minutes: {", "12_norms: 0.1, ")
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "lib"), "CODESIGN_WORKSPACE": str(tmp_path / "workspace")}
-    command = ["-m", "codesign.cli", "run", "12_norms", "--profile", "smoke", "--results", "local"]
+    command = ["-m", "codesign.cli", "run", "12_norms", "--profile", "quick", "--results", "local"]
     done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "workspace" / "runs" / "12_norms.ipynb").read_text()

@@ -9,7 +9,7 @@ import codesign
 
 PACKAGE = Path(codesign.__file__).parent
 ROOMS = [
-    *("errors", "blocks", "folders", "schema", "records"),
+    *("errors", "progress", "blocks", "folders", "schema", "records"),
     *("checkpoint", "forward", "encoder", "corpus", "prune", "bsr", "machine", "train"),
     *("compiler", "engines", "measure", "study", "answers", "plot", "kernels", "notebooks", "commands", "cli"),
 ]

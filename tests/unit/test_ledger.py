@@ -150,7 +150,7 @@ def test_a_session_holds_every_encoder_for_every_instruction_set() -> None:
 
 def test_a_session_is_kept_under_its_own_name_and_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
-    study = open_study("local", "smoke")
+    study = open_study("local", "quick")
     points = sweep("bert-tiny", 0, ["all"], "magnitude", ["4x1"], 0.8, 1, 16, 2)
     tuned: list[str] = []
     timed: list[int] = []
@@ -159,7 +159,7 @@ def test_a_session_is_kept_under_its_own_name_and_not_repeated(tmp_path: Path, m
         timed.append(len(contenders))
         for each in contenders:
             record = latency(each.engine, "all", each.point["block"], 10.0)
-            results.append(record | each.point | {"profile": "smoke", "machine_id": study.machine_id})
+            results.append(record | each.point | {"profile": "quick", "machine_id": study.machine_id})
 
     monkeypatch.setattr(sessions, "run_session", run_session)
     monkeypatch.setattr(comparisons, "ensure_built", lambda study, cases: None)

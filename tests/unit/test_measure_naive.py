@@ -63,7 +63,7 @@ def simulated() -> dict[str, list[naive.Rounds]]:
 
 
 def records() -> list[dict[str, Any]]:
-    start = stamp("protocol", profile="smoke", run_id="r", machine_id="m") | POINT | {"session_id": "s"}
+    start = stamp("protocol", profile="quick", run_id="r", machine_id="m") | POINT | {"session_id": "s"}
     return [
         start | {"engine": name, "way": way} | naive.samples(rounds)
         for way, timed in simulated().items()
@@ -88,7 +88,7 @@ def test_each_way_makes_as_many_timed_calls_as_the_turns() -> None:
 
 def test_a_pair_is_compared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
-    study, done = open_study("local", "smoke"), []
+    study, done = open_study("local", "quick"), []
     point = Point("bert-tiny", 0, "none", "none", "dense", 0.0, 1, 32, 1)
     pair = (Case("torch-eager", point), Case("torch-bf16", point))
 

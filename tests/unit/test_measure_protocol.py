@@ -20,15 +20,15 @@ def test_every_turn_discards_three_calls_and_outlasts_the_spinning(protocol: Pro
 
 
 def test_a_very_slow_engine_is_called_as_little_as_possible() -> None:
-    plan = PROTOCOLS["report"].plan(24.0)
+    plan = PROTOCOLS["default"].plan(24.0)
     assert plan == Plan(rounds=2, calls=1, discard=1, solo=1, solo_discard=1)
-    assert not PROTOCOLS["report"].is_full(plan)
-    assert PROTOCOLS["report"].is_full(PROTOCOLS["report"].plan(0.15))
+    assert not PROTOCOLS["default"].is_full(plan)
+    assert PROTOCOLS["default"].is_full(PROTOCOLS["default"].plan(0.15))
 
 
 def test_a_report_session_keeps_its_budget() -> None:
-    assert sum(PROTOCOLS["report"].seconds(call_s) for call_s in REPORT_SESSION) < 180
-    assert 6 * PROTOCOLS["smoke"].seconds(0.002) < 10
+    assert sum(PROTOCOLS["default"].seconds(call_s) for call_s in REPORT_SESSION) < 180
+    assert 6 * PROTOCOLS["quick"].seconds(0.002) < 10
 
 
 @pytest.mark.parametrize("wrong", [{"discard": 2}, {"rounds": 1}, {"calls": 0}])

@@ -84,7 +84,7 @@ def simulate(
     seconds = 3 * PLANNED.seconds(CALL_S)
     watch = Watch(look, 0.5 * seconds, lambda text: None, known)
     session.time_all(entrants, watch, seconds, Progress(console=Console(quiet=True)), seed="s")
-    common = stamp("latency", profile="smoke", run_id="r", machine_id="m") | {"session_id": "s"}
+    common = stamp("latency", profile="quick", run_id="r", machine_id="m") | {"session_id": "s"}
     records = session.records_of(entrants, watch, common)
     for record, each in zip(records, entrants, strict=True):
         validate(record)
@@ -272,7 +272,7 @@ def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **others: Any) -> l
 
 
 def run(contenders: list[Contender], results: Results) -> list[dict[str, Any]]:
-    return run_session(contenders, protocol=QUICK, results=results, profile="smoke", run_id="test", progress=False)
+    return run_session(contenders, protocol=QUICK, results=results, profile="quick", run_id="test", progress=False)
 
 
 def same(read: list[dict[str, Any]], written: list[dict[str, Any]]) -> bool:
@@ -372,13 +372,13 @@ def test_the_naive_protocol_is_recorded_beside_the_others(
 ) -> None:
     monkeypatch.setattr(naive, "_REST_S", 0.0)
     fine = pretend(tmp_path, monkeypatch)
-    written = compare_ways(fine, protocol=QUICK, results=results, profile="smoke", run_id="test")
+    written = compare_ways(fine, protocol=QUICK, results=results, profile="quick", run_id="test")
     assert same(results.read("protocol"), written)
     assert [(r["way"], r["engine"]) for r in written] == [(way, each.engine) for way in naive.WAYS for each in fine]
     assert {r["session_id"] for r in written} == {written[0]["session_id"]}
     wrong = pretend(tmp_path, monkeypatch, openvino=[[0.0, 9.0]])
     with pytest.raises(EngineError, match="openvino none dense: wrong output"):
-        compare_ways(wrong, protocol=QUICK, results=results, profile="smoke", run_id="test")
+        compare_ways(wrong, protocol=QUICK, results=results, profile="quick", run_id="test")
     assert same(results.read("protocol"), written), "nothing is shown with an engine that is wrong"
     assert not Pretended.alive
 

@@ -42,7 +42,7 @@ def test_a_run_replaces_parameters_and_leaves_progress_out_of_the_page(workspace
     ((first,), (second,)) = pages
     assert (first[:2], second[:2]) == (["shown", "64"], ["shown", "32"])
     assert len({first[2], second[2], str(os.getpid())}) == 3
-    assert set(notebooks.took("report")) == set(), "times of reading are no costs"
+    assert set(notebooks.took("default")) == set(), "times of reading are no costs"
 
 
 @pytest.mark.parametrize(

@@ -136,8 +136,8 @@ def test_the_figure_says_what_it_shows() -> None:
 @pytest.mark.timeout(900)  # thousands of calls on two threads, which crawl where others use the cores
 def test_a_study_times_every_variant_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
-    monkeypatch.setitem(patterns.EFFORTS, "smoke", (2, 1e-4))
-    study = open_study("local", "smoke")
+    monkeypatch.setitem(patterns.EFFORTS, "quick", (2, 1e-4))
+    study = open_study("local", "quick")
     (problem,) = (each for each in problems("bert-tiny", ["attention"], 0, ["4x1"], 0.8, [16], 2) if each.sparsity)
     chosen = [(problem, problem.candidates()[0])]
     records = patterns.ensure_patterns(study, chosen)

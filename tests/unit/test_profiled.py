@@ -69,7 +69,7 @@ def test_the_figure_says_what_it_shows() -> None:
 def test_a_study_profiles_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
     monkeypatch.setattr(profiling, "RUNS", 3)
-    study = open_study("local", "smoke")
+    study = open_study("local", "quick")
     points = sweep("bert-tiny", 0, ["all"], "magnitude", ["4x1"], 0.8, 1, 16, 2)
     cases = [Case("tvm-bsr", points[0])]
     ensure_pruned(study, points)

@@ -49,7 +49,7 @@ def latency(**changes: Any) -> dict[str, Any]:
         "flagged": False,
         "flag_reason": None,
     }
-    return records.stamp("latency", profile="smoke", run_id="r1", machine_id="m1") | POINT_FIELDS | fields | changes
+    return records.stamp("latency", profile="quick", run_id="r1", machine_id="m1") | POINT_FIELDS | fields | changes
 
 
 @pytest.fixture
@@ -283,7 +283,7 @@ def test_two_processes_can_append_at_once(tmp_path: Path) -> None:
 
 
 def test_stamp_says_what_made_the_record() -> None:
-    stamp = records.stamp("machine", profile="smoke", run_id="r1", machine_id="m1")
+    stamp = records.stamp("machine", profile="quick", run_id="r1", machine_id="m1")
     assert next(iter(stamp)) == "schema_version"
     assert stamp.keys() == Stamp.model_fields.keys()
     assert stamp["versions"]["torch"].startswith("2.13.0")

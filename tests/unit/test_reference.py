@@ -19,7 +19,7 @@ from codesign.study.chain import Study, open_study
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
-    return open_study("local", "smoke")
+    return open_study("local", "quick")
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,10 @@ def test_a_task_counts_with_its_newest_record_and_without_its_time(study: Study)
     assert tasks == ["task=t family_kind=bsr weight=2 m=16 n=8 k=8 nnz_blocks=3"]
 
 
-def test_the_committed_reference_is_that_of_the_smoke_profile(study: Study) -> None:
+def test_the_committed_reference_is_that_of_the_quick_profile(study: Study) -> None:
     text = reference.REFERENCE.read_text()
     found = json.loads(text)
     assert set(found) == {"masks", "patterns", "tasks"}
-    assert sorted(found["masks"]) == reference.smoke_masks(study)
+    assert sorted(found["masks"]) == reference.quick_masks(study)
     assert {name.split()[0] for name in found["patterns"]} == {"bert-tiny"}
     assert machine.describe().machine_id not in text

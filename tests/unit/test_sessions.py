@@ -80,7 +80,7 @@ def test_a_session_that_fits_stays_whole() -> None:
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
-    return open_study("local", "smoke")
+    return open_study("local", "quick")
 
 
 LATENCY: dict[str, Any] = {

@@ -73,7 +73,7 @@ def test_sparse_engines_of_others_run_the_shapes_of_the_loads() -> None:
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
-    return open_study("local", "smoke")
+    return open_study("local", "quick")
 
 
 PATTERN = {"allocation": "uniform", "element_sparsity": 0.8, "block_sparsity": 0.8, "retained_l2": 0.6, "matrices": []}
@@ -201,7 +201,7 @@ from codesign.study.sweeps import Factors, Sweep, ensure_swept
 
 centre = Point("bert-tiny", 0, "all", "magnitude", "32x1", 0.8, 1, 16, 1)
 sweep = Sweep(centre, Factors(batches=[2]), ["32x1"], ["32x1"], [])
-print(len(ensure_swept(open_study("local", "smoke"), sweep, 1)))
+print(len(ensure_swept(open_study("local", "quick"), sweep, 1)))
 """
 
 

@@ -37,7 +37,7 @@ def recipe(tmp_path: Path) -> Recipe:
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
-    return open_study("local", "smoke")
+    return open_study("local", "quick")
 
 
 def planned(recipe: Recipe, **changes: object) -> list[Run]:

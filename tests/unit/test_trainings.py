@@ -43,7 +43,7 @@ def test_every_shape_comes_first_and_then_what_it_is_compared_with() -> None:
 
 
 def test_controls_take_as_many_steps_and_start_from_the_same_dense_model() -> None:
-    planned = trainings(section("paper"))
+    planned = trainings(section("full"))
     assert {run.dense.fields()["recipe"] for run in planned.runs} == {planned.runs[0].fields()["recipe"]}
     assert len({run.recipe.steps for run in planned.runs}) == 1
     assert planned.steps == planned.runs[0].recipe.dense_steps * 3 + planned.runs[0].recipe.steps * (
@@ -52,7 +52,7 @@ def test_controls_take_as_many_steps_and_start_from_the_same_dense_model() -> No
 
 
 def test_the_paper_profile_has_every_run_that_was_promised() -> None:
-    planned = trainings(section("paper"))
+    planned = trainings(section("full"))
     shapes = {"1x1", "4x1", "8x1", "16x1", "32x1", "64x1", "1x32", "4x4", "16x16", "32x32"}
     assert {run.point.block for run in planned.shapes} == {"dense", *shapes}
     repeats = {(run.point.block, run.point.sparsity, run.point.seed) for run in planned.repeats if run.pruning}
@@ -75,10 +75,10 @@ def test_a_random_mask_leaves_that_share_of_blocks_empty(block: str, area: int) 
 def test_the_command_trains_and_does_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(module, "ensure_trained", lambda study, runs: seen.append((study.profile, study.local, runs)))
-    assert cli.main(["train", "--profile", "smoke"]) == 0
-    assert seen == [("smoke", True, trainings(section("smoke")).runs)]
+    assert cli.main(["train", "--profile", "quick"]) == 0
+    assert seen == [("quick", True, trainings(section("quick")).runs)]
     assert cli.main(["train"]) == 0
-    assert seen[1:] == [("report", True, trainings(own()).runs)]
+    assert seen[1:] == [("default", True, trainings(own()).runs)]
     assert cli.main(["train", "-p", "pruner=movement"]) == 0
     assert seen[2][2] == trainings(own(pruner="movement")).runs
     assert cli.main(["train", "-p", "pruner=group"]) == cli.main(["train", "--profile", "smok"]) == 2

@@ -14,6 +14,7 @@ from codesign.answers.claims import Verdict as Judged
 from codesign.answers.claims import verdicts as judge
 from codesign.answers.frames import Frames
 from codesign.answers.machines import labels, say
+from codesign.progress import duration
 from codesign_book.shown import shown
 from codesign_book.tables import Cell, code, table, verdict_classes
 
@@ -43,7 +44,7 @@ class Claims(SphinxDirective):
             if wanted not in (None, claim.topic):
                 continue
             judged = [judgement(machine, v) for machine, v in zip(found, verdicts, strict=True)]
-            takes = f"{claim.minutes} min"
+            takes = duration(60 * claim.minutes)
             if "check" in self.options:
                 rows.append([code(claim.id), code(claim.command), takes, *judged])
             else:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,13 +20,14 @@ from codesign.answers.frames import Frames, doubts_of
 from codesign.errors import InputError, MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.study import places
+from codesign.study.profile_file import budgets
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 INCONCLUSIVE, NOT_MEASURED = "inconclusive", "not measured here"
 VERDICTS = (SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_MEASURED)
 
-#: Profile -> the command that re-checks a claim, and its minutes on two cores.
-CHECKS = {"verify": ("make verify", 20), "report": ("make reproduce", 80)}
+#: Profile -> the command that re-checks a claim.
+CHECKS = {"default": "make reproduce", "full": "make reproduce PROFILE=full"}
 
 #: What a claim is about -> the heading of its group.
 TOPICS = {
@@ -51,7 +53,7 @@ class Claim(BaseModel):
     statement: str
     effect: str
     threshold: float
-    profile: str = "report"
+    profile: Literal["default", "full"] = "default"
 
     @property
     def unit(self) -> str:
@@ -61,12 +63,12 @@ class Claim(BaseModel):
     @property
     def command(self) -> str:
         """What re-checks it."""
-        return CHECKS[self.profile][0]
+        return CHECKS[self.profile]
 
     @property
     def minutes(self) -> int:
-        """How long that takes."""
-        return CHECKS[self.profile][1]
+        """How long that takes on two cores."""
+        return round(sum(budgets(self.profile).values()))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from codesign.answers.claims import NOT_MEASURED, SUPPORTED, Verdict, verdicts
+from codesign.answers.claims import CHECKS, NOT_MEASURED, SUPPORTED, Verdict, verdicts
 from codesign.answers.effects import effect
 from codesign.answers.frames import OURS, Frames, median_ms, missing, where
 from codesign.answers.numbers import short_commit, written_by
@@ -71,6 +71,7 @@ def documents(found: list[Frames]) -> list[dict[str, Any]]:
         {
             "id": verdict.id,
             "statement": verdict.claim.statement,
+            "profile": verdict.claim.profile,
             "verdict": say(frames, verdict),
             "effect": verdict.effect and verdict.effect.value,
             "interval": verdict.effect and [verdict.effect.low, verdict.effect.high],
@@ -85,13 +86,16 @@ def documents(found: list[Frames]) -> list[dict[str, Any]]:
 
 
 def table(found: list[Frames]) -> Table:
-    """Lay out the verdicts for a terminal, a column for each machine."""
+    """Lay out the verdicts for a terminal, a column for each machine; a claim says which command judges it anew."""
     shown = Table("claim", "statement", *labels(found), show_lines=True)
+    shown.caption = f"judged anew by {CHECKS['default']}, where no other command is named"
     for each in zip(*(verdicts(frames).values() for frames in found), strict=True):
         cells = [
             f"{say(frames, v)}\n{v.text}" if v.effect else say(frames, v) for frames, v in zip(found, each, strict=True)
         ]
-        shown.add_row(each[0].id, each[0].claim.statement, *cells)
+        claim = each[0].claim
+        other = "" if claim.profile == "default" else f" ({claim.command})"
+        shown.add_row(claim.id, claim.statement + other, *cells)
     return shown
 
 

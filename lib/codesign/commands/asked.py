@@ -23,9 +23,9 @@ from codesign.encoder import MODELS, SCOPES, example_inputs, load_encoder, pruna
 from codesign.engines import SPARSE, find
 from codesign.errors import InputError
 from codesign.isa import NATIVE
+from codesign.progress import say
 from codesign.prune import AS_FOUND, ONE_SHOT, check_blocks, refuse_untrained
 from codesign.prune.found import Fit, best, fits, pruned_matrices
-from codesign.study.chain import say
 from codesign.study.parameters import PARAMETERS, check, is_list, parse
 from codesign.study.points import Point, sweep
 from codesign.study.sessions import OURS

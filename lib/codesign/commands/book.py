@@ -58,7 +58,7 @@ def try_(options: argparse.Namespace) -> None:
     for name in typed.keys() & {*values, *profile_file.MODE}:
         raise InputError("-p", f"{name}={typed[name]}", f"another parameter: {name} is set already")
     executed = notebooks.run(notebooks.TRY, values | typed | {"results": "local"})
-    print(notebooks.build_book(results, "report", done=[executed.stem]))
+    print(notebooks.build_book(results, "default", done=[executed.stem]))
 
 
 def _pairs(typed: Sequence[str]) -> dict[str, Any]:

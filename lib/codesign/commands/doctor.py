@@ -45,7 +45,7 @@ def main(options: argparse.Namespace) -> int:
         from codesign.study.ceilings import measure_ceilings
         from codesign.study.chain import open_study
 
-        measure_ceilings(open_study("local", "report"))
+        measure_ceilings(open_study("local", "default"))
     return report(findings)
 
 

@@ -103,8 +103,7 @@ class Protocol:
 
 
 PROTOCOLS = {
-    "smoke": Protocol(rounds=4, calls=10, turn_s=0.05, engine_s=0.75),
-    "verify": Protocol(rounds=8, calls=6, turn_s=0.5, engine_s=12, alone_s=0.5, alone_passes=3),
-    "report": Protocol(rounds=12, calls=6, turn_s=0.5, engine_s=12, alone_s=0.5, alone_passes=3),
-    "paper": Protocol(rounds=30, calls=10, turn_s=1.0, engine_s=60, alone_s=1.0, alone_passes=5),
+    "quick": Protocol(rounds=4, calls=10, turn_s=0.05, engine_s=0.75),
+    "default": Protocol(rounds=8, calls=6, turn_s=0.5, engine_s=12, alone_s=0.5, alone_passes=3),
+    "full": Protocol(rounds=30, calls=10, turn_s=1.0, engine_s=60, alone_s=1.0, alone_passes=5),
 }

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from codesign import machine
+from codesign.progress import say
 from codesign.records import KINDS, Record
-from codesign.study.chain import Study, say
+from codesign.study.chain import Study
 
 
 def ensure_ceilings(study: Study, machine_id: str | None = None) -> list[Record]:

@@ -8,14 +8,13 @@ code says was done; so an interrupted run goes on where it stopped.
 from __future__ import annotations
 
 import os
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from codesign import machine
+from codesign.progress import track
 from codesign.records import KINDS, Record, Results, new_run_id, stamp
 from codesign.study import places
 from codesign.study.parameters import check
@@ -24,10 +23,7 @@ from codesign.study.places import ASIDE
 Item = TypeVar("Item")
 
 #: The profile whose measurement protocol is followed by what is measured on demand.
-ASIDE_PROTOCOL = "verify"
-
-#: Profiles that start from the committed tuning database of this kind of machine, where there is one.
-REPLAYING = ("verify", *ASIDE)
+ASIDE_PROTOCOL = "default"
 
 
 @dataclass(frozen=True)
@@ -127,25 +123,3 @@ def open_study(results: str, profile: str, *, encoder_only: bool = False) -> Stu
     if study.local and not study.results.read("machine", machine_id=info.machine_id):
         study.append("machine", asdict(info))
     return study
-
-
-def track(items: Sequence[Item], doing: str) -> Iterator[Item]:
-    """Go through `items`, saying on stderr which is next and about how much time is left."""
-    start = time.monotonic()
-    for done, item in enumerate(items):
-        left = (time.monotonic() - start) / done * (len(items) - done) if done else None
-        say(f"{doing} {done + 1}/{len(items)}: {item}" + (f", about {duration(left)} left" if left else ""))
-        yield item
-
-
-def say(text: str) -> None:
-    """Report progress: on stderr, which the book leaves out."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Return a duration for people: ``"45 s"``, ``"12 min"``, ``"3 h 20 min"``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -18,9 +18,10 @@ from codesign.isa import NATIVE
 from codesign.measure import PROTOCOLS
 from codesign.measure.naive import WAYS, compare_ways
 from codesign.measure.session import REFERENCES
+from codesign.progress import duration, say
 from codesign.records import KINDS, Record, Results
 from codesign.study.artefacts import ensure_built
-from codesign.study.chain import Study, duration, say
+from codesign.study.chain import Study
 from codesign.study.points import Case, Point, headline
 from codesign.study.sessions import Session, contender, session_id, shared_session, time_together
 from codesign.study.tuning import ensure_tuned

@@ -23,8 +23,9 @@ from typing import Any
 from codesign import machine
 from codesign.compiler import target_spec
 from codesign.compiler.bench import Bench, Candidate, Timing
+from codesign.progress import duration, say, track
 from codesign.records import Record, new_run_id
-from codesign.study.chain import Study, duration, say, track
+from codesign.study.chain import Study
 from codesign.study.problems import Problem
 
 
@@ -50,10 +51,9 @@ class Effort:
 
 
 EFFORTS = {
-    "smoke": Effort(1, 0.5e-3, 4, 1e-3, 1),
-    "verify": Effort(3, 2e-3, 12, 4e-3, 2),
-    "report": Effort(3, 2e-3, 12, 4e-3, 2),
-    "paper": Effort(5, 4e-3, 32, 6e-3, 3),
+    "quick": Effort(1, 0.5e-3, 4, 1e-3, 1),
+    "default": Effort(3, 2e-3, 12, 4e-3, 2),
+    "full": Effort(5, 4e-3, 32, 6e-3, 3),
 }
 #: For the estimate that is printed first: to build one, two at a time; a pass over cold weights; workers to start.
 _BUILD_S, _PASS_S, _START_S = 0.15, 0.012, 8.0

@@ -26,10 +26,11 @@ from codesign.compiler.space import expand, picked
 from codesign.compiler.tasks import task_of
 from codesign.compiler.tvm_compat import Schedule, tirx, tvm
 from codesign.isa import NATIVE
+from codesign.progress import track
 from codesign.records import Record
 from codesign.study.artefacts import committed_database, database
 from codesign.study.assembly import code_bytes, count, inner_loop
-from codesign.study.chain import Study, track
+from codesign.study.chain import Study
 from codesign.study.points import Point
 from codesign.study.pruned import example_weights
 

@@ -18,8 +18,9 @@ from codesign import machine
 from codesign.compiler.bench import Bench, Candidate
 from codesign.compiler.workers import runner
 from codesign.errors import InputError
+from codesign.progress import duration, say, track
 from codesign.records import Record, new_run_id
-from codesign.study.chain import Study, duration, say, track
+from codesign.study.chain import Study
 from codesign.study.problems import Problem
 from codesign.study.variants import VARIANTS, time_variants
 
@@ -27,7 +28,7 @@ from codesign.study.variants import VARIANTS, time_variants
 Chosen = tuple[Problem, Candidate]
 
 #: Profile -> rounds, and the least duration of a sample in seconds.
-EFFORTS = {"smoke": (4, 1e-3), "verify": (12, 4e-3), "report": (24, 4e-3), "paper": (64, 6e-3)}
+EFFORTS = {"quick": (4, 1e-3), "default": (12, 4e-3), "full": (64, 6e-3)}
 #: For the estimate: to start the workers and build; of a turn, beside its samples: to write the weights and warm up.
 _START_S, _TURN_S = 4.0, 0.07
 _TIMEOUT_S = 900.0

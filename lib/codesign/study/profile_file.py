@@ -35,6 +35,11 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def notebooks() -> list[str]:
+    """Return the names of all notebooks, in order."""
+    return sorted(path.stem for path in places.NOTEBOOKS.glob("*.py"))
+
+
 def names() -> list[str]:
     """Return the names of the committed profiles."""
     return sorted(path.stem for path in places.PROFILES.glob("*.yaml"))
@@ -154,7 +159,7 @@ def defaults(notebook: str) -> dict[str, Any]:
         If there is no such notebook, its cell is not there or not alone, lacks a parameter of `MODE`, or has anything
         but plain literals that are right.
     """
-    known = sorted(path.stem for path in places.NOTEBOOKS.glob("*.py"))
+    known = notebooks()
     if notebook not in known:
         raise InputError("notebook", notebook, "one of " + ", ".join(known), nearest(notebook, known))
     text = (places.NOTEBOOKS / f"{notebook}.py").read_text(encoding="utf-8")

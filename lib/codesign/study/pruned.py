@@ -25,9 +25,10 @@ from codesign.encoder import (
 from codesign.errors import MissingRecord
 from codesign.folders import appearing
 from codesign.forward import EncoderForward
+from codesign.progress import track
 from codesign.prune import PruneReport, prune_model
 from codesign.records import Record
-from codesign.study.chain import Study, track
+from codesign.study.chain import Study
 from codesign.study.points import Point, by_scope
 
 

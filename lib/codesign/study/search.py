@@ -20,9 +20,10 @@ from codesign.compiler.bench import MeasuredPoint, measure_space
 from codesign.compiler.operators import Linear, RowBalanced
 from codesign.compiler.tasks import best_decisions, task_of
 from codesign.encoder import load_encoder, prunable_linears
+from codesign.progress import track
 from codesign.prune.allocation import kept_blocks
 from codesign.records import Record
-from codesign.study.chain import Study, track
+from codesign.study.chain import Study
 from codesign.study.points import Point
 from codesign.study.tuning import tune
 

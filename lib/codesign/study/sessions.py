@@ -15,9 +15,10 @@ from codesign.engines import SPARSE
 from codesign.isa import NATIVE
 from codesign.measure import PROTOCOLS, Contender, run_session
 from codesign.measure.session import REFERENCES
+from codesign.progress import say
 from codesign.records import Record
 from codesign.study.artefacts import artifact
-from codesign.study.chain import Study, say
+from codesign.study.chain import Study
 from codesign.study.points import Case, Point, by_scope, headline
 from codesign.study.pruned import require_files
 

@@ -13,9 +13,10 @@ from codesign.compiler import Lowered
 from codesign.errors import InputError
 from codesign.isa import NATIVE
 from codesign.measure import PROTOCOLS
+from codesign.progress import duration, say, track
 from codesign.records import Record
 from codesign.study.artefacts import artifact, ensure_built, lower
-from codesign.study.chain import Study, duration, say, track
+from codesign.study.chain import Study
 from codesign.study.points import Case, Point, headline
 from codesign.study.pruned import ensure_pruned, files
 from codesign.study.sessions import SLOW, Session, compiled, ensure_session, session_records, sessions

@@ -18,9 +18,10 @@ from codesign.compiler import Lowered, target_spec
 from codesign.compiler.operators import Linear
 from codesign.encoder import RANDOM_MODELS, load_encoder, save_checkpoint
 from codesign.errors import InputError
+from codesign.progress import duration, say, track
 from codesign.prune import prune_model
 from codesign.records import Record
-from codesign.study.chain import Study, duration, say, track
+from codesign.study.chain import Study
 from codesign.study.points import Point
 
 #: For the estimate that is printed first: seconds to prune and lower BERT-base; smaller models take less.

@@ -20,16 +20,14 @@ import torch
 from codesign.blocks import DENSE
 from codesign.corpus import Task, load_task
 from codesign.encoder import save_checkpoint
+from codesign.progress import duration, say, step, track
 from codesign.prune import PruneReport, norm, report
 from codesign.records import Record
-from codesign.study.chain import Study, duration, say, track
+from codesign.study.chain import Study
 from codesign.study.parameters import check
 from codesign.study.points import Point
 from codesign.study.pruned import files, save_expected
 from codesign.train import Pruning, Recipe, Setting, Trained, bag_of_words, fidelity, hits, identity, train
-
-#: Seconds between two lines of progress.
-_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, order=True)
@@ -208,18 +206,16 @@ def _record(study: Study, run: Run, trained: Trained, dense: Trained, achieved: 
 
 
 class _Progress:
-    """Say every few seconds how far a run is, and about how much time is left."""
+    """Say how far a run is, and about how much time is left."""
 
     def __init__(self, what: str) -> None:
         self.what = what
         self.first: tuple[int, float] | None = None  # a resumed run does not start at step 1
-        self.said = 0.0
 
     def __call__(self, done: int, steps: int, loss: float) -> None:
         now = time.monotonic()
         if self.first is None:
-            self.first, self.said = (done, now), now
-        elif now - self.said >= _EVERY_S and done < steps:
+            self.first = done, now
+        elif done < steps:
             left = (now - self.first[1]) / (done - self.first[0]) * (steps - done)
-            say(f"  {self.what}: step {done}/{steps}, loss {loss:.3f}, about {duration(left)} left")
-            self.said = now
+            step(f"{self.what}: step {done}/{steps}, loss {loss:.3f}, about {duration(left)} left")

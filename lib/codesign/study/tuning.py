@@ -13,9 +13,11 @@ from IPython.utils.capture import capture_output
 from codesign import compiler
 from codesign.compiler import Lowered, TargetSpec, Task, TuneProgress, TuningReport, target_spec
 from codesign.folders import appearing
+from codesign.progress import duration, say, step, track
 from codesign.records import Record
 from codesign.study.artefacts import committed_database, database, lower, write_tasks
-from codesign.study.chain import REPLAYING, Study, duration, say, track
+from codesign.study.chain import Study
+from codesign.study.places import ASIDE
 from codesign.study.points import Case
 
 #: Of the records of runs that went on from what their database had, and of those that had nothing.
@@ -98,7 +100,7 @@ def _finished(study: Study, run: Sequence[Case]) -> bool:
 def _tune(study: Study, run: Sequence[Case], trials_per_task: int, lower: Callable[[Study, Case], Lowered]) -> None:
     spec = target_spec(run[0].point.threads, run[0].isa)
     folder = database(study, spec)
-    if study.profile in REPLAYING and not folder.exists() and (known := committed_database(study, spec)):
+    if study.profile in ASIDE and not folder.exists() and (known := committed_database(study, spec)):
         with appearing(folder) as work:  # a copy that was interrupted would pass for a database that has everything
             shutil.copytree(known, work, dirs_exist_ok=True)
     # Without their weights, which tuning does not look at, all encoders fit in memory.
@@ -117,6 +119,6 @@ def _tune(study: Study, run: Sequence[Case], trials_per_task: int, lower: Callab
 def _say_progress(progress: TuneProgress) -> None:
     left = duration(progress.left_s)
     if progress.to_look:
-        say(f"second look {progress.looked}/{progress.to_look}, about {left} left")
+        step(f"second look {progress.looked}/{progress.to_look}, about {left} left")
     else:
-        say(f"trial {progress.trials}/{progress.planned}, about {left} left")
+        step(f"trial {progress.trials}/{progress.planned}, about {left} left")

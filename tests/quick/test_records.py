@@ -1,4 +1,4 @@
-"""What `make reproduce PROFILE=smoke` left on this machine; skipped where it was not run."""
+"""What `make reproduce PROFILE=quick` left on this machine; skipped where it was not run."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from codesign.records import KINDS, Record
 from codesign.study import places, profile_file
 from codesign.study.kernels import point_key
 
-SMOKE = profile_file.load(profile_file.path_of("smoke"))
+QUICK = profile_file.load(profile_file.path_of("quick"))
 
 
-def smoke(kind: str) -> list[Record]:
-    """Records of the smoke profile by the code as it is."""
-    if not (found := places.results("local").read(kind, profile="smoke", measurement=KINDS[kind].measurement_version)):
-        pytest.skip("the smoke profile was not run: make reproduce PROFILE=smoke")
+def quick(kind: str) -> list[Record]:
+    """Records of the quick profile by the code as it is."""
+    if not (found := places.results("local").read(kind, profile="quick", measurement=KINDS[kind].measurement_version)):
+        pytest.skip("the quick profile was not run: make reproduce PROFILE=quick")
     return found
 
 
 def test_masks_patterns_and_tasks_are_those_of_the_reference() -> None:
-    assert smoke("pattern")
+    assert quick("pattern")
     expected = json.loads(reference.REFERENCE.read_text(encoding="utf-8"))
-    assert reference.differences(expected, reference.smoke_facts()) == []
+    assert reference.differences(expected, reference.quick_facts()) == []
 
 
 def test_kernels_were_searched_whole_and_timed_in_turns() -> None:
-    records = smoke("kernel")
+    records = quick("kernel")
     assert {record["status"] for record in records} == {"ok"}
     assert {(r["isa"], r["tokens"], r["block"]) for r in records if r["stage"] == "timed"} == {
         *product(("native",), (32,), ("dense", "4x1", "32x1")),
@@ -40,8 +40,8 @@ def test_kernels_were_searched_whole_and_timed_in_turns() -> None:
 
 
 def test_a_layer_was_listed_with_the_schedule_that_tuning_chose() -> None:
-    listings, tasks = smoke("listing"), smoke("task")
-    assert [record["block"] for record in listings] == SMOKE["16_layer"]["blocks"]
+    listings, tasks = quick("listing"), quick("task")
+    assert [record["block"] for record in listings] == QUICK["16_layer"]["blocks"]
     for record in listings:
         found = [task for task in tasks if task["nnz_blocks"] == record["operator"]["nnz"]]
         assert {"family": record["family"], **record["decisions"]} in [task["decisions"] for task in found]
