@@ -144,7 +144,7 @@ def test_what_the_system_or_the_user_ends_is_explained(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "01_prune", "--profile", ""], "profile='' is not valid: expected one of paper"),
+        (["run", "01_prune", "--profile", ""], "profile='' is not valid: expected one of default"),
         (["run", "01_prune", "--profile", "../params/quick"], "profile='../params/quick'"),
         (["run", "01_prune", "--params", "mine.yaml"], "params='mine.yaml'"),
         (["reproduce", "--profile", "x" * 5000], "profile='xxx"),
@@ -191,7 +191,7 @@ def test_a_wrong_value_is_refused_before_any_work(
     ("recipe", "arguments", "message"),
     [
         ("book", ["RESULTS=locl"], "results='locl'"),
-        ("reproduce", ["PROFILE=reprot"], "did you mean report?"),
+        ("reproduce", ["PROFILE=defalt"], "did you mean default?"),
         ("try", ["BLOCK=", "SPARSITY=0.9"], "block=''"),
         ("reproduce", ["PROFILE=quick"], "machine.jsonl:1: not a JSON object"),
     ],
