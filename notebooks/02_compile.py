@@ -37,9 +37,9 @@ threads = 2  # at most the cores of this machine
 # %% tags=["hide-input"]
 from codesign.answers.frames import frame
 from codesign.answers.tables import listing, table
-from codesign.study.artefacts import ensure_lowered
 from codesign.study.chain import open_study
 from codesign.study.layer import compile_one_matrix
+from codesign.study.lowered import ensure_lowered
 from codesign.study.points import headline, sweep
 from codesign.study.sessions import compiled_cases
 
@@ -54,7 +54,7 @@ points = sweep(model, seed, scopes, pruner, blocks, sparsity, batch, seq, thread
 
 # %%
 example = compile_one_matrix(headline(points))
-listing(example.before)
+listing(example["before"])
 
 # %% [markdown]
 # And after a *schedule* was chosen, here the first that fits, without tuning: threads divide the tokens, or the
@@ -62,14 +62,14 @@ listing(example.before)
 # while the blocks of its row go by; and the innermost loops are one vector wide.
 
 # %% tags=["scroll-output"]
-listing(example.after)
+listing(example["after"])
 
 # %% [markdown]
 # Its result against PyTorch's, with the same weight and random activations:
 
 # %% tags=["hide-input"]
 table(
-    [vars(example)],
+    [example],
     {"shape": "{shape[0]} x {shape[1]}", "blocks stored": "{density:.1%}", "largest difference": "{max_abs_err:.1e}"},
 )
 

@@ -35,8 +35,8 @@ threads = 2  # at most the cores of this machine
 from codesign.answers.frames import frame, where
 from codesign.answers.tables import table
 from codesign.plot import task_map
-from codesign.study.artefacts import tasks_of
 from codesign.study.chain import open_study
+from codesign.study.lowered import tasks_of
 from codesign.study.points import Case, sweep
 
 # %%

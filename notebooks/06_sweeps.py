@@ -50,13 +50,13 @@ from codesign.answers.tables import table
 from codesign.plot import crossover, loads
 from codesign.study.chain import open_study
 from codesign.study.points import HEADLINE, Point
-from codesign.study.sweeps import Factors, Sweep, ensure_swept
+from codesign.study.sweeps import Sweep, ensure_swept
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 centre = Point(model, seed, scope, pruner, HEADLINE, sparsity, batch, seq, threads)
-factors = Factors(batches, seqs, thread_counts, sparsities, models, model_sparsities)
-ensure_swept(study, Sweep(centre, factors, load_blocks, blocks, engines), trials_per_task)
+factors = batches, seqs, thread_counts, sparsities, models, model_sparsities
+ensure_swept(study, Sweep(centre, load_blocks, blocks, engines, *factors), trials_per_task)
 timed = around(frame(study.found("latency", {})), centre.fields())
 
 # %% [markdown]

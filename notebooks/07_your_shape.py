@@ -33,6 +33,7 @@ trials_per_task = 64  # schedules tried for a task at most
 # %% tags=["hide-input"]
 from codesign.answers.frames import frame
 from codesign.answers.tables import table
+from codesign.answers.timings import timings
 from codesign.commands.bench import measure
 from codesign.commands.tried import in_the_book, summary, tried
 from codesign.plot import show, your_shape
@@ -53,13 +54,13 @@ for pruned in sorted({record["scope"] for record in records if record["engine"] 
 
 # %% tags=["hide-input"]
 table(
-    [record for record in records if not record["control"]],
+    timings(frame(record for record in records if not record["control"])),
     {
         "pruned": "{scope}",
         "engine": "{engine}",
         "block": "{block}",
         "blocks removed": "{block_sparsity:.1%}",
         "median": "{median}",
-        "error": "{error}",
+        "error": "{largest_error}",
     },
 )

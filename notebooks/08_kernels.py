@@ -42,8 +42,7 @@ from codesign.answers.roofline import predictions
 from codesign.answers.tables import table
 from codesign.study.ceilings import limits_of
 from codesign.study.chain import open_study
-from codesign.study.kernels import ensure_kernels
-from codesign.study.problems import problems
+from codesign.study.kernels import ensure_kernels, problems
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)

@@ -35,8 +35,7 @@ from codesign.answers.frames import frame
 from codesign.answers.kernels import in_turns, winners
 from codesign.plot import family_map
 from codesign.study.chain import open_study
-from codesign.study.kernels import ensure_kernels
-from codesign.study.problems import problems
+from codesign.study.kernels import ensure_kernels, problems
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)

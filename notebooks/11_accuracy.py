@@ -69,14 +69,13 @@ from codesign.study.chain import open_study
 from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
 from codesign.study.sessions import OURS, compiled_cases, ensure_timed
-from codesign.study.stored import ensure_stored
-from codesign.study.trainings import ensure_trainings, trainings
+from codesign.study.trained import ensure_stored, ensure_trained, trainings
 from codesign.study.tuning import ensure_tuned
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 planned = trainings(globals())  # the parameters above
-judged = newest_recipe(frame(ensure_trainings(study, planned)))
+judged = newest_recipe(frame(ensure_trained(study, planned.runs)))
 pruned = models(judged)
 pruned["answers"] = [percent(right, 1) for right in pruned["right"]]
 pruned["loss"] = pruned["lost"].map(in_points)

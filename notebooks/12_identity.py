@@ -44,8 +44,8 @@ from codesign.answers.tables import table
 from codesign.answers.tasks import counted
 from codesign.plot import task_counts
 from codesign.study.chain import open_study
+from codesign.study.lowered import ensure_identity
 from codesign.study.points import sweep
-from codesign.study.tasks import ensure_identity
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)

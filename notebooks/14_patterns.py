@@ -42,9 +42,8 @@ from codesign.answers.tables import table
 from codesign.answers.words import times
 from codesign.plot import patterns
 from codesign.study.chain import open_study
-from codesign.study.kernels import ensure_kernels
+from codesign.study.kernels import ensure_kernels, problems
 from codesign.study.patterns import ensure_patterns
-from codesign.study.problems import problems
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)

@@ -42,16 +42,17 @@ from codesign.answers.tables import table
 from codesign.answers.vectors import gains, sides
 from codesign.answers.words import ENGINE_LABELS, SCOPE_LABELS, times
 from codesign.plot import ladder, operator_profile, show, vectors
+from codesign.study.artefacts import ensure_profiled
 from codesign.study.chain import open_study
-from codesign.study.comparisons import ensure_vectors
+from codesign.study.comparisons import ensure_beside, vector_cases
 from codesign.study.points import Case, headline, sweep
-from codesign.study.profiling import ensure_profiled
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 points = sweep(model, seed, scopes, pruner, blocks, sparsity, batch, seq, threads)
 profiled = ensure_profiled(study, [Case("tvm-dense", headline(points)), *(Case("tvm-bsr", each) for each in points)])
-timed = ensure_vectors(study, [point for point in points if point.scope == scopes[-1]], isas, trials_per_task)
+widest = [point for point in points if point.scope == scopes[-1]]
+timed = ensure_beside(study, "vectors", vector_cases(widest, isas), trials_per_task)
 frames = Frames(study.results, model, sparsity, batch, seq, threads, pruner)
 
 # %% [markdown]

@@ -46,13 +46,13 @@ from codesign.answers.layouts import choices, sides
 from codesign.answers.tables import table
 from codesign.plot import layouts
 from codesign.study.chain import open_study
-from codesign.study.comparisons import ensure_layouts
+from codesign.study.comparisons import ensure_beside, layout_cases
 from codesign.study.points import sweep
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 points = sweep(model, seed, [scope], pruner, blocks, sparsity, batch, seq, threads)
-encoders = sides(frame(ensure_layouts(study, points, trials_per_task)))
+encoders = sides(frame(ensure_beside(study, "layouts", layout_cases(points), trials_per_task)))
 
 # %% [markdown]
 # ## Whole encoders

@@ -6,8 +6,8 @@ import pytest
 
 from codesign.compiler.operators import Linear
 from codesign.errors import InputError
+from codesign.study.lowered import describe, lower_allocated
 from codesign.study.points import Point
-from codesign.study.tasks import describe, lower_allocated
 
 POINT = Point("bert-tiny", 0, "all", "magnitude", "4x1", 0.8, 1, 32, 2)
 

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from codesign import machine
 from codesign.records import LOCAL, Results, new_run_id
-from codesign.study.artefacts import ensure_built, ensure_lowered
+from codesign.study.artefacts import ensure_built
 from codesign.study.chain import Study, open_study
+from codesign.study.lowered import ensure_lowered
 from codesign.study.points import Case, Point, sweep
 from codesign.study.pruned import ensure_pruned
 from codesign.study.sessions import compiled_cases, ensure_timed

@@ -20,7 +20,7 @@ from codesign.errors import InputError, MissingRecord, RecordError
 from codesign.measure.ratios import Interval
 from codesign.schema import validate
 from codesign.study.points import Point
-from codesign.study.stored import stored_in
+from codesign.study.trained import stored_in
 
 CLAIMED = ("over-words", "over-at-once", "over-unstructured", "trained-alike", "lead-of-choice")
 

@@ -69,6 +69,10 @@ SESSION = [
         (["--blocks", "dense"], "block='dense'"),
         (["--blocks", "4x1,4x1"], "a list without repetition"),
         (["--blocks", "4x1,"], "blocks=''"),
+        (["--blocks", ""], "blocks='' is not valid"),
+        (["--blocks", "4096x1"], "block='4096x1' is not valid: expected at most"),
+        (["--prune", ""], "prune='' is not valid"),
+        (["--prune", "4x1@0.5", "--pruner", "group-lasso"], "one that needs no training"),
         (["--prune", "4x1@1.5"], "did you mean 4x1@0.999?"),
         (["--prune", "4x1@most"], "prune='4x1@most'"),
         (["--prune", "4x1@0.8", "--blocks", "8x1"], "none with --prune, which names the shapes itself"),
@@ -77,9 +81,12 @@ SESSION = [
         (["--prune", "4x1@0.8", "--pruner", "magnitud"], "did you mean magnitude?"),
         (["--batch", "0"], "batch=0"),
         (["--batch", "many"], "batch='many'"),
+        (["--batch", "null"], "batch=None"),
         (["--seq", "513"], "did you mean 512?"),
+        (["--seq", ""], "seq=None is not valid: expected an integer"),
         (["--threads", "200"], "the CPUs this process may use"),
         (["--trials", "0"], "trials_per_task=0"),
+        (["--engines", ""], "engines='' is not valid"),
         (["--isa", "avx3"], "expected one of native, avx2, avx512"),
         (["--engines", "tvm-bsr,openvin"], "did you mean openvino?"),
         (
@@ -92,6 +99,8 @@ SESSION = [
         (["--scope", "ffn"], "none without --prune: none of its ffn weights is zero"),
         (["--blocks", "4x1,8x1"], "did you mean --prune 4x1,8x1@0.8?"),
         (["--json", "no/such/folder/rows.json"], "a file in a folder that exists"),
+        (["--json", ""], "json=''"),
+        (["--json", "."], "json='.'"),
     ],
 )
 def test_refuses_before_any_work(

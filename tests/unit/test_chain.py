@@ -10,7 +10,7 @@ import pytest
 
 from codesign.errors import InputError, MissingRecord
 from codesign.records import Results
-from codesign.study import artefacts, chain, pruned, tuning
+from codesign.study import artefacts, chain, lowered, pruned, tuning
 from codesign.study.chain import Study, open_study
 from codesign.study.points import Case, Point, sweep
 
@@ -83,18 +83,18 @@ def test_an_encoder_of_which_some_tasks_were_recorded_is_lowered_again(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run can be killed between two records."""
-    case, lowered = Case("tvm-bsr", POINTS[0]), []
+    case, again = Case("tvm-bsr", POINTS[0]), []
     sizes = {"task": "x", "weight": 1, "m": None, "n": None, "k": None, "nnz_blocks": None, "best_ns": None}
     rows = [sizes | {"digest": d, "family_kind": "other", "trials": 0, "decisions": None} for d in "abc"]
     monkeypatch.setattr(
-        artefacts, "lower", lambda *_: lowered.append(case) or SimpleNamespace(spec=SimpleNamespace(key="x"))
+        lowered, "lower", lambda *_: again.append(case) or SimpleNamespace(spec=SimpleNamespace(key="x"))
     )
-    monkeypatch.setattr(artefacts.compiler, "task_records", lambda *_: rows)
+    monkeypatch.setattr(lowered.compiler, "task_records", lambda *_: rows)
     for fields in rows[:2]:
         study.append("task", case.fields(), {"target": "x", "tasks": 3}, fields)
     for _ in range(2):
-        assert [task["digest"] for task in artefacts.ensure_lowered(study, [case])] == ["a", "b", "c"]
-    assert len(lowered) == 1
+        assert [task["digest"] for task in lowered.ensure_lowered(study, [case])] == ["a", "b", "c"]
+    assert len(again) == 1
 
 
 def test_reading_does_no_work_and_names_who_does(study: Study, pruned_points: list[Point], tmp_path: Path) -> None:

@@ -35,29 +35,6 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return calls
 
 
-@pytest.mark.parametrize(
-    ("block", "sparsity", "message"),
-    [
-        (
-            "0x4",
-            "0.9",
-            "block='0x4' is not valid: expected ROWSxCOLS with integers of at least 1, as in '32x1'; did you",
-        ),
-        ("32*1", "0.9", "did you mean 32x1?"),
-        ("", "0.9", "block=''"),
-        ("24x1", "1.2", "sparsity=1.2 is not valid: expected a number from 0.0 to 0.999; did you mean 0.999?"),
-        ("24x1", "much", "sparsity='much'"),
-        ("24x1", "", "sparsity=None"),
-    ],
-)
-def test_try_refuses_before_any_work(
-    ran: list[object], capsys: pytest.CaptureFixture[str], block: str, sparsity: str, message: str
-) -> None:
-    assert cli.main(["try", "--block", block, "--sparsity", sparsity]) == 2
-    assert message in capsys.readouterr().err
-    assert not ran
-
-
 def test_try_measures_here_and_then_builds_the_book_from_the_committed_results(ran: list[object]) -> None:
     assert cli.main(["try", "--block", "24x1", "--sparsity", "0.9", "--scope", "", "-p", "seq=64"]) == 0
     assert ran == [
@@ -103,11 +80,6 @@ def test_claims_are_printed_and_given_to_programs(
     assert cli.main(["claims", "--json", str(tmp_path / "nowhere" / "claims.json")]) == 2
 
 
-def test_a_pair_without_a_value_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["run", "03_tune", "-p", "seq"]) == 2
-    assert "NAME=VALUE" in capsys.readouterr().err
-
-
 def test_a_failure_that_explains_itself_exits_1_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,23 +123,27 @@ def test_what_the_system_or_the_user_ends_is_explained(
         (["try", "--block", "4x1", "--sparsity", "0.5", "-p", "block=8x1"], "block is set already"),
         (["try", "--block", "4x1", "--sparsity", "0.5", "-p", "results=reference"], "results is set already"),
         (["try", "--block", "4x1", "--sparsity", "0.5", "-p", "profile=report"], "profile is set already"),
-        (["try", "--block", "9" * 5000 + "x1", "--sparsity", "0.5"], "block='999"),
-        (["bench", "--model", "bert-tiny", "--seq", ""], "seq=None is not valid: expected an integer"),
-        (["bench", "--model", "bert-tiny", "--batch", "null"], "batch=None"),
-        (["bench", "--model", "bert-tiny", "--trials", "null"], "trials_per_task=None"),
-        (["bench", "--model", "bert-tiny", "--prune", ""], "prune='' is not valid"),
-        (["bench", "--model", "bert-tiny", "--blocks", ""], "blocks='' is not valid"),
-        (["bench", "--model", "bert-tiny", "--blocks", "4096x1"], "block='4096x1' is not valid: expected at most"),
-        (["bench", "--model", "bert-tiny", "--engines", ""], "engines='' is not valid"),
+        (["run", "03_tune", "-p", "seq"], "NAME=VALUE"),
         (
-            ["bench", "--model", "bert-tiny", "--prune", "4x1@0.5", "--pruner", "group-lasso"],
-            "one that needs no training",
+            ["try", "--block", "0x4", "--sparsity", "0.9"],
+            "block='0x4' is not valid: expected ROWSxCOLS with integers of at least 1, as in '32x1'; did you",
         ),
-        (["bench", "--model", "bert-tiny", "--json", ""], "json=''"),
-        (["bench", "--model", "bert-tiny", "--json", "."], "json='.'"),
+        (["try", "--block", "32*1", "--sparsity", "0.9"], "did you mean 32x1?"),
+        (["try", "--block", "", "--sparsity", "0.9"], "block=''"),
+        (["try", "--block", "9" * 5000 + "x1", "--sparsity", "0.5"], "block='999"),
+        (
+            ["try", "--block", "24x1", "--sparsity", "1.2"],
+            "sparsity=1.2 is not valid: expected a number from 0.0 to 0.999; did you mean 0.999?",
+        ),
+        (["try", "--block", "24x1", "--sparsity", "much"], "sparsity='much'"),
+        (["try", "--block", "24x1", "--sparsity", ""], "sparsity=None"),
+        (["compile", "bert-tny"], "did you mean bert-tiny?"),
         (["compile", "bert-tiny", "--block", ""], "blocks='' is not valid"),
         (["compile", "bert-tiny", "--block", "dense", "--prune", "4x1@0.5"], "none with block=dense"),
-        (["compile", "bert-tiny", "--block", "4096x1"], "did you mean 128x1?"),
+        (["compile", "bert-tiny", "--block", "4x1"], "did you mean --prune 4x1@0.8?"),
+        (["compile", "bert-tiny", "--block", "4x1,8x1"], "one block shape; did you mean 4x1?"),
+        (["compile", "bert-tiny", "--prune", "4x1,8x1@0.8"], "one block shape; did you mean 4x1@0.8?"),
+        (["compile", "bert-tiny", "--out", "/"], "an artefact to replace"),
         (["compile", "bert-tiny", "--out", "/etc/passwd/x"], "out='/etc/passwd/x'"),
         (["compile", "bert-tiny", "--out", "x" * 300], "File name too long"),
     ],
@@ -182,7 +158,7 @@ def test_a_wrong_value_is_refused_before_any_work(
 ) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
     assert cli.main(arguments) == 2
-    assert message in capsys.readouterr().err
+    assert message in capsys.readouterr().err.replace("\n", " ")
     assert not ran
     assert not list(tmp_path.iterdir())
 

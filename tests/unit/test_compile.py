@@ -25,35 +25,6 @@ from codesign.runtime import MANIFEST, ArtifactError, load
 LOAD: dict[str, Any] = {"batch": 1, "seq": 16, "threads": 1, "trials_per_task": 1}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["bert-tny"], "did you mean bert-tiny?"),
-        (["bert-tiny", "--block", "32*1"], "did you mean 32x1?"),
-        (["bert-tiny", "--block", "4x1"], "did you mean --prune 4x1@0.8?"),
-        (["bert-tiny", "--block", "4x1,8x1"], "one block shape; did you mean 4x1?"),
-        (["bert-tiny", "--prune", "4x1,8x1@0.8"], "one block shape; did you mean 4x1@0.8?"),
-        (["bert-tiny", "--prune", "4x1@80"], "did you mean 4x1@0.8?"),
-        (["bert-tiny", "--isa", "avx3"], "expected one of native, avx2, avx512"),
-        (["bert-tiny", "--threads", "200"], "the CPUs this process may use"),
-        (["bert-tiny", "--seq", "513"], "did you mean 512?"),
-        (["bert-tiny", "--trials", "0"], "trials_per_task=0"),
-        (["bert-tiny", "--out", "/"], "an artefact to replace"),
-    ],
-)
-def test_refuses_before_any_work(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    arguments: list[str],
-    message: str,
-) -> None:
-    monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
-    monkeypatch.setattr(packaged, "package", lambda *_: pytest.fail("work was started"))
-    assert cli.main(["compile", *arguments]) == 2
-    assert message in capsys.readouterr().err.replace("\n", " ")
-
-
 def test_the_block_shape_is_asked_for_or_found_and_nothing_else_is_pruned(tmp_path: Path) -> None:
     def compiled(model: str, block: str | None, sparsity: float | None = None) -> tuple[str, str, float, str]:
         blocks = None if block in (None, "dense") else (str(block),)

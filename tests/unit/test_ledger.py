@@ -19,7 +19,7 @@ from codesign.measure.ratios import Interval
 from codesign.records import KINDS, Results, validate
 from codesign.study import comparisons, sessions
 from codesign.study.chain import open_study
-from codesign.study.comparisons import ensure_vectors, vector_cases
+from codesign.study.comparisons import ensure_beside, vector_cases
 from codesign.study.points import sweep
 
 DENSE = profile("tvm-dense", "none", "dense", {"dense linear": 40.0, "attention": 6.0, "layer norm": 4.0})
@@ -155,10 +155,10 @@ def test_a_session_is_kept_under_its_own_name_and_not_repeated(tmp_path: Path, m
     tuned: list[str] = []
     timed: list[int] = []
 
-    def run_session(contenders: list[Any], *, results: Results, **about: Any) -> None:
+    def run_session(contenders: list[Any], *, results: Results, kind: str, **about: Any) -> None:
         timed.append(len(contenders))
         for each in contenders:
-            record = latency(each.engine, "all", each.point["block"], 10.0)
+            record = latency(each.engine, "all", each.point["block"], 10.0) | {"kind": kind}
             results.append(record | each.point | {"profile": "quick", "machine_id": study.machine_id})
 
     monkeypatch.setattr(sessions, "run_session", run_session)
@@ -170,9 +170,10 @@ def test_a_session_is_kept_under_its_own_name_and_not_repeated(tmp_path: Path, m
         "contender",
         lambda study, case: SimpleNamespace(engine=case.engine, point=case.fields() | zeros),
     )
-    assert ensure_vectors(study, points, ["native"], 4) == []
-    records = ensure_vectors(study, points, ["native", "avx2"], 4)
-    assert ensure_vectors(study, points, ["native", "avx2"], 4) == records
+    assert ensure_beside(study, "vectors", vector_cases(points, ["native"]), 4) == []
+    cases = vector_cases(points, ["native", "avx2"])
+    records = ensure_beside(study, "vectors", cases, 4)
+    assert ensure_beside(study, "vectors", cases, 4) == records
     assert timed == [6]
     assert tuned == ["avx2", "avx2"]  # its own vectors were tuned by step 3
     assert {(record["kind"], record["measurement"]) for record in records} == {

@@ -15,11 +15,10 @@ from codesign.engines import Job
 from codesign.engines.client import EngineRefused, Worker
 from codesign.records import validate
 from codesign.schema import KERNEL_KINDS
-from codesign.study import profiling
-from codesign.study.artefacts import ensure_built
+from codesign.study import artefacts
+from codesign.study.artefacts import ensure_built, ensure_profiled, kernels
 from codesign.study.chain import open_study
 from codesign.study.points import Case, sweep
-from codesign.study.profiling import ensure_profiled, kernels
 from codesign.study.pruned import ensure_pruned
 from codesign.study.tuning import ensure_tuned
 
@@ -68,7 +67,7 @@ def test_the_figure_says_what_it_shows() -> None:
 
 def test_a_study_profiles_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
-    monkeypatch.setattr(profiling, "RUNS", 3)
+    monkeypatch.setattr(artefacts, "RUNS", 3)
     study = open_study("local", "quick")
     points = sweep("bert-tiny", 0, ["all"], "magnitude", ["4x1"], 0.8, 1, 16, 2)
     cases = [Case("tvm-bsr", points[0])]

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from codesign import cli
+from codesign.commands import book
 from codesign.encoder import load_checkpoint, prunable_linears
 from codesign.errors import InputError, MissingRecord
 from codesign.forward import EncoderForward
 from codesign.prune.allocation import kept_blocks
 from codesign.records import Results
-from codesign.study import sessions, trained
+from codesign.study import profile_file, pruned, sessions
 from codesign.study.chain import Study, open_study
 from codesign.study.points import Case, Point
 from codesign.study.pruned import ensure_pruned, files
-from codesign.study.stored import ensure_stored
-from codesign.study.trained import Run, ensure_trained, trained_sweep
+from codesign.study.trained import NOTEBOOK, Run, ensure_stored, ensure_trained, runs, touching, trainings
 from codesign.train import Recipe
 
 
@@ -40,19 +42,12 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     return open_study("local", "quick")
 
 
-def planned(recipe: Recipe, **changes: object) -> list[Run]:
-    settings = {
-        "model": "bert-tiny",
-        "seeds": [0],
-        "scope": "ffn",
-        "pruners": ["group-lasso"],
-        "blocks": ["dense", "32x1"],
-        "sparsities": [0.75],
-        "batch": 1,
-        "seq": 16,
-        "threads": 2,
-    }
-    return trained_sweep(recipe, **settings | changes)  # type: ignore[arg-type]
+SHARED = {"model": "bert-tiny", "scope": "ffn", "batch": 1, "seq": 16, "threads": 2}
+
+
+def planned(recipe: Recipe, **changes: Any) -> list[Run]:
+    what = {"seeds": [0], "pruners": ["group-lasso"], "sparsities": [0.75], "blocks": ["dense", "32x1"]}
+    return runs(recipe, SHARED, **what | changes)
 
 
 def test_a_sweep_has_a_dense_run_of_each_seed_and_every_algorithm(recipe: Recipe) -> None:
@@ -71,17 +66,17 @@ def test_a_sweep_has_a_dense_run_of_each_seed_and_every_algorithm(recipe: Recipe
 
 def test_trained_models_are_points_of_the_chain(study: Study, recipe: Recipe) -> None:
     dense_run, run = planned(recipe)
-    dense, pruned = ensure_trained(study, [dense_run, run])
+    dense, found = ensure_trained(study, [dense_run, run])
     assert (dense["pruner"], dense["block"], dense["block_sparsity"], dense["cosine"]) == ("none", "dense", 0, 1)
-    assert (dense["steps"], pruned["steps"]) == (3, 7)
-    assert pruned["pruner"] == run.point.pruner == f"group-lasso@{recipe.key}"
-    assert 0 < pruned["cosine"] < 1
-    assert len(pruned["hits"]) == 20
-    assert pruned["task"] == "films"
+    assert (dense["steps"], found["steps"]) == (3, 7)
+    assert found["pruner"] == run.point.pruner == f"group-lasso@{recipe.key}"
+    assert 0 < found["cosine"] < 1
+    assert len(found["hits"]) == 20
+    assert found["task"] == "films"
     pattern = study.newest("pattern", run.point.fields())
     for matrix in pattern["matrices"]:
         assert matrix["nnz_blocks"] == kept_blocks(matrix["blocks"], 0.75)
-    assert pattern["block_sparsity"] == pruned["block_sparsity"] == pytest.approx(0.75, abs=0.01)
+    assert pattern["block_sparsity"] == found["block_sparsity"] == pytest.approx(0.75, abs=0.01)
     where = files(study, run.point)
     model, extra = load_checkpoint(where.checkpoint)
     assert extra == run.point.fields()
@@ -138,7 +133,7 @@ def test_an_interrupted_sweep_goes_on(study: Study, recipe: Recipe, monkeypatch:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(trained, "save_expected", fail)
+        patch.setattr(pruned, "_save_expected", fail)
         with pytest.raises(KeyboardInterrupt):
             ensure_trained(study, runs)
     assert len(study.results.read("accuracy")) == 1, "the record is written last"
@@ -151,21 +146,78 @@ def test_reading_does_no_work_and_names_who_does(study: Study, recipe: Recipe, t
         ensure_trained(reading, planned(recipe))
 
 
-def test_progress_is_said_every_few_seconds_with_the_time_left(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    clock = iter([0.0, 4.0, 10.0, 14.0, 20.0])
-    monkeypatch.setattr(trained.time, "monotonic", lambda: next(clock))
-    progress = trained._Progress("dense model")
-    for step in (51, 52, 53, 54, 55):
-        progress(step, 100, 0.5)
-    assert capsys.readouterr().err.splitlines() == [
-        "  dense model: step 53/100, loss 0.500, about 4 min left",
-        "  dense model: step 55/100, loss 0.500, about 4 min left",
-    ]
-
-
 def test_a_point_may_say_how_its_pruner_was_trained() -> None:
     Point("minilm", 0, "all", "group-lasso@anything-1", "32x1", 0.8, 1, 128, 2)
     with pytest.raises(InputError, match="did you mean group-lasso"):
         Point("minilm", 0, "all", "group-laso@anything-1", "32x1", 0.8, 1, 128, 2)
+
+
+def section(profile: str, **changes: Any) -> dict[str, Any]:
+    return profile_file.section(profile_file.path_of(profile), NOTEBOOK) | changes
+
+
+def own(**changes: Any) -> dict[str, Any]:
+    return profile_file.defaults(NOTEBOOK) | changes
+
+
+def said(runs: list[Run]) -> list[str]:
+    return [str(run) for run in runs]
+
+
+def test_every_shape_comes_first_and_then_what_it_is_compared_with() -> None:
+    blocks = {"blocks": ["4x1", "1x1"], "control_blocks": ["1x1", "4x1"], "stored_blocks": ["2x2"]}
+    others = {"pruners": ["movement"], "pruner_blocks": ["4x1"], "proximal_blocks": ["1x1"]}
+    planned = trainings(own(**blocks, **others, repeat_blocks=[], seeds=[0]))
+    assert said(planned.runs) == [
+        "minilm dense, seed 0",
+        "minilm all 4x1 80% magnitude cubic, seed 0",
+        "minilm all 1x1 80% magnitude cubic, seed 0",
+        "minilm all 1x1 80% magnitude one-shot, seed 0",
+        "minilm all 4x1 80% magnitude one-shot, seed 0",
+        "minilm all 4x1 80% movement cubic, seed 0",
+        "minilm all 1x1 95% magnitude cubic, seed 0",
+        "minilm all 1x1 80% group-lasso cubic, seed 0",
+    ]
+    assert [(run.point.block, run.point.sparsity) for run in planned.unstructured] == [("1x1", 0.9457)]
+
+
+def test_controls_take_as_many_steps_and_start_from_the_same_dense_model() -> None:
+    planned = trainings(section("full"))
+    assert {run.dense.fields()["recipe"] for run in planned.runs} == {planned.runs[0].fields()["recipe"]}
+    assert len({run.recipe.steps for run in planned.runs}) == 1
+    assert planned.steps == planned.runs[0].recipe.dense_steps * 3 + planned.runs[0].recipe.steps * (
+        len(planned.runs) - 3
+    )
+
+
+def test_the_full_profile_has_every_run_that_was_promised() -> None:
+    planned = trainings(section("full"))
+    shapes = {"1x1", "4x1", "8x1", "16x1", "32x1", "64x1", "1x32", "4x4", "16x16", "32x32"}
+    assert {run.point.block for run in planned.shapes} == {"dense", *shapes}
+    repeats = {(run.point.block, run.point.sparsity, run.point.seed) for run in planned.repeats if run.pruning}
+    assert repeats == {(b, s, n) for b in ("4x1", "32x1", "32x32") for s in (0.5, 0.8, 0.9) for n in (0, 1, 2)}
+    others = {(run.point.pruner.partition("@")[0], run.point.block) for run in planned.others}
+    names = {"group-lasso", "reweighted", "movement", "l1", "random"}
+    assert others == {(name, block) for name in names for block in ("1x1", "4x1", "32x1")}
+    assert {(run.point.pruner.partition("@")[0], run.point.block) for run in planned.proximal} == {
+        ("group-lasso", block) for block in shapes
+    }
+    assert len(planned.runs) == len(set(planned.runs)), "what two groups share is trained once"
+
+
+@pytest.mark.parametrize(("block", "area"), [("4x1", 4), ("32x1", 32), ("16x16", 256)])
+def test_a_random_mask_leaves_that_share_of_blocks_empty(block: str, area: int) -> None:
+    assert touching(0.8, block) ** area == pytest.approx(0.8, abs=0.02)
+    assert touching(0.8, "1x1") == 0.8
+
+
+def test_the_command_trains_and_does_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(book, "ensure_trained", lambda study, runs: seen.append((study.profile, study.local, runs)))
+    assert cli.main(["train", "--profile", "quick"]) == 0
+    assert seen == [("quick", True, trainings(section("quick")).runs)]
+    assert cli.main(["train"]) == 0
+    assert seen[1:] == [("default", True, trainings(own()).runs)]
+    assert cli.main(["train", "-p", "pruner=movement"]) == 0
+    assert seen[2][2] == trainings(own(pruner="movement")).runs
+    assert cli.main(["train", "-p", "pruner=group"]) == cli.main(["train", "--profile", "smok"]) == 2

@@ -12,7 +12,7 @@ from codesign.answers.frames import OURS, Frames, by_shape, median_ms, missing, 
 from codesign.engines import ENGINES, SPARSE
 from codesign.measure.ratios import Interval, ratio
 from codesign.schema import Record
-from codesign.study.trainings import touching
+from codesign.study.trained import touching
 
 #: How many right answers a pruned model may lose and still be one to use.
 TOLERANCE = 0.02

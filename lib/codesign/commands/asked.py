@@ -27,7 +27,7 @@ from codesign.progress import say
 from codesign.prune import AS_FOUND, ONE_SHOT, check_blocks, refuse_untrained
 from codesign.prune.found import Fit, best, fits, pruned_matrices
 from codesign.study.parameters import PARAMETERS, check, is_list, parse
-from codesign.study.points import Point, sweep
+from codesign.study.points import Point
 from codesign.study.sessions import OURS
 
 #: Rules of notebook parameters that a request keeps, where it is typed.
@@ -157,24 +157,17 @@ def plan(request: Request) -> Plan:
     weights = {name: linear.weight.detach().numpy() for name, linear in linears.items()}
     zeros, found = pruned_matrices(weights), list[Fit]()
     if request.sparsity is not None:
-        filled = _pruned(request)
+        if request.pruner == AS_FOUND:
+            raise InputError("pruner", AS_FOUND, f"with --prune, one that prunes: {', '.join(ONE_SHOT)}", PRUNER)
     elif zeros:
         found = fits(zeros.values())
-        filled = _as_found(request, model, set(zeros), found)
+        request = _as_found(request, model, set(zeros), found)
     else:
         return Plan([_point(request, model).dense], found, _for_dense(request, weights), head)
     if not set(request.engines) & set(SPARSE):
         raise InputError("engines", ",".join(request.engines), f"at least one of {', '.join(SPARSE)} among them")
-    point = _point(filled, model)
-    shared = {name: value for name, value in asdict(point).items() if name not in ("scope", "block")}
-    return Plan(sweep(**shared, scopes=[point.scope], blocks=filled.blocks or ()), found, request.engines, head)
-
-
-def _pruned(request: Request) -> Request:
-    """Fill in what pruning that was asked for leaves open."""
-    if request.pruner == AS_FOUND:
-        raise InputError("pruner", AS_FOUND, f"with --prune, one that prunes: {', '.join(ONE_SHOT)}", PRUNER)
-    return replace(request, scope=request.scope or "all", pruner=request.pruner or PRUNER)
+    point = _point(request, model)
+    return Plan([replace(point, block=block) for block in request.blocks or ()], found, request.engines, head)
 
 
 def _as_found(request: Request, model: transformers.BertModel, pruned: set[str], found: Sequence[Fit]) -> Request:

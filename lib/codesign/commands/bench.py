@@ -13,8 +13,8 @@ from codesign.answers.frames import doubts_of
 from codesign.answers.words import three_digits
 from codesign.blocks import DENSE
 from codesign.commands.asked import Plan, plan, typed
-from codesign.commands.shown import check_json, show
-from codesign.engines import ENGINES, SPARSE
+from codesign.commands.results import check_json, show
+from codesign.engines import SPARSE
 from codesign.isa import NATIVE
 from codesign.measure import Interval, median, ratio
 from codesign.records import Record
@@ -47,8 +47,7 @@ def measure(
     """Take points through the whole chain, doing what is not there yet; return their `latency` records."""
     cases = compiled_cases(points, engines=engines, isa=isa)
     ensure_pruned(study, points)
-    if tuned := [case for case in cases if case.tuned]:
-        ensure_tuned(study, tuned, trials_per_task)
+    ensure_tuned(study, [case for case in cases if case.tuned], trials_per_task)
     ensure_built(study, cases)
     return ensure_timed(study, points, engines=engines, isa=isa)
 
@@ -58,7 +57,8 @@ def rows(records: Sequence[Record]) -> list[Row]:
     shown: dict[tuple[str, str], Row] = {}
     for session in dict.fromkeys(record["session_id"] for record in records):
         together = [r for r in records if r["session_id"] == session and not r["control"]]
-        dense = [r for r in together if r["status"] == "ok" and r["engine"] not in SPARSE and _exact(r)]
+        checked = [r for r in together if r["status"] == "ok" and r["format"] == "fp32"]  # as ours compute
+        dense = [r for r in checked if r["engine"] not in SPARSE]
         fastest = min(dense, key=lambda record: median(record).value, default=None)
         ours = next((record for record in dense if record["engine"] == DENSE_ENGINE), None)
         for record in together:
@@ -67,25 +67,16 @@ def rows(records: Sequence[Record]) -> list[Row]:
     return list(shown.values())
 
 
-def _exact(record: Record) -> bool:
-    """Whether an engine computes in float32, as ours do."""
-    return ENGINES[record["engine"]].format == "fp32"
-
-
 def _row(record: Record, baselines: dict[str, Record | None]) -> Row:
     names = ("engine", "scope", "block_sparsity", "element_sparsity", "status", "reason", "max_abs_err")
     row: Row = {name: record[name] for name in (*names, "session_id")}
-    doubts = doubts_of(record)
+    doubts, kept = doubts_of(record), 1 - record["element_sparsity"]
     row |= {"flagged": bool(doubts), "flag_reason": "; ".join(doubts) or None}
-    row["block"] = (
-        record["block"] if record["engine"] in SPARSE else DENSE
-    )  # as stored: an engine that computes zeros is listed as dense
-    kept = 1 - record["element_sparsity"]
+    row["block"] = record["block"] if record["engine"] in SPARSE else DENSE  # as the engine stores it
     row["fill_in"] = (1 - record["block_sparsity"]) / kept if kept else None
     row |= {"median_ms": None, **dict.fromkeys(baselines)}
     if record["samples_ns"]:
-        ns = median(record)
-        row["median_ms"] = _interval(Interval(*(end / 1e6 for end in (ns.value, ns.low, ns.high))))
+        row["median_ms"] = {end: ns / 1e6 for end, ns in _interval(median(record)).items()}
         row |= {name: _interval(ratio(base, record)) for name, base in baselines.items() if base}
     return row
 

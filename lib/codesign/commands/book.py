@@ -13,7 +13,7 @@ from codesign.errors import InputError
 from codesign.study import profile_file
 from codesign.study.chain import open_study
 from codesign.study.parameters import check, parse
-from codesign.study.trainings import NOTEBOOK, ensure_trainings, trainings
+from codesign.study.trained import NOTEBOOK, ensure_trained, trainings
 
 
 def run(options: argparse.Namespace) -> None:
@@ -45,7 +45,7 @@ def train(options: argparse.Namespace) -> None:
     if options.profile is not None:
         values |= profile_file.section(profile_file.path_of(options.profile), NOTEBOOK) | {"profile": options.profile}
     values |= profile_file.check_all(NOTEBOOK, _pairs(options.pairs))
-    ensure_trainings(open_study("local", values["profile"]), trainings(values))
+    ensure_trained(open_study("local", values["profile"]), trainings(values).runs)
 
 
 def try_(options: argparse.Namespace) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,27 +34,10 @@ def main(options: argparse.Namespace) -> None:
         refuse_other(options.out)  # before looking at the model, which takes seconds
     case = case_of(asked, options.block)
     study = open_study("local", COMPILE, encoder_only=asked.encoder_only)
-    made = package(study, case, asked.trials_per_task, options.out)
-    Console().print(table(made))
-    print(f"{made.directory}\n{made.example()}")
-
-
-@dataclass(frozen=True)
-class Package:
-    """A compiled encoder: where it lies, its manifest and its `compile` record."""
-
-    directory: Path
-    manifest: dict[str, Any]
-    record: Record
-
-    def example(self) -> str:
-        """A command that loads it and runs it on made-up tokens."""
-        shape = f"({self.manifest['batch']}, {self.manifest['seq']})"
-        code = (
-            "import numpy; from codesign.runtime import load; "
-            f"ids = numpy.ones({shape}, numpy.int64); print(load({json.dumps(str(self.directory))})(ids, ids).shape)"
-        )
-        return f"python -c {shlex.quote(code)}"
+    directory, record = package(study, case, asked.trials_per_task, options.out)
+    manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    Console().print(table(directory, manifest, record))
+    print(f"{directory}\n{example(directory, manifest)}")
 
 
 def case_of(request: Request, block: str | None) -> Case:
@@ -75,8 +57,13 @@ def case_of(request: Request, block: str | None) -> Case:
     return Case("tvm-bsr", point, request.isa)
 
 
-def package(study: Study, case: Case, trials_per_task: int, out: Path | None) -> Package:
+def package(study: Study, case: Case, trials_per_task: int, out: Path | None) -> tuple[Path, Record]:
     """Prune, tune and build what is not there yet, and copy the artefact to ``out`` (None: it stays where it is).
+
+    Returns
+    -------
+    tuple[Path, Record]
+        Where it lies, and its `compile` record.
 
     Raises
     ------
@@ -92,32 +79,36 @@ def package(study: Study, case: Case, trials_per_task: int, out: Path | None) ->
         raise ArtifactError(f"{directory}: off by {error:.3g} from PyTorch, {allowed:g} allowed: not to be used")
     if out is not None:
         install(directory, out)
-        directory = out
-    return Package(directory, json.loads((directory / MANIFEST).read_text(encoding="utf-8")), record)
+    return out or directory, record
 
 
-def table(made: Package) -> Table:
+def example(directory: Path, manifest: dict[str, Any]) -> str:
+    """Return a command that loads an artefact and runs it on made-up tokens."""
+    code = (
+        "import numpy; from codesign.runtime import load; "
+        f"ids = numpy.ones(({manifest['batch']}, {manifest['seq']}), numpy.int64); "
+        f"print(load({json.dumps(str(directory))})(ids, ids).shape)"
+    )
+    return f"python -c {shlex.quote(code)}"
+
+
+def table(directory: Path, manifest: dict[str, Any], record: Record) -> Table:
     """Lay out what was made for a terminal."""
-    record, manifest = made.record, made.manifest
     target = manifest["target"]
-    shown = Table(show_header=False)
     pruned = f"{record['scope']} weights {record['sparsity']:.0%} pruned ({record['pruner']}), in {manifest['block']}"
     linears = f"{manifest['bsr_linears']} sparse linears, {manifest['dense_linears']} dense"
-    sizes = {name: (made.directory / name).stat().st_size for name in (LIBRARY, PARAMS)}
+    sizes = {name: (directory / name).stat().st_size / 2**20 for name in (LIBRARY, PARAMS)}
     rows = {
         "model": record["model"],
         "weights": f"{pruned if record['block'] != DENSE else 'dense'}: {linears}",
         "input": f"batch {record['batch']}, {record['seq']} tokens",
         "target": f"{' '.join((target['mcpu'], *target['mattr']))}, {record['threads']} threads",
-        "size": ", ".join(f"{name} {_bytes(size)}" for name, size in sizes.items()),
+        "size": ", ".join(f"{name} {mib:.1f} MiB" for name, mib in sizes.items()),
         "error": f"{record['max_abs_err']:.0e} against PyTorch",
     }
     if manifest["left_out"]:
         rows["left out"] = ", ".join(manifest["left_out"]) + ": what comes out is the last hidden state"
+    shown = Table(show_header=False)
     for row in rows.items():
         shown.add_row(*row)
     return shown
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 2**20:.1f} MiB"

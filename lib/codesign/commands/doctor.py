@@ -93,10 +93,6 @@ def safe(findings: Iterable[Finding]) -> bool:
     return all(finding.ok for finding in findings if finding.what in ("apache-tvm", *CRASHES_UNLESS))
 
 
-#: What multiplies, where the name of the instruction set does not say it.
-_HOW = {("avx2", "int8"): "vpmaddubsw", ("avx512bw", "int8"): "vpmaddubsw"}
-
-
 def ceilings(records: Iterable[Record]) -> Table | str:
     """Lay out the newest record of each ceiling: a row each, a column for each number of threads."""
     newest = {(r["level"], r["isa"], r["format"], r["threads"]): r for r in records}
@@ -109,10 +105,8 @@ def ceilings(records: Iterable[Record]) -> Table | str:
         shown.caption = f"measured beside other work (load average {company}): repeat with --measure when it is done"
     for level, isa, format_ in dict.fromkeys(key[:-1] for key in newest):
         what = {"registers": f"multiply-adds, {format_}", "between cores": "passing data between cores"}.get(level)
-        how = f"{isa} ({_HOW[isa, format_]})" if (isa, format_) in _HOW else isa
-        shown.add_row(
-            what or f"reading {level}", how, *(_rate(newest.get((level, isa, format_, count))) for count in threads)
-        )
+        rates = (_rate(newest.get((level, isa, format_, count))) for count in threads)
+        shown.add_row(what or f"reading {level}", isa, *rates)
     return shown
 
 

@@ -1,13 +1,20 @@
-"""Commands on what was measured: verdicts, and the figure of the README."""
+"""Commands on what was measured: verdicts, and the figure of the README; rows for a reader and for programs."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 from codesign.answers import machines
 from codesign.answers.frames import Frames
-from codesign.commands.shown import check_json, show
-from codesign.plot import latency_bars
+from codesign.errors import InputError
 from codesign.records import RESULTS_ROOT
 from codesign.study import places
 from codesign.study.parameters import check
@@ -20,6 +27,26 @@ def claims(options: argparse.Namespace) -> None:
 
 
 def headline(options: argparse.Namespace) -> None:
+    from codesign.plot import latency_bars  # with matplotlib, which verdicts do not need
+
     drawing = latency_bars(Frames(places.results(places.SHOWN)).at("latency"))
     for path in drawing.save(places.BOOK / "_static" / "headline"):
         print(path)
+
+
+def check_json(name: str | None) -> None:
+    """Refuse a file that cannot be written, before the work that would fill it."""
+    if name is None or name == "-":
+        return
+    path = Path(name).resolve()
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError("json", name, "a file in a folder that exists and may be written to, or -")
+
+
+def show(name: str | None, table: Table, document: Any) -> None:
+    """Print a table, and write the same as JSON where that was asked for; to standard output it comes instead."""
+    if name != "-":
+        Console().print(table)
+    if name is not None:
+        text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+        sys.stdout.write(text) if name == "-" else places.write(Path(name), text)

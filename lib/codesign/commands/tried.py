@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 
 from IPython.display import Markdown
 
 from codesign.answers.claims import NOT_MEASURED
 from codesign.answers.tables import markdown
-from codesign.answers.words import milliseconds
 from codesign.records import Record
 from codesign.study import places
 from codesign.study.places import TRY
@@ -19,12 +17,9 @@ _SETTING = ("model", "seed", "pruner", "sparsity", "batch", "seq", "threads")
 
 
 def tried() -> list[Record]:
-    """Return the latency records of `make try` on this machine, in the setting that was tried last.
-
-    Each has two further fields, ``median`` and ``error``, as text.
-    """
+    """Return the latency records of `make try` on this machine, in the setting that was tried last."""
     records = places.results("local").read("latency", profile=TRY)
-    return [record | {"median": _median(record), "error": _error(record)} for record in _alike(records, records)]
+    return _alike(records, records)
 
 
 def in_the_book(tried: Sequence[Record]) -> list[Record]:
@@ -55,13 +50,3 @@ def _alike(records: Sequence[Record], like: Sequence[Record]) -> list[Record]:
     setting = {name: last[name] for name in _SETTING}
     sessions = {r["session_id"] for r in records if r["engine"] == "tvm-bsr" and setting.items() <= r.items()}
     return [record for record in records if record["session_id"] in sessions]
-
-
-def _median(record: Record) -> str:
-    if not record["samples_ns"]:
-        return f"{record['status']}: {record['reason']}"
-    return milliseconds(statistics.median(record["samples_ns"]) / 1e6)
-
-
-def _error(record: Record) -> str:
-    return "unknown" if record["max_abs_err"] is None else f"{record['max_abs_err']:.1e}"

@@ -42,9 +42,10 @@ def run_session(
     results: Results,
     profile: str,
     run_id: str,
+    kind: str = "latency",
     progress: bool = True,
 ) -> list[Record]:
-    """Time the contenders beside each other and append one latency record for each to `results`.
+    """Time the contenders beside each other and append one record for each to `results`.
 
     The session adds the A/A control: the first torch eager once more. An engine that is not installed, or takes no such
     encoder, is recorded as skipped; one that cannot be prepared, or computes something wrong, as failed; neither has a
@@ -58,8 +59,8 @@ def run_session(
         Usually ``PROTOCOLS[profile]``.
     results
         Where the records go.
-    profile, run_id
-        For the records.
+    profile, run_id, kind
+        For the records, whose kind is ``latency`` or one with the same fields.
     progress
         Show a progress bar with the time left on stderr.
 
@@ -98,7 +99,7 @@ def run_session(
             stack.callback(entrant.close)
         company.prepare()
         _prepare(entrants, bar)
-        start = stamp("latency", profile=profile, run_id=run_id, machine_id=machine_id)
+        start = stamp(kind, profile=profile, run_id=run_id, machine_id=machine_id)
         start["session_id"] = f"{run_id}-{uuid.uuid4().hex[:8]}"
         running = [entrant for entrant in entrants if entrant.status == "ok"]
         for entrant in running:

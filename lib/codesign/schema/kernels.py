@@ -109,8 +109,8 @@ class _Counts(BaseModel):
 class Listing(Point):
     """One layer from its pruned weights to machine code.
 
-    ``heads`` of the arrays begin with the first block of ``block_row``; ``tuned`` has every schedule that was tried,
-    the chosen one first; ``loop`` is the inner loop.
+    ``heads`` of the arrays begin with the first block of ``block_row``; ``loop`` is the inner loop; records of before
+    have every schedule that was tried in ``tuned``.
     """
 
     producer = "notebook 16_layer"
@@ -128,7 +128,7 @@ class Listing(Point):
     block_row: Count
     heads: Object
     pattern: Annotated[list[Annotated[str, Field(pattern="^([0-9a-f]{2})+$")]], Field(min_length=1)]
-    tuned: Annotated[list[Object], Field(min_length=1)]
+    tuned: list[Object] | None = None
     before: Text
     after: Text
     max_abs_err: Amount

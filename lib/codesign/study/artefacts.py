@@ -1,93 +1,35 @@
-"""Steps 2 and 4: every point lowered to kernels, and built into artefacts that run without torch."""
+"""Step 4: every encoder built into an artefact that runs without torch, and where the time of an inference goes."""
 
 from __future__ import annotations
 
+import json
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from codesign import compiler
-from codesign.blocks import DENSE, BlockShape
-from codesign.compiler import Lowered, TargetSpec, target_spec
+from codesign import compiler, machine
+from codesign.compiler import target_spec
 from codesign.engines import Job
 from codesign.engines.client import Worker
 from codesign.errors import MissingRecord
 from codesign.records import Record
-from codesign.study import places
+from codesign.runtime import MANIFEST
+from codesign.schema import WHOLE
 from codesign.study.chain import Study
+from codesign.study.lowered import lower
 from codesign.study.points import Case
 from codesign.study.pruned import require_files
+from codesign.study.tuning import database
 
-
-def lower(study: Study, case: Case) -> Lowered:
-    """Lower a case's pruned checkpoint with its pipeline; engines that compute zeros store them."""
-    point = case.point
-    return compiler.lower_encoder(
-        require_files(study, point).checkpoint,
-        block=None if case.block == DENSE else BlockShape.parse(case.block),
-        batch=point.batch,
-        seq=point.seq,
-        spec=target_spec(point.threads, case.isa),
-        pipeline=case.pipeline,
-        layout=case.layout,
-        strips=case.strips,
-    )
-
-
-def ensure_lowered(study: Study, cases: Sequence[Case]) -> list[Record]:
-    """Lower every case that still needs it; return the `task` records of all cases: each task once, newest first seen.
-
-    Raises
-    ------
-    MissingRecord
-        If a checkpoint or, reading committed results, a record is missing.
-    """
-
-    def lowered(case: Case) -> bool:  # a run may have been killed between two records
-        found = study.found("task", case.fields())
-        return bool(found) and len({record["digest"] for record in found}) >= found[-1]["tasks"]
-
-    for case in study.left(cases, "lowering", lowered):
-        write_tasks(study, case, lower(study, case), database=None)
-    return [record for case in cases for record in tasks_of(study, case)]
-
-
-def tasks_of(study: Study, case: Case) -> list[Record]:
-    """Return the newest record of each task of a case.
-
-    Raises
-    ------
-    MissingRecord
-        If there is none.
-    """
-    newest = {record["digest"]: record for record in study.found("task", case.fields())}
-    return list(newest.values()) or [study.newest("task", case.fields())]
-
-
-def write_tasks(study: Study, case: Case, lowered: Lowered, database: Path | None) -> None:
-    """Append a record of each task, with what the database knows of it."""
-    tasks = compiler.task_records(lowered, database)
-    for fields in tasks:
-        study.append("task", case.fields(), {"target": lowered.spec.key, "tasks": len(tasks)}, fields)
-
-
-def database(study: Study, spec: TargetSpec) -> Path:
-    """Folder of the tuning database of one target."""
-    return study.results.tuning(spec.key)
-
-
-def committed_database(study: Study, spec: TargetSpec) -> Path | None:
-    """Folder of the committed tuning database of this very machine and a target, None where there is none.
-
-    Machines with the same instructions run the same code, but no schedule is the best on all of them.
-    """
-    for results in map(places.results, places.machines()):
-        if results.tuning(spec.key).exists() and results.read("machine", machine_id=study.machine_id):
-            return results.tuning(spec.key)
-    return None
+#: Inferences that are profiled, after some that are thrown away.
+RUNS, DISCARD = 50, 5
+#: Of the last record of a profile, which makes it complete.
+_LAST = {"function_kind": WHOLE}
 
 
 def artifact(study: Study, case: Case) -> Path:
@@ -114,15 +56,9 @@ def ensure_built(study: Study, cases: Sequence[Case]) -> list[Record]:
             raise MissingRecord("tuning", case.fields(), "notebook 03_tune", tuned)
         start = time.monotonic()
         manifest = compiler.build(lower(study, case), tuned, folder)
-        seconds = time.monotonic() - start
-        about = {
-            "target": spec.key,
-            "artifact_bytes": sum(file.stat().st_size for file in folder.rglob("*")),
-            "build_s": seconds,
-            "bsr_linears": manifest["bsr_linears"],
-            "dense_linears": manifest["dense_linears"],
-            "functions": len(manifest["functions"]),
-        }
+        about = {"target": spec.key, "build_s": time.monotonic() - start, "functions": len(manifest["functions"])}
+        about |= {name: manifest[name] for name in ("bsr_linears", "dense_linears")}
+        about["artifact_bytes"] = sum(file.stat().st_size for file in folder.rglob("*"))
         with running(study, case) as (_, error):
             study.append("compile", case.fields(), about, {"max_abs_err": error})
     return [study.newest("compile", case.fields()) for case in cases]
@@ -137,3 +73,54 @@ def running(study: Study, case: Case) -> Iterator[tuple[Worker, float]]:
         worker.prepare()
         output, _ = worker.output()
         yield worker, float(np.abs(output - np.load(where.expected)).max())
+
+
+def ensure_profiled(study: Study, cases: Sequence[Case]) -> list[Record]:
+    """Profile every case that still needs it; return the `profile` records of all cases, newest profile of each.
+
+    Raises
+    ------
+    MissingRecord
+        If an artefact or, reading committed results, a record is missing.
+    """
+    for case in study.left(cases, "profiling", lambda case: study.found("profile", case.fields() | _LAST)):
+        _profile(study, case)
+    runs = [case.fields() | {"run_id": study.newest("profile", case.fields() | _LAST)["run_id"]} for case in cases]
+    return [record for fields in runs for record in study.found("profile", fields)]
+
+
+def _profile(study: Study, case: Case) -> None:
+    with machine.exclusive(f"profiling {case}"), running(study, case) as (worker, error):
+        whole, _ = worker.run(calls=RUNS, discard=DISCARD)
+        runs = worker.profile(runs=RUNS, discard=DISCARD)
+    kinds = json.loads((artifact(study, case) / MANIFEST).read_text(encoding="utf-8"))["functions"]
+    row = {"function": "main", **_LAST, "calls": 1, "samples_ns": whole, "median_ns": statistics.median(whole)}
+    about = {"target": target_spec(case.point.threads, case.isa).key, "max_abs_err": error}
+    for fields in (*kernels(runs, kinds), row):
+        study.append("profile", case.fields(), about, fields)
+
+
+def kernels(runs: Sequence[dict[str, list[int]]], kinds: dict[str, str]) -> list[dict[str, Any]]:
+    """Sum up each kernel's calls in an inference.
+
+    Parameters
+    ----------
+    runs
+        For each inference: function -> nanoseconds of each call. What is no kernel (TVM's own bookkeeping, whose calls
+        are shorter than looking at them) is left out.
+    kinds
+        Kernel -> kind.
+
+    Returns
+    -------
+    list[dict]
+        ``samples_ns`` holds one sum for each inference, ``median_ns`` their median; the longest kernel comes first.
+    """
+    rows = []
+    for name, kind in kinds.items():
+        samples = [sum(run[name]) for run in runs if name in run]
+        if samples:
+            calls = len(runs[0][name])
+            row = {"function": name, "function_kind": kind, "calls": calls, "samples_ns": samples}
+            rows.append({**row, "median_ns": statistics.median(samples)})
+    return sorted(rows, key=lambda row: -row["median_ns"])

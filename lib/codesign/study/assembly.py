@@ -12,9 +12,10 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from operator import and_
+from functools import cached_property
 from pathlib import Path
+
+import numpy as np
 
 from codesign.errors import InputError
 
@@ -163,14 +164,12 @@ def inner_loop(assembly: str) -> Loop:
 def loops(assembly: str) -> list[Loop]:
     """Return every loop of a listing that has no other loop inside, in order.
 
-    A loop is natural: all ways into it lead through its first block, which is jumped back to. (What merely stands
-    between a label and a jump back to it may hold code that was moved out of some other loop.)
+    (What merely stands between a label and a jump back to it may hold code that was moved out of some other loop.)
     """
     text = [line.partition("#")[0].strip() for line in assembly.splitlines()]
     blocks = _blocks(text)
-    found = _natural(_successors(text, blocks))
-    inner = [body for header, body in found.items() if not (body - {header}) & found.keys()]
-    return [_loop(text, [blocks[at] for at in sorted(body)]) for body in sorted(inner, key=min)]
+    bodies = _innermost(_edges(text, blocks), np.arange(len(blocks)))
+    return [_loop(text, [blocks[at] for at in body]) for body in sorted(bodies)]
 
 
 def _blocks(text: Sequence[str]) -> list[list[int]]:
@@ -191,41 +190,32 @@ def _blocks(text: Sequence[str]) -> list[list[int]]:
     return [block for block in blocks if block]
 
 
-def _successors(text: Sequence[str], blocks: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Return where each block may go next."""
-    first = ((number, LABEL.fullmatch(text[block[0]])) for number, block in enumerate(blocks))
-    labels = {label[1]: number for number, label in first if label}
-    after: list[list[int]] = []
+def _edges(text: Sequence[str], blocks: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return which blocks may follow which, bool[blocks, blocks]."""
+    labels = {text[block[0]].removesuffix(":"): number for number, block in enumerate(blocks)}
+    edges = np.zeros((len(blocks), len(blocks)), bool)
     for number, last in enumerate(text[block[-1]] for block in blocks):
-        falls = number + 1 < len(blocks) and not last.startswith(_LEAVES)
-        jump = _JUMP.fullmatch(last)
-        after.append([number + 1] * falls + ([labels[jump[1]]] if jump and jump[1] in labels else []))
-    return after
+        if number + 1 < len(blocks) and not last.startswith(_LEAVES):
+            edges[number, number + 1] = True
+        if (jump := _JUMP.fullmatch(last)) and jump[1] in labels:
+            edges[number, labels[jump[1]]] = True
+    return edges
 
 
-def _natural(after: Sequence[Sequence[int]]) -> dict[int, set[int]]:
-    """Return the natural loops of a graph, header -> body; those that share a header are one."""
-    before: list[list[int]] = [[] for _ in after]
-    for at, others in enumerate(after):
-        for other in others:
-            before[other].append(at)
-    everything = (1 << len(after)) - 1
-    dominators, known = [everything if sources else 1 << at for at, sources in enumerate(before)], None
-    while dominators != known:
-        known = list(dominators)
-        for at, sources in enumerate(before):
-            if sources:
-                dominators[at] = reduce(and_, (dominators[source] for source in sources)) | 1 << at
-    bodies: dict[int, set[int]] = {}
-    for at, others in enumerate(after):
-        for header in others:
-            if dominators[at] >> header & 1:
-                body, todo = bodies.setdefault(header, {header}), [at]
-                while todo:
-                    if (block := todo.pop()) not in body:
-                        body.add(block)
-                        todo += before[block]
-    return bodies
+def _innermost(edges: np.ndarray, nodes: np.ndarray) -> list[list[int]]:
+    """Return the loops among some blocks that hold no other loop.
+
+    Blocks of a loop reach each other. One comes in through its first; what is still a loop without that lies inside.
+    """
+    from scipy.sparse.csgraph import connected_components  # pages that show a loop do not look for it
+
+    found: list[list[int]] = []
+    count, part = connected_components(edges[np.ix_(nodes, nodes)], connection="strong")
+    for body in (nodes[part == number] for number in range(count)):
+        if len(body) > 1 or edges[body[0], body[0]]:
+            entered = np.delete(edges[:, body], body, axis=0).any(axis=0)
+            found += _innermost(edges, body[body != body[entered.argmax()]]) or [body.tolist()]
+    return found
 
 
 def _loop(text: Sequence[str], blocks: Sequence[Sequence[int]]) -> Loop:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from codesign import machine
@@ -28,7 +28,9 @@ def ensure_ceilings(study: Study, machine_id: str | None = None) -> list[Record]
     version = {"measurement": KINDS["ceiling"].measurement_version}
     if study.local and not study.results.read("ceiling", **of, **version):
         measure_ceilings(study)
-    return newest_ceilings(study.results.read("ceiling", **of)) or [study.results.one("ceiling", **of)]
+    records = study.results.read("ceiling", **of)
+    newest = {(r["threads"], r["level"], r["isa"], r["format"]): r for r in records}
+    return list(newest.values()) or [study.results.one("ceiling", **of)]
 
 
 def measure_ceilings(study: Study) -> None:
@@ -53,8 +55,3 @@ def limits_of(study: Study, records: Sequence[Record]) -> tuple[list[Record], Re
     """
     machine_id = records[0]["machine_id"]
     return ensure_ceilings(study, machine_id), study.results.one("machine", machine_id=machine_id)
-
-
-def newest_ceilings(records: Iterable[Record]) -> list[Record]:
-    """Return the newest record of each ceiling among those of one machine."""
-    return list({(r["threads"], r["level"], r["isa"], r["format"]): r for r in records}.values())

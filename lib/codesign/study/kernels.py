@@ -1,4 +1,4 @@
-"""Kernels by themselves: every valid schedule of every family measured, for each block shape, matrix and target.
+"""Kernels by themselves: every valid schedule of every family measured, for each block shape, matrix and load.
 
 The space of a problem is small, so it is searched whole. Its fastest point, as measured, is partly the luckiest one
 (the winner's curse), so three separate measurements take part:
@@ -18,36 +18,39 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import transformers
 
 from codesign import machine
+from codesign.blocks import DENSE, BlockShape
 from codesign.compiler import target_spec
 from codesign.compiler.bench import Bench, Candidate, Timing
-from codesign.progress import duration, say, track
+from codesign.compiler.layout import linear_over, slabs_for
+from codesign.compiler.operators import Linear
+from codesign.compiler.operators.linear import panel_rows
+from codesign.compiler.schedules import Decisions, families_for, find_family
+from codesign.compiler.target import TargetSpec
+from codesign.encoder import LINEARS, RANDOM_MODELS, directory_of
+from codesign.isa import NATIVE
+from codesign.progress import say, track
+from codesign.prune.allocation import kept_blocks
 from codesign.records import Record, new_run_id
 from codesign.study.chain import Study
-from codesign.study.problems import Problem
+from codesign.study.parameters import check
 
 
-@dataclass(frozen=True)
-class Effort:
-    """How long a profile looks.
-
-    Parameters
-    ----------
-    samples, seconds
-        Of each point when all are screened: hot and cold samples each, and the least duration of one.
-    rounds, round_s
-        Of each finalist: rounds, one sample each, hot and cold, and the least duration of one.
-    finalists
-        Of each family: the best so many hot, and the best so many cold.
-    """
+class Effort(NamedTuple):
+    """How long a profile looks; of every sample its least duration, and hot and cold ones each."""
 
     samples: int
-    seconds: float
+    """Of a point when all are screened."""
+    sample_s: float
     rounds: int
+    """Of a finalist, one sample each."""
     round_s: float
     finalists: int
+    """Of each family: the best so many hot, and the best so many cold."""
 
 
 EFFORTS = {
@@ -55,17 +58,98 @@ EFFORTS = {
     "default": Effort(3, 2e-3, 12, 4e-3, 2),
     "full": Effort(5, 4e-3, 32, 6e-3, 3),
 }
-#: For the estimate that is printed first: to build one, two at a time; a pass over cold weights; workers to start.
-_BUILD_S, _PASS_S, _START_S = 0.15, 0.012, 8.0
-#: Of a kernel without a time.
-_FAILED: dict[str, Any] = {"hot_ns": [], "cold_ns": [], "rotated_bytes": 0, "balance": 0.0, "max_abs_err": None}
 
 
-class Group(list[Problem]):
-    """Problems that differ in the block shape only: they are timed in turns."""
+@dataclass(frozen=True, order=True)
+class Problem:
+    """A matrix of a block shape under a load on a target; the fields that find its records.
+
+    A dense matrix has block ``"dense"`` and sparsity 0.
+    """
+
+    outputs: int
+    inputs: int
+    tokens: int
+    isa: str
+    threads: int
+    seed: int
+    block: str
+    sparsity: float
 
     def __str__(self) -> str:
-        return f"{self[0].outputs}x{self[0].inputs}, {self[0].tokens} tokens, {len(self)} shapes"
+        return f"{self.matrix}, {self.block}"
+
+    @property
+    def matrix(self) -> str:
+        """What the problems that are timed in turns have in common."""
+        return f"{self.outputs}x{self.inputs}, {self.tokens} tokens"
+
+    @property
+    def spec(self) -> TargetSpec:
+        """What its kernels are compiled for."""
+        return target_spec(self.threads, self.isa)
+
+    def operators(self) -> list[Linear]:
+        """The linear layer: one sequence of tokens, laid out as in an encoder; blocks kept as pruning would.
+
+        Stored as in an encoder first, in strips where blocks are tall; then, where that differs, in whole blocks.
+        """
+        slabs, size = slabs_for(1, self.tokens, self.spec), (self.outputs, self.inputs)
+        if self.block == DENSE:
+            block = BlockShape(panel_rows(slabs.slab // self.spec.lanes), self.inputs)
+            nnz = block.grid(size)[0]
+        else:
+            block = BlockShape.parse(self.block)
+            rows, columns = block.grid(size)
+            nnz = kept_blocks(rows * columns, self.sparsity)
+        stored = [linear_over(slabs, 1, size, block, nnz, "bias", self.spec, strips=strips) for strips in (True, False)]
+        return list(dict.fromkeys(stored))
+
+    def candidate(self, family: str, decisions: Decisions) -> Candidate:
+        """Return a point of a family, over the first storage of `operators` that the family reads."""
+        known = find_family(family)
+        operator = next(each for each in self.operators() if known.points(each, self.spec))
+        return Candidate(operator, family, decisions)
+
+    def candidates(self) -> list[Candidate]:
+        """Every valid point of every family, each over the first storage of `operators` that it reads."""
+        stored, found = self.operators(), []
+        for family in families_for(stored[0]):
+            spaces = [(operator, family.points(operator, self.spec)) for operator in stored]
+            operator, points = next((space for space in spaces if space[1]), spaces[0])
+            found += [Candidate(operator, family.name, point) for point in points]
+        return found
+
+
+def problems(
+    model: str,
+    linears: Sequence[str],
+    seed: int,
+    blocks: Sequence[str],
+    sparsity: float,
+    tokens: Sequence[int],
+    threads: int,
+) -> list[Problem]:
+    """List problems: linears of a model, as in `codesign.encoder.LINEARS`, by loads, each dense and in each shape.
+
+    Raises
+    ------
+    InputError
+        If a value breaks its parameter's rule.
+    """
+    check("linears", list(linears))
+    check("blocks", list(blocks))
+    check("sparsity", sparsity)
+    random = RANDOM_MODELS.get(model)
+    config = random() if random else transformers.AutoConfig.from_pretrained(directory_of(model))
+    hidden, wide = int(config.hidden_size), int(config.intermediate_size)
+    sizes = dict(zip(LINEARS, ((hidden, hidden), (wide, hidden), (hidden, wide)), strict=True))
+    shapes = [(DENSE, 0.0), *((block, float(sparsity)) for block in blocks)]
+    return [
+        Problem(*sizes[linear], count, NATIVE, threads, seed, block, share)
+        for linear, count in itertools.product(linears, tokens)
+        for block, share in shapes
+    ]
 
 
 def ensure_kernels(study: Study, wanted: Sequence[Problem]) -> list[Record]:
@@ -73,15 +157,29 @@ def ensure_kernels(study: Study, wanted: Sequence[Problem]) -> list[Record]:
 
     An interrupted run goes on at the problem where it stopped; the rounds of one matrix start again.
 
+    Parameters
+    ----------
+    wanted
+        From one call of `problems`.
+
     Raises
     ------
     InputError
-        If this machine has fewer cores than threads, or lacks an instruction set.
+        If this machine has fewer cores than threads.
     MissingRecord
         Reading committed results, if they lack a problem.
     """
-    if study.local:
-        _measure(study, wanted)
+    matrices: dict[str, list[Problem]] = {}
+    for problem in wanted:
+        matrices.setdefault(problem.matrix, []).append(problem)
+    if study.local and (todo := [name for name, group in matrices.items() if not _timed_together(study, group)]):
+        effort = EFFORTS[study.protocol]
+        with machine.exclusive("timing kernels"), Bench(wanted[0].spec, wanted[0].seed) as bench:
+            for name in track(todo, "kernels"):
+                for problem in track(matrices[name], "screening"):
+                    _screen(study, bench, problem, effort)
+                say("timing the best of them")
+                _time(study, bench, matrices[name], effort)
     for problem in wanted:
         study.newest("kernel", asdict(problem) | {"stage": "timed"})
     return [record for problem in wanted for record in study.found("kernel", asdict(problem))]
@@ -103,62 +201,30 @@ def finalists(screened: Iterable[Record], count: int) -> list[Record]:
     return list(found.values())
 
 
-def _measure(study: Study, wanted: Sequence[Problem]) -> None:
-    groups: dict[tuple[object, ...], Group] = {}
-    for p in dict.fromkeys(wanted):
-        groups.setdefault((p.outputs, p.inputs, p.tokens, p.isa, p.threads, p.seed), Group()).append(p)
-    targets: dict[tuple[int, str, int], list[Group]] = {}
-    for group in groups.values():
-        if not _timed_together(study, group) or any(_unscreened(study, problem) for problem in group):
-            targets.setdefault((group[0].threads, group[0].isa, group[0].seed), []).append(group)
-    if not targets:
-        return
-    effort = EFFORTS[study.protocol]
-    _say_estimate([problem for todo in targets.values() for group in todo for problem in group], effort)
-    with machine.exclusive("timing kernels"):
-        for (threads, isa, seed), todo in targets.items():
-            with Bench(target_spec(threads, isa), seed) as bench:
-                for group in track(todo, f"kernels for {isa}"):
-                    for problem in track([p for p in group if _unscreened(study, p)], "screening"):
-                        _screen(study, bench, problem, effort)
-                    say(f"timing the best of {group}")
-                    _time(study, bench, group, effort)
-
-
-def _say_estimate(todo: Sequence[Problem], effort: Effort) -> None:
-    """Say how many points there are, and about how long they take on two cores."""
-    candidates = [problem.candidates() for problem in todo]
-    points = sum(map(len, candidates))
-    finals = sum(2 * effort.finalists * len({each.family for each in listed}) for listed in candidates)
-    screen = _BUILD_S + effort.samples * (1.5 * effort.seconds + max(effort.seconds, _PASS_S))
-    final = _BUILD_S + effort.rounds * (1.5 * effort.round_s + max(effort.round_s, _PASS_S))
-    say(f"at most {points} kernels: about {duration(_START_S + points * screen + finals * final)}")
-
-
-def _unscreened(study: Study, problem: Problem) -> list[Candidate]:
-    known = {point_key(record) for record in study.found("kernel", asdict(problem) | {"stage": "screened"})}
-    return [each for each in problem.candidates() if point_key(asdict(each)) not in known]
-
-
-def _timed_together(study: Study, group: Group) -> bool:
+def _timed_together(study: Study, group: Sequence[Problem]) -> bool:
     """Whether one session has timed every problem of a group."""
     timed = (study.found("kernel", asdict(problem) | {"stage": "timed"}) for problem in group)
     return bool(set.intersection(*({record["session_id"] for record in records} for records in timed)))
 
 
+def _screened(study: Study, problem: Problem) -> list[Record]:
+    return study.found("kernel", asdict(problem) | {"stage": "screened"})
+
+
 def _screen(study: Study, bench: Bench, problem: Problem, effort: Effort) -> None:
-    points = _unscreened(study, problem)
+    known = {point_key(record) for record in _screened(study, problem)}
+    points = [each for each in problem.candidates() if point_key(asdict(each)) not in known]
     for point, library in zip(points, bench.build(points), strict=True):
-        timing = bench.time(library, effort.samples, effort.seconds) if isinstance(library, Path) else library
-        _append(study, problem, point, timing, {"stage": "screened", "session_id": study.run_id, "peak_gflops": []})
+        timing = bench.time(library, effort.samples, effort.sample_s) if isinstance(library, Path) else library
+        about = {"stage": "screened", "session_id": study.run_id, "peak_gflops": []}
+        _append(study, problem, point, timing if isinstance(timing, str) else [timing], about)
 
 
-def _time(study: Study, bench: Bench, group: Group, effort: Effort) -> None:
+def _time(study: Study, bench: Bench, group: Sequence[Problem], effort: Effort) -> None:
     """Time the finalists of all block shapes of a matrix in rounds; what fails once is out."""
     chosen: list[tuple[Problem, Candidate]] = []
     for problem in group:
-        screened = study.found("kernel", asdict(problem) | {"stage": "screened"})
-        best = finalists(screened, effort.finalists)
+        best = finalists(_screened(study, problem), effort.finalists)
         chosen += [(problem, problem.candidate(each["family"], each["decisions"])) for each in best]
     libraries = bench.build([point for _, point in chosen])
     found: list[list[tuple[Timing, float]]] = [[] for _ in chosen]
@@ -175,20 +241,22 @@ def _time(study: Study, bench: Bench, group: Group, effort: Effort) -> None:
                 found[index].append((timing, peak))
     session = new_run_id()
     for (problem, point), library, rounds in zip(chosen, libraries, found, strict=True):
-        timing = library if isinstance(library, str) else _joined([each for each, _ in rounds])
-        peaks = [] if isinstance(library, str) else [peak for _, peak in rounds]
-        _append(study, problem, point, timing, {"stage": "timed", "session_id": session, "peak_gflops": peaks})
+        failed = isinstance(library, str)
+        about = {"stage": "timed", "session_id": session, "peak_gflops": [] if failed else [peak for _, peak in rounds]}
+        _append(study, problem, point, library if isinstance(library, str) else [each for each, _ in rounds], about)
 
 
-def _joined(timings: Sequence[Timing]) -> Timing:
-    first = timings[0]
-    hot, cold = ([ns for timing in timings for ns in getattr(timing, name)] for name in ("hot_ns", "cold_ns"))
-    return Timing(hot, cold, max(t.max_abs_err for t in timings), first.rotated_bytes, first.balance)
-
-
-def _append(study: Study, problem: Problem, point: Candidate, timing: Timing | str, about: dict[str, Any]) -> None:
-    failed = {"status": "failed", "reason": timing, **_FAILED}
-    measured = failed if isinstance(timing, str) else {"status": "ok", "reason": None, **asdict(timing)}
+def _append(
+    study: Study, problem: Problem, point: Candidate, timings: Sequence[Timing] | str, about: dict[str, Any]
+) -> None:
+    """Record the joined samples of a point, or the reason why it has none."""
+    if isinstance(timings, str):
+        measured: dict[str, Any] = {"status": "failed", "reason": timings, "hot_ns": [], "cold_ns": []}
+        measured |= {"rotated_bytes": 0, "balance": 0.0, "max_abs_err": None}
+    else:
+        measured = asdict(timings[0]) | {"status": "ok", "reason": None}
+        measured |= {name: [ns for each in timings for ns in getattr(each, name)] for name in ("hot_ns", "cold_ns")}
+        measured["max_abs_err"] = max(each.max_abs_err for each in timings)
     named = ("rows", "cols", "strip", "nnz", "epilogue", "flops", "slab", "token_shares")
     what = {name: getattr(point.operator, name) for name in named}
     target = {"format": "fp32", "target": problem.spec.key, "lanes": problem.spec.lanes}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,23 +15,21 @@ import torch
 
 from codesign.bsr import BSRMatrix
 from codesign.compiler import MissingTask, TargetSpec, open_database, target_spec
-from codesign.compiler.database import seconds_of, trials
 from codesign.compiler.layout import linear_over, slabs_for
 from codesign.compiler.operators import Linear, pack
 from codesign.compiler.operators.base import as_matrix, as_slabs
 from codesign.compiler.operators.linear import PackedLinear
 from codesign.compiler.schedules import Decisions, find_family
-from codesign.compiler.space import expand, picked
-from codesign.compiler.tasks import task_of
-from codesign.compiler.tvm_compat import Schedule, tirx, tvm
+from codesign.compiler.space import expand
+from codesign.compiler.tasks import best_decisions, task_of
+from codesign.compiler.tvm_compat import tirx, tvm
 from codesign.isa import NATIVE
-from codesign.progress import track
 from codesign.records import Record
-from codesign.study.artefacts import committed_database, database
 from codesign.study.assembly import code_bytes, count, inner_loop
 from codesign.study.chain import Study
 from codesign.study.points import Point
 from codesign.study.pruned import example_weights
+from codesign.study.tuning import committed_database, database
 
 #: Scope -> its first linear, and what follows the product inside the kernel.
 FIRST = {
@@ -44,31 +41,16 @@ FIRST["all"] = FIRST["attention"]
 PATTERN_ROWS, BLOCK_ROW, HEAD = 24, 1, 8
 
 
-@dataclass(frozen=True)
-class Example:
-    """A linear layer before and after scheduling, and how far its result is from PyTorch's.
+def compile_one_matrix(point: Point) -> dict[str, Any]:
+    """Compile the first pruned matrix of a point, without tuning, and run it on random activations.
 
-    Parameters
-    ----------
-    shape
-        Of the weight, (out, in).
-    density
-        Share of blocks that are stored.
-    before, after
-        TensorIR: the definition that the tuner sees, and the loops of the first schedule that fits.
-    max_abs_err
-        Largest difference from PyTorch with the same weight and random activations.
+    Returns
+    -------
+    dict[str, Any]
+        ``shape`` of the weight, (out, in); ``density``, the share of blocks that are stored; ``before`` and ``after``,
+        TensorIR: the definition that the tuner sees, and the loops of the first schedule that fits; ``max_abs_err``,
+        the largest difference from PyTorch.
     """
-
-    shape: tuple[int, int]
-    density: float
-    before: str
-    after: str
-    max_abs_err: float
-
-
-def compile_one_matrix(point: Point) -> Example:
-    """Compile the first pruned matrix of a point, without tuning, and run it on random activations."""
     weight, spec = example_weights([point])[point.block], target_spec(point.threads)
     matrix, operator = _layer(weight, point, spec, "bias")
     before = operator.unscheduled()
@@ -76,7 +58,8 @@ def compile_one_matrix(point: Point) -> Example:
     (x, *_, bias), y = _run(compiled(after, spec), operator, pack(matrix, *operator.packing()), point.seed)
     expected = torch.nn.functional.linear(*map(torch.from_numpy, (as_matrix(x).T, weight, bias))).T
     error = float(np.abs(as_matrix(y) - expected.numpy()).max())
-    return Example(weight.shape, matrix.density, before.script(), after.script(), error)
+    about = {"shape": weight.shape, "density": matrix.density, "max_abs_err": error}
+    return about | {"before": before.script(), "after": after.script()}
 
 
 def ensure_listed(study: Study, points: Sequence[Point]) -> list[Record]:
@@ -94,10 +77,8 @@ def ensure_listed(study: Study, points: Sequence[Point]) -> list[Record]:
     MissingRecord
         Reading committed results, if they lack a point.
     """
-    todo = [point for point in points if study.local and not study.found("listing", point.fields())]
-    weights = example_weights(todo) if todo else {}
-    for point in track(todo, "listing"):
-        study.append("listing", point.fields(), _listing(study, point, weights[point.block]))
+    for point in study.left(points, "listing", lambda point: study.found("listing", point.fields())):
+        study.append("listing", point.fields(), _listing(study, point, example_weights([point])[point.block]))
     return [study.newest("listing", point.fields()) for point in points]
 
 
@@ -105,8 +86,8 @@ def _listing(study: Study, point: Point, weight: np.ndarray) -> dict[str, Any]:
     spec = target_spec(point.threads)
     name, epilogue = FIRST[point.scope]
     matrix, operator = _layer(weight, point, spec, epilogue)
-    known = tried(study, operator, spec)
-    after = scheduled(operator, spec, known[0]["family"], known[0]["decisions"])
+    family, decisions = chosen(study, operator, spec)
+    after = scheduled(operator, spec, family, decisions)
     executable, packed = compiled(after, spec), pack(matrix, *operator.packing())
     inputs, y = _run(executable, operator, packed, point.seed)
     return {
@@ -115,9 +96,8 @@ def _listing(study: Study, point: Point, weight: np.ndarray) -> dict[str, Any]:
         "layer": name,
         "operator": json.loads(operator.attributes()),
         **arrays(matrix, packed),
-        "family": known[0]["family"],
-        "decisions": known[0]["decisions"],
-        "tuned": known,
+        "family": family,
+        "decisions": decisions,
         "before": operator.unscheduled().script(),
         "after": after.script(),
         **loop_of(executable),
@@ -143,10 +123,8 @@ def _run(executable: Any, operator: Linear, packed: PackedLinear, seed: int) -> 
     return inputs, y.numpy()
 
 
-def tried(study: Study, operator: Linear, spec: TargetSpec) -> list[dict[str, Any]]:
-    """Return what the tuning database knows of an operator, the best first: this machine's, else the committed one.
-
-    Of each schedule: ``family``, ``decisions``, and ``ns``, its mean time.
+def chosen(study: Study, operator: Linear, spec: TargetSpec) -> tuple[str, Decisions]:
+    """Return the family and decisions that tuning chose for an operator, on this machine or else in committed records.
 
     Raises
     ------
@@ -158,17 +136,10 @@ def tried(study: Study, operator: Linear, spec: TargetSpec) -> list[dict[str, An
     folder, task = database(study, spec), task_of(operator)
     if not folder.exists():
         folder = committed_database(study, spec) or folder
-    found = []
-    for record in trials(open_database(folder, spec), task.module):
-        seconds = seconds_of(record)
-        if seconds is not None:
-            schedule = Schedule(task.module)
-            record.trace.apply_to_schedule(schedule, False)
-            family, decisions = picked(schedule)
-            found.append({"family": family.name, "decisions": decisions, "ns": seconds * 1e9})
-    if not found:
+    best = best_decisions(open_database(folder, spec), task)
+    if best is None:
         raise MissingTask(f"task {task.name} ({task.digest}) is not in {folder}: tune it with notebook 03_tune")
-    return found
+    return best.pop("family"), best
 
 
 def scheduled(operator: Linear, spec: TargetSpec, family: str, decisions: Decisions) -> tirx.PrimFunc:

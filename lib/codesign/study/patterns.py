@@ -18,10 +18,9 @@ from codesign import machine
 from codesign.compiler.bench import Bench, Candidate
 from codesign.compiler.workers import runner
 from codesign.errors import InputError
-from codesign.progress import duration, say, track
 from codesign.records import Record, new_run_id
 from codesign.study.chain import Study
-from codesign.study.problems import Problem
+from codesign.study.kernels import Problem
 from codesign.study.variants import VARIANTS, time_variants
 
 #: A kernel to look at: a matrix in a block shape, and how to compute it.
@@ -29,8 +28,6 @@ Chosen = tuple[Problem, Candidate]
 
 #: Profile -> rounds, and the least duration of a sample in seconds.
 EFFORTS = {"quick": (4, 1e-3), "default": (12, 4e-3), "full": (64, 6e-3)}
-#: For the estimate: to start the workers and build; of a turn, beside its samples: to write the weights and warm up.
-_START_S, _TURN_S = 4.0, 0.07
 _TIMEOUT_S = 900.0
 
 
@@ -44,16 +41,10 @@ def ensure_patterns(study: Study, chosen: Sequence[Chosen]) -> list[Record]:
     MissingRecord
         Reading committed results, if they lack a kernel.
     """
-    todo = [each for each in chosen if study.local and not _session_of(study, each[0])]
-    if todo:
-        rounds, seconds = EFFORTS[study.protocol]
-        each_s = _START_S + rounds * len(VARIANTS) * (_TURN_S + 2.5 * seconds)
-        say(f"{len(todo)} kernels, {len(VARIANTS)} variants each: about {duration(len(todo) * each_s)}")
-        with machine.exclusive("timing patterns inside blocks"):
-            for problem, candidate in track(todo, "patterns"):
-                _time(study, problem, candidate, rounds, seconds)
-    found = []
-    for problem, _ in chosen:
+    candidates, found = dict(chosen), []
+    for problem in study.left(list(candidates), "timing patterns of", lambda problem: _session_of(study, problem)):
+        _time(study, problem, candidates[problem])
+    for problem in candidates:
         session = _session_of(study, problem) or study.newest("variant", asdict(problem))["session_id"]
         found += study.found("variant", asdict(problem) | {"session_id": session})
     return found
@@ -65,18 +56,17 @@ def _session_of(study: Study, problem: Problem) -> str | None:
     return next((name for name in reversed(found) if found.count(name) == len(VARIANTS)), None)
 
 
-def _time(study: Study, problem: Problem, candidate: Candidate, rounds: int, seconds: float) -> None:
+def _time(study: Study, problem: Problem, candidate: Candidate) -> None:
     worker = runner(problem.threads, _TIMEOUT_S)
     try:
-        with Bench(problem.spec, problem.seed) as bench:
+        with machine.exclusive("timing patterns inside blocks"), Bench(problem.spec, problem.seed) as bench:
             (library,) = bench.build([candidate])
             if not isinstance(library, Path):
                 raise InputError("kernel", str(problem), f"a kernel that compiles ({library})")
-            timings = worker.submit(time_variants, library, problem.seed, rounds, seconds).result()
+            timings = worker.submit(time_variants, library, problem.seed, *EFFORTS[study.protocol]).result()
     finally:
         worker.shutdown()
-    session = new_run_id()
-    common = {"nnz": candidate.operator.nnz, "format": "fp32", "target": problem.spec.key, "session_id": session}
+    common = {"nnz": candidate.operator.nnz, "format": "fp32", "target": problem.spec.key, "session_id": new_run_id()}
     how = {"family": candidate.family, "decisions": dict(candidate.decisions)}
     for variant, timing in zip(VARIANTS, timings, strict=True):
-        study.append("variant", asdict(problem), common, how, asdict(variant), asdict(timing))
+        study.append("variant", asdict(problem), common, how, asdict(variant), timing)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +25,6 @@ from codesign.encoder import (
 from codesign.errors import MissingRecord
 from codesign.folders import appearing
 from codesign.forward import EncoderForward
-from codesign.progress import track
 from codesign.prune import PruneReport, prune_model
 from codesign.records import Record
 from codesign.study.chain import Study
@@ -68,6 +67,11 @@ def require_files(study: Study, point: Point) -> Pruned:
     return found
 
 
+def is_published(study: Study, point: Point) -> bool:
+    """Whether the files and the `pattern` record of a point are there."""
+    return files(study, point).complete and bool(study.found("pattern", point.fields()))
+
+
 def ensure_pruned(study: Study, points: Sequence[Point]) -> list[Record]:
     """Prune every point that still needs it; return the `pattern` record of each point, in order.
 
@@ -76,10 +80,8 @@ def ensure_pruned(study: Study, points: Sequence[Point]) -> list[Record]:
     MissingRecord
         Reading committed results, if they lack a point.
     """
-    if study.local:
-        todo = [p for p in points if not (files(study, p).complete and study.found("pattern", p.fields()))]
-        for point in track(todo, "pruning"):
-            _prune(study, point)
+    for point in study.left(points, "pruning", lambda point: is_published(study, point)):
+        _prune(study, point)
     return [study.newest("pattern", point.fields()) for point in points]
 
 
@@ -97,22 +99,26 @@ def example_weights(points: Sequence[Point]) -> dict[str, np.ndarray]:
     examples = {}
     for point in pruned:
         model = copy.deepcopy(whole)
-        _apply(model, point)
+        prune_as(point, model)
         examples[point.block] = next(iter(prunable_linears(model, point.scope).values())).weight.numpy()
     return examples
 
 
 def _prune(study: Study, point: Point) -> None:
     model = load_encoder(point.model, seed=point.seed, encoder_only=study.encoder_only)
-    report = _apply(model, point)
+    publish(study, point, model, asdict(prune_as(point, model)))
+
+
+def publish(study: Study, point: Point, model: transformers.BertModel, achieved: Mapping[str, Any]) -> None:
+    """Write a pruned encoder, what PyTorch computes with it, and its `pattern` record."""
     where = files(study, point)
     save_checkpoint(model, where.checkpoint, point.fields())
-    save_expected(where, model, point)
+    _save_expected(where, model, point)
     if not study.found("pattern", point.fields()):  # else only the files had been cleaned away
-        study.append("pattern", asdict(report), point.fields())
+        study.append("pattern", achieved, point.fields())
 
 
-def _apply(model: transformers.BertModel, point: Point) -> PruneReport:
+def prune_as(point: Point, model: transformers.BertModel, allocation: str = "uniform") -> PruneReport:
     """Prune in place; sparsity 0 changes nothing, so that the dense point gets its record like any other."""
     dense = point.shape is None
     return prune_model(
@@ -122,10 +128,11 @@ def _apply(model: transformers.BertModel, point: Point) -> PruneReport:
         block=point.shape or BlockShape(1, 1),
         sparsity=point.sparsity,
         seed=point.seed,
+        allocation=allocation,
     )
 
 
-def save_expected(where: Pruned, model: transformers.BertModel, point: Point) -> None:
+def _save_expected(where: Pruned, model: transformers.BertModel, point: Point) -> None:
     """Write inputs and outputs; the folder appears complete or not at all."""
     if has_tokenizer(point.model):
         inputs = sentence_inputs(point.model, sentences(point.batch), point.seq)

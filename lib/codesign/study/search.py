@@ -6,9 +6,9 @@ the task scheduler; and one by TVM's stock rules on the row-balanced form of the
 
 from __future__ import annotations
 
+import statistics
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -52,49 +52,30 @@ def ensure_searched(study: Study, point: Point, *, trials: int, passes: int, sto
     MissingRecord
         Reading committed results, if there is none.
     """
-    run = _Search(study, point, {"trials": trials, "passes": passes, "stock_trials": stock})
-    if study.local and not run.found(STRATEGIES[-1]):
-        run.measure(pairs(point, run.spec))
-    if not run.found(STRATEGIES[-1]):
-        study.newest("search", point.fields() | {"settings": run.settings})
-    return [record for strategy in STRATEGIES for record in run.found(strategy)]
+    settings = {"trials": trials, "passes": passes, "stock_trials": stock}
 
+    def found(strategy: str) -> dict[tuple[int, int], Record]:
+        """Newest record of each layer, by its size; records of before had more settings."""
+        records = study.found("search", point.fields() | {"strategy": strategy})
+        return {(r["n"], r["k"]): r for r in records if settings.items() <= r["settings"].items()}
 
-@dataclass(frozen=True)
-class _Search:
-    """What is left to do of one study."""
-
-    study: Study
-    point: Point
-    settings: dict[str, Any]
-
-    @property
-    def spec(self) -> TargetSpec:
-        return target_spec(self.point.threads)
-
-    def measure(self, layers: Sequence[tuple[Linear, RowBalanced]]) -> None:
-        """Do what no record says was done; the stock rules come last, and all of them together."""
-        todo = [linear for linear, _ in layers if not self.found("exhaustive", linear)]
-        for linear in track(todo, "measuring every point of"):
-            self._append([_yardstick(linear, measure_space(linear, self.spec, self.settings["passes"]))])
-        spaces = {
-            linear: [_point(each) for each in self.found("exhaustive", linear)[-1]["points"]] for linear, _ in layers
-        }
-        if not self.found("scheduler"):
-            self._append(scheduled(spaces, self.spec, self.settings["trials"]))
-        self._append(by_stock_rules([balanced for _, balanced in layers], self.spec, self.settings["stock_trials"]))
-
-    def found(self, strategy: str, linear: Linear | None = None) -> list[Record]:
-        """Records with these settings, of one layer or the newest of each; records of before had more settings."""
-        which = {"strategy": strategy} | ({"n": linear.outputs, "k": linear.inputs} if linear else {})
-        records = self.study.found("search", self.point.fields() | which)
-        same = [record for record in records if self.settings.items() <= record["settings"].items()]
-        return list({(record["n"], record["k"]): record for record in same}.values())
-
-    def _append(self, rows: Iterable[dict[str, Any]]) -> None:
+    def append(rows: Iterable[dict[str, Any]]) -> None:
         for row in list(rows):  # all are computed before one is written
-            fields = self.point.fields() | {"settings": self.settings, "target": self.spec.key}
-            self.study.append("search", fields, row)
+            study.append("search", point.fields(), {"settings": settings, "target": spec.key}, row)
+
+    if study.local and not found("stock rules"):
+        spec = target_spec(point.threads)
+        linears, balanced = zip(*pairs(point, spec), strict=True)
+        known = found("exhaustive")
+        todo = [linear for linear in linears if (linear.outputs, linear.inputs) not in known]
+        for linear in track(todo, "measuring every point of"):
+            append([_yardstick(linear, measure_space(linear, spec, passes))])
+        if not found("scheduler"):
+            append(scheduled(linears, found("exhaustive"), spec, trials))
+        append(by_stock_rules(balanced, spec, stock))
+    if not found("stock rules"):
+        study.newest("search", point.fields() | {"settings": settings})
+    return [record for strategy in STRATEGIES for record in found(strategy).values()]
 
 
 def pairs(point: Point, spec: TargetSpec) -> list[tuple[Linear, RowBalanced]]:
@@ -127,24 +108,25 @@ def _yardstick(linear: Linear, points: Sequence[MeasuredPoint]) -> dict[str, Any
     return _about(linear, "exhaustive", [p.median for p in points], space=len(points), rank=1, points=about)
 
 
-def _point(fields: dict[str, Any]) -> MeasuredPoint:
-    return MeasuredPoint(fields["family"], fields["decisions"], tuple(ns * 1e-9 for ns in fields["ns"]))
-
-
-def scheduled(spaces: dict[Linear, list[MeasuredPoint]], spec: TargetSpec, trials: int) -> Iterator[dict[str, Any]]:
+def scheduled(
+    linears: Sequence[Linear], spaces: Mapping[tuple[int, int], Record], spec: TargetSpec, trials: int
+) -> Iterator[dict[str, Any]]:
     """Tune all tasks together from nothing, as for an encoder; the rank is that of the decisions in the table."""
-    tasks = {linear: task_of(linear) for linear in spaces}
+    tasks = {linear: task_of(linear) for linear in linears}
     with tempfile.TemporaryDirectory(prefix="codesign-search-") as scratch:
         folder = Path(scratch) / spec.key
         report = tune(list(tasks.values()), folder, spec, trials, second_look=False)
         opened = compiler.open_database(folder, spec)
         for linear, task in tasks.items():
-            points = spaces[linear]
+            points = spaces[linear.outputs, linear.inputs]["points"]
             chosen = best_decisions(opened, task)
-            (pick,) = [point.median for point in points if {"family": point.family, **point.decisions} == chosen]
-            rank = 1 + sum(point.median < pick for point in points)
-            seconds, failed = _trials(report.measured[task.digest])
-            yield _about(linear, "scheduler", seconds, failed=failed, space=len(points), rank=rank)
+            (pick,) = [_ns(each) for each in points if {"family": each["family"], **each["decisions"]} == chosen]
+            rank = 1 + sum(_ns(each) < pick for each in points)
+            yield _searched(linear, "scheduler", report.measured[task.digest], space=len(points), rank=rank)
+
+
+def _ns(point: Mapping[str, Any]) -> float:
+    return statistics.median(point["ns"])
 
 
 def by_stock_rules(balanced: Sequence[RowBalanced], spec: TargetSpec, trials: int) -> Iterator[dict[str, Any]]:
@@ -153,11 +135,12 @@ def by_stock_rules(balanced: Sequence[RowBalanced], spec: TargetSpec, trials: in
         task = task_of(operator)
         with tempfile.TemporaryDirectory(prefix="codesign-search-") as scratch:
             report = tune([task], Path(scratch) / spec.key, spec, trials, second_look=False)
-        seconds, failed = _trials(report.measured[task.digest])
-        yield _about(operator, "stock rules", seconds, failed=failed)
+        yield _searched(operator, "stock rules", report.measured[task.digest])
 
 
-def _trials(measured: Sequence[float | None]) -> tuple[list[float], int]:
-    """Seconds of the trials that worked, in order, and the number of those that did not."""
+def _searched(
+    operator: Linear | RowBalanced, strategy: str, measured: Sequence[float | None], **more: Any
+) -> dict[str, Any]:
+    """Fields of a record of a search, from the seconds of its trials in order; None for one that failed."""
     seconds = [time for time in measured if time is not None]
-    return seconds, len(measured) - len(seconds)
+    return _about(operator, strategy, seconds, failed=len(measured) - len(seconds), **more)

@@ -188,15 +188,15 @@ def split(cases: Session, resident: Callable[[Case], int], budget: int) -> list[
     return [kept + part for part in parts]
 
 
-def time_together(study: Study, cases: Session) -> None:
+def time_together(study: Study, cases: Session, kind: str = "latency") -> None:
     """Time a session, which appends its records."""
-    run_session(
-        [contender(study, case) for case in cases],
-        protocol=PROTOCOLS[study.protocol],
-        results=study.results,
-        profile=study.profile,
-        run_id=study.run_id,
-    )
+    run_session([contender(study, case) for case in cases], kind=kind, **how(study))
+
+
+def how(study: Study) -> dict[str, Any]:
+    """What every session of a study is told beside who takes part."""
+    protocol = PROTOCOLS[study.protocol]
+    return {"protocol": protocol, "results": study.results, "profile": study.profile, "run_id": study.run_id}
 
 
 def contender(study: Study, case: Case) -> Contender:

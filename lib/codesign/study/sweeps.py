@@ -4,44 +4,50 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 
 from codesign import machine
 from codesign.bsr import MIN_BLOCK_SPARSITY
 from codesign.compiler import Lowered
 from codesign.errors import InputError
-from codesign.isa import NATIVE
-from codesign.measure import PROTOCOLS
-from codesign.progress import duration, say, track
+from codesign.progress import say, track
 from codesign.records import Record
-from codesign.study.artefacts import artifact, ensure_built, lower
+from codesign.study.artefacts import artifact, ensure_built
 from codesign.study.chain import Study
+from codesign.study.lowered import is_tuned, lower
 from codesign.study.points import Case, Point, headline
 from codesign.study.pruned import ensure_pruned, files
 from codesign.study.sessions import SLOW, Session, compiled, ensure_session, session_records, sessions
 from codesign.study.tuning import ensure_tuned
 
-#: For the estimate that is printed before the work, with BERT-base on two cores: to prune and build an encoder; to
-#: start an engine and check its output; a trial; the tasks of an encoder that no other has had before; and the trials
-#: after which the choices of a task are mostly used up, whatever is allowed.
-BUILD_S, PREPARE_S, TRIAL_S, NEW_TASKS, TASK_TRIALS = 10, 8, 0.25, 4, 20
-
 
 @dataclass(frozen=True)
-class Factors:
-    """The values of each factor. All else stays as at the centre; the centre's own values need not be among them.
+class Sweep:
+    """What is swept: all but one factor stays as at the centre, whose own values need not be among the others.
 
     Parameters
     ----------
+    centre
+        All factors vary around this point; its block shape stands for the others where one must.
+    load_blocks
+        Block shapes that are timed under other loads, and the only ones that sparse engines of others run.
+    blocks
+        Block shapes that are timed at other sparsities and in other models, where the crossover is looked for.
+    engines
+        Engines beside the references.
     batches, seqs, thread_counts
-        Loads.
+        Other loads.
     sparsities
         Of the centre's model.
     models, model_sparsities
         Other models, each at each of these sparsities.
     """
 
+    centre: Point
+    load_blocks: Sequence[str]
+    blocks: Sequence[str]
+    engines: Sequence[str]
     batches: Sequence[int] = ()
     seqs: Sequence[int] = ()
     thread_counts: Sequence[int] = ()
@@ -49,82 +55,37 @@ class Factors:
     models: Sequence[str] = ()
     model_sparsities: Sequence[float] = ()
 
-
-@dataclass(frozen=True)
-class Stop:
-    """One value of one factor, and what is timed there."""
-
-    name: str
-    cases: Session = field(repr=False)
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def load(self) -> str:
-        """The batch, sequence and threads that its kernels are compiled for."""
-        return self.cases[0].point.load_key()
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """What is swept.
-
-    Parameters
-    ----------
-    centre
-        All factors vary around this point; its block shape stands for the others where one must.
-    factors
-        Their values.
-    load_blocks
-        Block shapes that are timed under other loads, and the only ones that sparse engines of others run.
-    blocks
-        Block shapes that are timed at other sparsities and in other models, where the crossover is looked for.
-    engines
-        Engines beside the references.
-    isa
-        What the engines that we compile are compiled for.
-    """
-
-    centre: Point
-    factors: Factors
-    load_blocks: Sequence[str]
-    blocks: Sequence[str]
-    engines: Sequence[str]
-    isa: str = NATIVE
-
     def __post_init__(self) -> None:
         if SLOW in self.engines:
             fast = [engine for engine in self.engines if engine != SLOW]
             raise InputError("engines", list(self.engines), f"none so slow as {SLOW} in a sweep", fast)
 
-    def stops(self) -> list[Stop]:
-        """Every session: loads, sparsities, other models, and the centre where curves pass through it.
+    def stops(self) -> dict[str, Session]:
+        """Every session by what differs in it: loads, sparsities, other models, the centre where curves pass it.
 
         The centre comes last. It was timed with the other shapes before, if the study was run in order.
         """
-        centre, factors = self.centre, self.factors
+        centre = self.centre
         loads = {
-            **{f"batch {value}": replace(centre, batch=value) for value in factors.batches},
-            **{f"{value} tokens": replace(centre, seq=value) for value in factors.seqs},
-            **{f"{value} threads": replace(centre, threads=value) for value in factors.thread_counts},
+            **{f"batch {value}": replace(centre, batch=value) for value in self.batches},
+            **{f"{value} tokens": replace(centre, seq=value) for value in self.seqs},
+            **{f"{value} threads": replace(centre, threads=value) for value in self.thread_counts},
         }
-        curves = {f"{value:.0%} sparse": replace(centre, sparsity=float(value)) for value in factors.sparsities}
-        for model, value in product(factors.models, factors.model_sparsities):
+        curves = {f"{value:.0%} sparse": replace(centre, sparsity=float(value)) for value in self.sparsities}
+        for model, value in product(self.models, self.model_sparsities):
             curves[f"{model}, {value:.0%} sparse"] = replace(centre, model=model, sparsity=float(value))
-        planned = [Stop(name, self._session(point, self.load_blocks)) for name, point in loads.items()]
-        planned += [Stop(name, self._session(point, self.blocks)) for name, point in curves.items()]
-        planned = [stop for stop in planned if not _same_but_block(stop.cases[0].point, centre)]
-        if loads or factors.sparsities:
-            shapes = dict.fromkeys((*self.load_blocks, *self.blocks))
-            planned.append(Stop("the centre", self._session(centre, tuple(shapes))))
+        planned = {name: self._session(point, self.load_blocks) for name, point in loads.items()}
+        planned |= {name: self._session(point, self.blocks) for name, point in curves.items()}
+        planned = {name: cases for name, cases in planned.items() if not _same_but_block(cases[0].point, centre)}
+        if loads or self.sparsities:
+            planned["the centre"] = self._session(centre, list(dict.fromkeys((*self.load_blocks, *self.blocks))))
         return planned
 
     def _session(self, point: Point, blocks: Sequence[str]) -> Session:
         points = [replace(point, block=block) for block in blocks]
         if point.sparsity < MIN_BLOCK_SPARSITY:
             points = [headline(points)]  # too few zeros: stored whole, whatever the shape
-        (session,) = sessions(points, engines=self.engines, peer_blocks=self.load_blocks, isa=self.isa)
+        (session,) = sessions(points, engines=self.engines, peer_blocks=self.load_blocks)
         return session
 
 
@@ -150,36 +111,28 @@ def ensure_swept(study: Study, sweep: Sweep, trials_per_task: int) -> list[Recor
         Reading committed results, if they lack a session.
     """
     stops = sweep.stops()
-    if study.local and (todo := [stop for stop in stops if not _finished(study, stop)]):
-        machine.cpus(max(stop.cases[0].point.threads for stop in todo))  # refuses more than there are
-        cases = sum(len(stop.cases) for stop in todo)
-        say(f"{len(todo)} sessions of {cases} encoders: about {duration(estimate(study, todo, trials_per_task))}")
-        for load in dict.fromkeys(stop.load for stop in todo):
-            _tune(study, sweep, [stop for stop in todo if stop.load == load], trials_per_task)
-        for stop in track(todo, "session"):
-            ensure_pruned(study, list(dict.fromkeys(case.point for case in stop.cases)))
-            ensure_built(study, compiled([stop.cases]))
-            ensure_session(study, stop.cases, str(stop))
-            _tidy(study, sweep, stop.cases)
-    return [record for stop in stops for record in session_records(study, stop.cases)]
+    if study.local and (todo := {name: cases for name, cases in stops.items() if not _finished(study, cases)}):
+        machine.cpus(max(cases[0].point.threads for cases in todo.values()))  # refuses more than there are
+        say(f"{len(todo)} sessions of {sum(map(len, todo.values()))} encoders")
+        loads: dict[str, list[Session]] = {}
+        for cases in todo.values():
+            loads.setdefault(cases[0].point.load_key(), []).append(cases)
+        for together in loads.values():
+            _tune(study, sweep, compiled(together), trials_per_task)
+        for name in track(list(todo), "session"):
+            ensure_pruned(study, list(dict.fromkeys(case.point for case in todo[name])))
+            ensure_built(study, compiled([todo[name]]))
+            ensure_session(study, todo[name], name)
+            _tidy(study, sweep, todo[name])
+    return [record for cases in stops.values() for record in session_records(study, cases)]
 
 
-def estimate(study: Study, stops: Sequence[Stop], trials_per_task: int) -> float:
-    """Estimate the seconds that these sessions take, tuning included; less where tasks are shared or known."""
-    protocol = PROTOCOLS[study.protocol]
-    timing = protocol.engine_s + 2 * protocol.alone_s * protocol.alone_passes + PREPARE_S
-    compiled_here = [case for stop in stops for case in stop.cases if case.compiled]
-    timed = sum(len(stop.cases) + 1 for stop in stops)
-    tuning = NEW_TASKS * min(trials_per_task, TASK_TRIALS) * TRIAL_S
-    return timed * timing + len(compiled_here) * (BUILD_S + tuning)
-
-
-def _finished(study: Study, stop: Stop) -> bool:
+def _finished(study: Study, cases: Session) -> bool:
     """Whether everything was timed. Not `session_id`: of a session that was split, no part has every case."""
-    return all(study.found("latency", case.fields()) for case in stop.cases)
+    return all(study.found("latency", case.fields()) for case in cases)
 
 
-def _tune(study: Study, sweep: Sweep, stops: Sequence[Stop], trials_per_task: int) -> None:
+def _tune(study: Study, sweep: Sweep, cases: Sequence[Case], trials_per_task: int) -> None:
     """Tune what is not tuned yet, each checkpoint made for as long as it is looked at."""
 
     def lower_and_tidy(study: Study, case: Case) -> Lowered:
@@ -188,9 +141,7 @@ def _tune(study: Study, sweep: Sweep, stops: Sequence[Stop], trials_per_task: in
         _tidy(study, sweep, [case])
         return lowered
 
-    cases = [case for case in compiled([stop.cases for stop in stops]) if case.tuned]
-    fresh = [case for case in cases if not any(task["trials"] for task in study.found("task", case.fields()))]
-    if fresh:
+    if fresh := [case for case in cases if case.tuned and not is_tuned(study, case)]:
         ensure_tuned(study, fresh, trials_per_task, lower=lower_and_tidy)
 
 

@@ -1,7 +1,8 @@
-"""Accuracy: dense and pruned models trained on a task, recorded, and published for the rest of the chain.
+"""Accuracy: which dense and pruned models are trained on a task, recorded, and published for the rest of the chain.
 
 A pruned model that was trained is a point like any other; its pruner reads ``algorithm@recipe``. Its checkpoint is an
-ordinary encoder with exact zeros, so `codesign.study.artefacts` and `codesign.study.sessions` take it as it is.
+ordinary encoder with exact zeros, so `codesign.study.artefacts` and `codesign.study.sessions` take it as it is. A mask
+of single weights that is stored in blocks of another shape is one more point, ``algorithm@recipe@1x1``.
 """
 
 from __future__ import annotations
@@ -9,25 +10,35 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from codesign.blocks import DENSE
+from codesign.blocks import DENSE, BlockShape
 from codesign.corpus import Task, load_task
-from codesign.encoder import save_checkpoint
-from codesign.progress import duration, say, step, track
-from codesign.prune import PruneReport, norm, report
+from codesign.encoder import load_checkpoint, prunable_linears
+from codesign.progress import say, step
+from codesign.prune import norm, report
 from codesign.records import Record
 from codesign.study.chain import Study
-from codesign.study.parameters import check
 from codesign.study.points import Point
-from codesign.study.pruned import files, save_expected
-from codesign.train import Pruning, Recipe, Setting, Trained, bag_of_words, fidelity, hits, identity, train
+from codesign.study.pruned import is_published, publish, require_files
+from codesign.train import Pruning, Recipe, Setting, bag_of_words, fidelity, hits, identity, train
+
+#: The notebook whose parameters say what is trained.
+NOTEBOOK = "11_accuracy"
+#: Pruned at once by this algorithm, and then trained as long as the others.
+AT_ONCE = "magnitude"
+#: The regularisation of the paper, made exact by a proximal step.
+PROXIMAL = "group-lasso"
+#: Parameters that go into the recipe.
+RECIPE = ("task", "train_each", "test_each", "dense_steps", "prune_steps", "recover_steps", "learning_rate")
+#: Parameters that every run has.
+SHARED = ("model", "scope", "batch", "seq", "threads")
 
 
 @dataclass(frozen=True, order=True)
@@ -61,48 +72,78 @@ class Run:
         return {name: getattr(self.point, name) for name in weights} | {"recipe": key}
 
 
-def trained_sweep(
-    recipe: Recipe,
-    *,
-    model: str,
-    seeds: Sequence[int],
-    scope: str,
-    pruners: Sequence[str],
-    blocks: Sequence[str],
-    sparsities: Sequence[float],
-    batch: int,
-    seq: int,
-    threads: int,
-) -> list[Run]:
-    """Every seed by every algorithm, sparsity and block shape; ``"dense"`` gives one dense run a seed, the first.
+@dataclass(frozen=True)
+class Trainings:
+    """The runs of a page, in groups; the first group begins with the dense model.
 
-    Parameters
-    ----------
-    recipe
-        How all of them are trained.
-    model, seeds, scope, pruners, blocks, sparsities, batch, seq, threads
-        As in `codesign.study.points.Point`; the last three are the load under which latency will be measured.
+    ``unstructured`` are masks of single weights, as sparse as they must be at random to leave as many blocks of a shape
+    empty as a run that was trained for that shape does.
+    """
+
+    shapes: list[Run]
+    at_once: list[Run]
+    unstructured: list[Run]
+    repeats: list[Run]
+    others: list[Run]
+    proximal: list[Run]
+
+    @property
+    def runs(self) -> list[Run]:
+        """Every run once, in the order in which an interrupted night is still worth something."""
+        groups = (self.shapes, self.at_once, self.others, self.unstructured, self.repeats, self.proximal)
+        return list(dict.fromkeys(run for group in groups for run in group))
+
+
+def trainings(values: Mapping[str, Any]) -> Trainings:
+    """Plan the runs from the parameters of the notebook by name; others are ignored.
 
     Raises
     ------
     InputError
         If a value breaks its parameter's rule.
     """
-    shapes = [block for block in blocks if block != DENSE]
-    if shapes:
-        check("blocks", shapes)
-    runs = []
-    for seed in seeds:
-        pruned = [
-            Run(Point(model, seed, scope, f"{name}@{recipe.key}", block, float(s), batch, seq, threads), recipe)
-            for name in pruners
-            for s in sparsities
-            for block in shapes
-        ]
-        # the fields of the algorithm do not matter to the dense run
-        some = Point(model, seed, scope, "magnitude", "1x1", 0.5, batch, seq, threads)
-        runs += [*([Run(some.dense, recipe)] if DENSE in blocks else []), *pruned]
-    return runs
+    recipe = Recipe(**{name: values[name] for name in RECIPE})
+    main, sparsity, seed = [values["pruner"]], [values["sparsity"]], [values["seed"]]
+
+    def plan(pruners: Sequence[str], blocks: Sequence[str], shares: Sequence[float] = sparsity) -> list[Run]:
+        return runs(recipe, values, seed, pruners, shares, blocks)
+
+    return Trainings(
+        shapes=plan(main, [DENSE, *values["blocks"]]),
+        at_once=runs(replace(recipe, schedule="one-shot"), values, seed, [AT_ONCE], sparsity, values["control_blocks"]),
+        unstructured=[
+            run for block in values["stored_blocks"] for run in plan(main, ["1x1"], [touching(sparsity[0], block)])
+        ],
+        repeats=runs(recipe, values, values["seeds"], main, values["sparsities"], [DENSE, *values["repeat_blocks"]]),
+        others=plan(values["pruners"], values["pruner_blocks"]),
+        proximal=plan([PROXIMAL], values["proximal_blocks"]),
+    )
+
+
+def runs(
+    recipe: Recipe,
+    values: Mapping[str, Any],
+    seeds: Sequence[int],
+    pruners: Sequence[str],
+    sparsities: Sequence[float],
+    blocks: Sequence[str],
+) -> list[Run]:
+    """Every seed by every algorithm, sparsity and block shape, where ``"dense"`` gives one dense run a seed.
+
+    ``values`` has the parameters of `SHARED`; batch, seq and threads are the load under which latency is measured.
+    """
+    shared = {name: values[name] for name in SHARED}
+    found = []
+    for seed, pruner, sparsity, block in product(seeds, pruners, sparsities, blocks):
+        shape = "1x1" if block == DENSE else block
+        point = Point(seed=seed, pruner=f"{pruner}@{recipe.key}", block=shape, sparsity=float(sparsity), **shared)
+        found.append(Run(point.dense if block == DENSE else point, recipe))
+    return list(dict.fromkeys(found))
+
+
+def touching(sparsity: float, block: str) -> float:
+    """Sparsity at which a random mask of single weights leaves a share ``sparsity`` of the blocks without any."""
+    return round(sparsity ** (1 / BlockShape.parse(block).area), 4)
 
 
 def ensure_trained(study: Study, runs: Sequence[Run]) -> list[Record]:
@@ -116,25 +157,52 @@ def ensure_trained(study: Study, runs: Sequence[Run]) -> list[Record]:
     MissingRecord
         Reading committed results, if they lack a run.
     """
-    if study.local:
-        for run in track([run for run in runs if not _done(study, run)], "training"):
-            _train(study, run)
+    for run in study.left(runs, "training", lambda run: _done(study, run)):
+        _train(study, run)
     return [study.newest("accuracy", run.fields()) for run in runs]
 
 
 def _done(study: Study, run: Run) -> bool:
-    published = files(study, run.point).complete and study.found("pattern", run.point.fields())
-    return bool(study.found("accuracy", run.fields()) and (published or not run.pruning))
+    return bool(study.found("accuracy", run.fields())) and (not run.pruning or is_published(study, run.point))
 
 
 def _train(study: Study, run: Run) -> None:
-    task, _ = _task(study, run.recipe)
-    setting = Setting(run.point.model, run.recipe, task, run.point.seed)
-    dense = train(setting, _folder(study, run.dense, setting), report=_Progress("dense model"))
-    if run.pruning is None:
-        return _record(study, run, dense, dense, None)
-    trained = train(setting, _folder(study, run, setting), run.pruning, dense, _Progress("pruned model"))
-    return _record(study, run, trained, dense, _publish(study, run, trained, dense))
+    recipe, point = run.recipe, run.point
+    task, baseline = _task(recipe.task, recipe.train_each, recipe.test_each, study.build / "corpus")
+    setting = Setting(point.model, recipe, task, point.seed)
+    trained = dense = train(setting, _folder(study, run.dense, setting), report=_say_step)
+    zeros, steps = {"element_sparsity": 0.0, "block_sparsity": 0.0}, recipe.dense_steps
+    if run.pruning:
+        trained = train(setting, _folder(study, run, setting), run.pruning, dense, _say_step)
+        before, weights = (
+            {name: weight.detach().numpy() for name, weight in each.model.matrices(point.scope).items()}
+            for each in (dense, trained)
+        )
+        achieved = report(weights, run.pruning.block, norm(before.values()), recipe.allocation)
+        publish(study, point, trained.model.bert, asdict(achieved))
+        zeros, steps = {name: getattr(achieved, name) for name in zeros}, steps + recipe.steps
+    right = hits(trained.test_logits, torch.tensor([example.label for example in task.test]))
+    alike = fidelity(trained.test_embeddings.numpy(), dense.test_embeddings.numpy())
+    about = {
+        "task": task.name,
+        "task_digest": task.digest,
+        "labels": list(task.labels),
+        "train_size": task.sizes(task.train),
+        "test_size": task.sizes(task.test),
+        "allocation": recipe.allocation,
+        "settings": asdict(recipe),
+        "steps": steps,
+        "seconds": trained.seconds,
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "accuracy": right.count("1") / len(right),
+        "hits": right,
+        "baseline": baseline.count("1") / len(baseline),
+        "baseline_hits": baseline,
+        "majority": task.majority,
+        "cosine": alike.cosine,
+        "rank_correlation": alike.rank_correlation,
+    }
+    study.append("accuracy", point.fields(), run.fields(), about, zeros)
 
 
 def _folder(study: Study, run: Run, setting: Setting) -> Path:
@@ -144,78 +212,40 @@ def _folder(study: Study, run: Run, setting: Setting) -> Path:
     return study.build / "trained" / f"{readable}-{hashlib.sha256(decides.encode()).hexdigest()[:12]}"
 
 
-def _task(study: Study, recipe: Recipe) -> tuple[Task, str]:
-    return _task_and_baseline(recipe.task, recipe.train_each, recipe.test_each, study.build / "corpus")
-
-
 @functools.lru_cache(maxsize=2)
-def _task_and_baseline(name: str, train_each: int | None, test_each: int | None, cache: Path) -> tuple[Task, str]:
+def _task(name: str, train_each: int | None, test_each: int | None, cache: Path) -> tuple[Task, str]:
     """Build a task, and what a bag of words answers."""
     say(f"building the task {name}")
     task = load_task(name, train_each=train_each, test_each=test_each, cache=cache)
     return task, bag_of_words(task)
 
 
-def _publish(study: Study, run: Run, trained: Trained, dense: Trained) -> PruneReport:
-    """Write the pruned encoder where the chain expects it, what PyTorch computes with it, and its pattern."""
-    assert run.point.shape is not None, "only pruned models are published"
-    scope = run.point.scope
-    before, weights = (
-        {name: weight.detach().numpy() for name, weight in each.model.matrices(scope).items()}
-        for each in (dense, trained)
-    )
-    achieved = report(weights, run.point.shape, norm(before.values()), run.recipe.allocation)
-    where = files(study, run.point)
-    model = trained.model.bert
-    save_checkpoint(model, where.checkpoint, run.point.fields())
-    save_expected(where, model, run.point)
-    study.append("pattern", asdict(achieved), run.point.fields())
-    return achieved
+def _say_step(done: int, steps: int, loss: float) -> None:
+    step(f"step {done}/{steps}, loss {loss:.3f}")
 
 
-def _record(study: Study, run: Run, trained: Trained, dense: Trained, achieved: PruneReport | None) -> None:
-    task, baseline = _task(study, run.recipe)
-    right = hits(trained.test_logits, torch.tensor([example.label for example in task.test]))
-    alike = fidelity(trained.test_embeddings.numpy(), dense.test_embeddings.numpy())
-    study.append(
-        "accuracy",
-        run.point.fields(),
-        run.fields(),
-        {
-            "task": task.name,
-            "task_digest": task.digest,
-            "labels": list(task.labels),
-            "train_size": task.sizes(task.train),
-            "test_size": task.sizes(task.test),
-            "allocation": run.recipe.allocation,
-            "settings": asdict(run.recipe),
-            "steps": run.recipe.dense_steps + (run.recipe.steps if achieved else 0),
-            "seconds": trained.seconds,
-            "device": "cuda" if torch.cuda.is_available() else "cpu",
-            "accuracy": right.count("1") / len(right),
-            "hits": right,
-            "baseline": baseline.count("1") / len(baseline),
-            "baseline_hits": baseline,
-            "majority": task.majority,
-            "cosine": alike.cosine,
-            "rank_correlation": alike.rank_correlation,
-            "element_sparsity": achieved.element_sparsity if achieved else 0.0,
-            "block_sparsity": achieved.block_sparsity if achieved else 0.0,
-        },
-    )
+def ensure_stored(study: Study, points: Sequence[Point], blocks: Sequence[str]) -> list[Point]:
+    """Publish the weights of each point as they are stored in the block shape of the same place; return those points.
+
+    The weights, and so the right answers, stay as they were: what changes is how many zeros are computed.
+
+    Raises
+    ------
+    MissingRecord
+        If the weights are missing.
+    """
+    made = [stored_in(point, block) for point, block in zip(points, blocks, strict=True)]
+    for point, target in zip(points, made, strict=True):
+        if study.local and not is_published(study, target):
+            model, _ = load_checkpoint(require_files(study, point).checkpoint)
+            linears = prunable_linears(model, point.scope)
+            weights = {name: linear.weight.detach().numpy() for name, linear in linears.items()}
+            before = study.newest("pattern", point.fields())
+            achieved = report(weights, BlockShape.parse(target.block), norm(weights.values()), before["allocation"])
+            publish(study, target, model, asdict(achieved) | {"retained_l2": before["retained_l2"]})
+    return made
 
 
-class _Progress:
-    """Say how far a run is, and about how much time is left."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        self.first: tuple[int, float] | None = None  # a resumed run does not start at step 1
-
-    def __call__(self, done: int, steps: int, loss: float) -> None:
-        now = time.monotonic()
-        if self.first is None:
-            self.first = done, now
-        elif done < steps:
-            left = (now - self.first[1]) / (done - self.first[0]) * (steps - done)
-            step(f"{self.what}: step {done}/{steps}, loss {loss:.3f}, about {duration(left)} left")
+def stored_in(point: Point, block: str) -> Point:
+    """Return the point of the same weights in blocks of another shape."""
+    return replace(point, pruner=f"{point.pruner}@{point.block}", block=block)

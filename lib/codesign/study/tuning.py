@@ -15,13 +15,29 @@ from codesign.compiler import Lowered, TargetSpec, Task, TuneProgress, TuningRep
 from codesign.folders import appearing
 from codesign.progress import duration, say, step, track
 from codesign.records import Record
-from codesign.study.artefacts import committed_database, database, lower, write_tasks
+from codesign.study import places
 from codesign.study.chain import Study
-from codesign.study.places import ASIDE
+from codesign.study.lowered import is_tuned, lower, write_tasks
 from codesign.study.points import Case
 
 #: Of the records of runs that went on from what their database had, and of those that had nothing.
 CONTINUED, FROM_NOTHING = {"from_nothing": False}, {"from_nothing": True}
+
+
+def database(study: Study, spec: TargetSpec) -> Path:
+    """Folder of the tuning database of one target."""
+    return study.results.tuning(spec.key)
+
+
+def committed_database(study: Study, spec: TargetSpec) -> Path | None:
+    """Folder of the committed tuning database of this very machine and a target, None where there is none.
+
+    Machines with the same instructions run the same code, but no schedule is the best on all of them.
+    """
+    for results in map(places.results, places.machines()):
+        if results.tuning(spec.key).exists() and results.read("machine", machine_id=study.machine_id):
+            return results.tuning(spec.key)
+    return None
 
 
 def ensure_tuned(
@@ -93,14 +109,13 @@ def tune(
 
 def _finished(study: Study, run: Sequence[Case]) -> bool:
     """Whether the run was finished with all of these cases: a new shape beside known ones has tasks of its own."""
-    tuned = (any(task["trials"] for task in study.found("task", case.fields())) for case in run)
-    return bool(study.found("tuning", run[0].fields() | CONTINUED)) and all(tuned)
+    return bool(study.found("tuning", run[0].fields() | CONTINUED)) and all(is_tuned(study, case) for case in run)
 
 
 def _tune(study: Study, run: Sequence[Case], trials_per_task: int, lower: Callable[[Study, Case], Lowered]) -> None:
     spec = target_spec(run[0].point.threads, run[0].isa)
     folder = database(study, spec)
-    if study.profile in ASIDE and not folder.exists() and (known := committed_database(study, spec)):
+    if study.profile in places.ASIDE and not folder.exists() and (known := committed_database(study, spec)):
         with appearing(folder) as work:  # a copy that was interrupted would pass for a database that has everything
             shutil.copytree(known, work, dirs_exist_ok=True)
     # Without their weights, which tuning does not look at, all encoders fit in memory.

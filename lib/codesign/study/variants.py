@@ -2,12 +2,11 @@
 
 All variants take turns in the *same* buffers, so that no variant has luckier addresses than another. Every block-row
 stores equally many blocks in every variant, so that the balance of the threads does not change either. No weight is
-denormal: the smallest one is far from where the processor slows down.
+denormal: the smallest one is far from where the processor slows down. Workers import this file, without PyTorch.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ import numpy as np
 
 from codesign.blocks import BlockShape
 from codesign.bsr import BSRMatrix
-from codesign.compiler.operators import Linear
+from codesign.compiler.operators import Linear, operator_from
 from codesign.compiler.operators.linear import PackedLinear, pack
-from codesign.compiler.trial import COLD_BYTES, TOLERANCE
+from codesign.compiler.trial import COLD_BYTES, WEIGHTS, argument_sets, checked
 from codesign.compiler.tvm_compat import tvm
 from codesign.errors import InputError
 
@@ -55,18 +54,6 @@ BASE, CONTROL = Variant(), Variant(control="A/A")
 INSIDE = (Variant("one pattern"), Variant("16 patterns"), Variant("all different"))
 WHERE = (Variant(where="shared"), Variant(where="banded"))
 VARIANTS = (BASE, CONTROL, *INSIDE, *WHERE)
-
-
-@dataclass(frozen=True)
-class VariantTiming:
-    """Samples of one variant, in ns a call, one of each a round; and what its weights are like."""
-
-    hot_ns: list[float]
-    cold_ns: list[float]
-    max_abs_err: float
-    rotated_bytes: int
-    distinct_patterns: int
-    element_density: float
 
 
 def weights(operator: Linear, variant: Variant, seed: int) -> PackedLinear:
@@ -124,9 +111,7 @@ def distinct(packed: PackedLinear) -> int:
     return len(np.unique((packed.data != 0).reshape(len(packed.data), -1), axis=0))
 
 
-def time_variants(
-    library: Path, seed: int, rounds: int, seconds: float, variants: Sequence[Variant] = VARIANTS
-) -> list[VariantTiming]:
+def time_variants(library: Path, seed: int, rounds: int, seconds: float) -> list[dict[str, Any]]:
     """Check and time a built kernel with each variant's weights in turn, in a worker that `runner` has started.
 
     Parameters
@@ -138,60 +123,58 @@ def time_variants(
     rounds, seconds
         In each round every variant gets one hot and one cold sample, of at least so many seconds.
 
+    Returns
+    -------
+    list[dict]
+        Fields of the record of each of `VARIANTS`: samples in ns a call, and what its weights are like.
+
     Raises
     ------
     ArithmeticError
         If a result is wrong.
     """
-    fields = json.loads((library.parent / "operator.json").read_text())
-    del fields["kind"]
-    operator = Linear(**fields)
+    operator = operator_from((library.parent / "operator.json").read_text())
+    assert isinstance(operator, Linear), "only weights of linears vary"
     function = tvm.runtime.load_module(str(library))["main"]
     x, *_, bias = operator.example_inputs(np.random.default_rng(seed))[:6]
-    made = [weights(operator, variant, seed) for variant in variants]
+    made = [weights(operator, variant, seed) for variant in VARIANTS]
     expected = [operator.oracle(x, *packed, bias) for packed in made]
     size = made[0].data.nbytes + made[0].indices.nbytes
-    fixed = [tvm.runtime.tensor(array) for array in (x, made[0].indptr, made[0].bounds, bias)]
+    sets = argument_sets([x, *made[0], bias], -(-COLD_BYTES // size))
     out = tvm.runtime.tensor(np.full(expected[0].shape, np.nan, np.float32))
-    copies = [
-        (tvm.runtime.tensor(made[0].data), tvm.runtime.tensor(made[0].indices)) for _ in range(-(-COLD_BYTES // size))
-    ]
-    sets = [[fixed[0], data, indices, fixed[1], fixed[2], fixed[3], out] for data, indices in copies]
-    hot: list[list[float]] = [[] for _ in variants]
-    cold: list[list[float]] = [[] for _ in variants]
-    errors = [0.0] * len(variants)
+    hot: list[list[float]] = [[] for _ in VARIANTS]
+    cold: list[list[float]] = [[] for _ in VARIANTS]
+    errors = [0.0] * len(VARIANTS)
     rng = np.random.default_rng(seed)
     for _ in range(rounds):
-        for turn in rng.permutation(len(variants)):
-            for data, indices in copies:
-                data.copyfrom(made[turn].data)
-                indices.copyfrom(made[turn].indices)
-            out.copyfrom(np.full(expected[turn].shape, np.nan, np.float32))
-            function(*sets[0])
-            errors[turn] = max(errors[turn], _error(out.numpy(), expected[turn]))
-            _sample(function, sets[:1], seconds / 2)  # thrown away: the weights have just been written
-            hot[turn].append(_sample(function, sets[:1], seconds))
-            _sample(function, sets, 0.0)
-            cold[turn].append(_sample(function, sets, seconds))
+        for turn in rng.permutation(len(VARIANTS)):
+            for arguments in sets:
+                for tensor, array in zip(arguments[WEIGHTS], made[turn], strict=False):
+                    tensor.copyfrom(array)
+            errors[turn] = max(errors[turn], checked(function, sets[0], expected[turn])[1])
+            _sample(function, sets[:1], out, seconds / 2)  # thrown away: the weights have just been written
+            hot[turn].append(_sample(function, sets[:1], out, seconds))
+            _sample(function, sets, out, 0.0)
+            cold[turn].append(_sample(function, sets, out, seconds))
     return [
-        VariantTiming(warm, rotated, error, size * len(sets), distinct(packed), float((packed.data != 0).mean()))
+        {
+            "hot_ns": warm,
+            "cold_ns": rotated,
+            "max_abs_err": error,
+            "rotated_bytes": size * len(sets),
+            "distinct_patterns": distinct(packed),
+            "element_density": float((packed.data != 0).mean()),
+        }
         for warm, rotated, error, packed in zip(hot, cold, errors, made, strict=True)
     ]
 
 
-def _error(found: np.ndarray, expected: np.ndarray) -> float:
-    error = float(np.abs(found - expected).max())
-    if not error <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
-        raise ArithmeticError(f"wrong result: off by {error:.2e}")
-    return error
-
-
-def _sample(function: Any, sets: Sequence[list[Any]], seconds: float) -> float:
+def _sample(function: Any, sets: Sequence[list[Any]], out: Any, seconds: float) -> float:
     """Nanoseconds a call, going through the sets of arguments once and for at least ``seconds``."""
     calls, start = 0, time.perf_counter()
     while True:
         for arguments in sets:
-            function(*arguments)
+            function(*arguments, out)
         calls += len(sets)
         elapsed = time.perf_counter() - start
         if elapsed >= seconds:
