@@ -80,25 +80,13 @@ def test_claims_are_printed_and_given_to_programs(
     assert cli.main(["claims", "--json", str(tmp_path / "nowhere" / "claims.json")]) == 2
 
 
-def test_a_failure_that_explains_itself_exits_1_without_a_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def run(name: str, values: object) -> None:
-        raise MissingRecord("latency", {}, "notebook 04_latency", "here")
-
-    monkeypatch.setattr(notebooks, "run", run)
-    assert cli.main(["run", "03_tune"]) == 1
-    error = capsys.readouterr().err
-    assert "notebook 04_latency makes it" in error
-    assert "Traceback" not in error
-
-
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "/full/latency.jsonl"), 1, "/full/latency.jsonl: No space"),
         (PermissionError(errno.EACCES, "Permission denied", "/closed"), 1, "/closed: Permission denied"),
         (KeyboardInterrupt(), 130, "the same command goes on from there"),
+        (MissingRecord("latency", {}, "notebook 04_latency", "here"), 1, "notebook 04_latency makes it"),
         (MissingTask("task linear (0123) is not in here: tune it"), 1, "is not in here"),
     ],
 )
@@ -110,7 +98,9 @@ def test_what_the_system_or_the_user_ends_is_explained(
 
     monkeypatch.setattr(notebooks, "run", run)
     assert cli.main(["run", "03_tune"]) == code
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(
@@ -167,7 +157,6 @@ def test_a_wrong_value_is_refused_before_any_work(
     ("recipe", "arguments", "message"),
     [
         ("book", ["RESULTS=locl"], "results='locl'"),
-        ("reproduce", ["PROFILE=defalt"], "did you mean default?"),
         ("try", ["BLOCK=", "SPARSITY=0.9"], "block=''"),
         ("reproduce", ["PROFILE=quick"], "machine.jsonl:1: not a JSON object"),
     ],
@@ -239,7 +228,9 @@ def test_the_doctor_sees_another_version(
     assert not wrong.ok
     assert wrong.found == "0.1.15"
     assert ("segfaults" in wrong.wanted) == (package == "apache-tvm-ffi")
-    assert doctor.report(findings) == 1
+    assert doctor.safe(findings) == (package == "torch")
+    # nothing is measured where TVM would crash
+    assert (doctor.report(findings) if doctor.safe(findings) else cli.main(["doctor", "--measure"])) == 1
     assert package in capsys.readouterr().out
 
 
@@ -255,16 +246,6 @@ def test_the_doctor_misses_a_package_and_a_compiler(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", str(tmp_path))
     found = {finding.what: finding.found for finding in doctor.examine(lock) if not finding.ok}
     assert found.items() >= {"no-such-package": "not installed", "C++ compiler": "none"}.items()
-
-
-def test_the_doctor_measures_nothing_where_tvm_would_crash(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    version = importlib.metadata.version
-    wrong = {"apache-tvm-ffi": "0.1.15"}
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: wrong.get(name) or version(name))
-    assert cli.main(["doctor", "--measure"]) == 1
-    assert "0.1.15" in capsys.readouterr().out
 
 
 def test_help_imports_nothing_that_takes_long() -> None:

@@ -1,12 +1,7 @@
-"""Sweeps: what they consist of, what they leave behind, and that a killed one goes on where it stopped."""
+"""Sweeps: what they consist of, what they leave behind, and that an interrupted one goes on where it stopped."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +10,7 @@ from typing import Any
 import pytest
 
 from codesign.errors import InputError, MissingRecord
-from codesign.records import REPOSITORY, Results
+from codesign.records import Results
 from codesign.study import pruned, sessions, sweeps
 from codesign.study.artefacts import artifact
 from codesign.study.chain import Study, open_study
@@ -139,8 +134,11 @@ def work(study: Study, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return done
 
 
-def test_every_load_is_tuned_once_and_every_session_timed_once(study: Study, work: list[str]) -> None:
+def test_every_load_is_tuned_once_and_every_session_timed_once(
+    study: Study, work: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     first = ensure_swept(study, SWEEP, 4)
+    assert capsys.readouterr().err.startswith("7 sessions of 35 encoders\n")
     assert [step for step in work if step.startswith("tune")] == ["tune 3", "tune 3", "tune 15"]
     assert len(work) == 3 + len(SWEEP.stops())
     assert ensure_swept(study, SWEEP, 4) == first
@@ -181,13 +179,6 @@ def test_files_of_finished_sessions_are_deleted_but_those_of_the_centre(study: S
     assert {path.name for path in (study.build / "artifacts").iterdir()} == kept
 
 
-def test_what_is_left_to_do_is_said(study: Study, work: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    ensure_swept(study, SWEEP, 4)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "7 sessions of 35 encoders"
-    assert any(line.startswith("session 7/7: the centre, about ") for line in lines)
-
-
 def test_reading_does_no_work(study: Study, work: list[str], tmp_path: Path) -> None:
     with pytest.raises(MissingRecord, match="latency"):
         ensure_swept(replace(study, results=Results("xeon", tmp_path)), SWEEP, 4)
@@ -198,39 +189,3 @@ def test_more_threads_than_cores_are_refused_first(study: Study, work: list[str]
     with pytest.raises(InputError, match="threads=200"):
         ensure_swept(study, replace(SWEEP, batches=[2], thread_counts=[200]), 4)
     assert not work
-
-
-PROGRAM = """
-from codesign.study.chain import open_study
-from codesign.study.points import Point
-from codesign.study.sweeps import Sweep, ensure_swept
-
-centre = Point("bert-tiny", 0, "all", "magnitude", "32x1", 0.8, 1, 16, 1)
-sweep = Sweep(centre, ["32x1"], ["32x1"], [], batches=[2])
-print(len(ensure_swept(open_study("local", "quick"), sweep, 1)))
-"""
-
-
-def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    """Real engines in a real process, killed with SIGKILL after its first session: nothing is lost or repeated."""
-    environment = {**os.environ, "CODESIGN_WORKSPACE": str(tmp_path)}
-    environment["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY / "lib"), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-c", PROGRAM]
-    results = Results("local", tmp_path / "results")
-    with subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL) as process:
-        while not results.path("latency").exists() and process.poll() is None:
-            time.sleep(0.05)
-        while results.path("latency").read_text().count("\n") < 3 and process.poll() is None:
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
-    before = results.read("latency")
-    assert [record["batch"] for record in before] == [2, 2, 2]
-
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "6"
-    assert "1 sessions of 2 encoders" in done.stderr
-    after = results.read("latency")
-    assert after[:3] == before
-    assert [record["batch"] for record in after] == [2, 2, 2, 1, 1, 1]
-    assert len({record["session_id"] for record in after}) == 2
