@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import jupytext
@@ -66,6 +67,18 @@ def test_notebooks_that_measure_nothing_run_beside_each_other_until_one_fails(wo
     with pytest.raises(NotebookFailed, match="bad, cell 2"):
         notebooks._side_by_side({"03_tune": read, "bad": read})
     assert (workspace / "runs" / "03_tune.ipynb").exists()
+
+
+def test_what_a_profile_leaves_out_shows_the_committed_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
+    (tmp_path / "build").mkdir()
+    ran = {}
+    monkeypatch.setattr(notebooks, "run", lambda name, values: ran.setdefault(name, values["results"]))
+    monkeypatch.setattr(notebooks.kernels, "prepare", lambda: None)
+    monkeypatch.setattr(notebooks.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 0))
+    notebooks.build_book("local", "default")
+    assert {name for name, results in ran.items() if results == "book"} == {"07_your_shape", "11_accuracy"}
+    assert sorted(ran) == profile_file.notebooks()
 
 
 @pytest.mark.parametrize("cell", ["seq = 2 * 64", "def seq(): ...", "seq: int = 128", "seq = 0"])
