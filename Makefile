@@ -59,12 +59,12 @@ test: $(LOCKED)  ## all tests
 soak: $(LOCKED)  ## kills, full disks, hostile patterns and inputs, about 45 minutes; goes on where it stopped
 	$(BIN)/python -m tests.soak
 
-check: $(LOCKED)  ## linter, formatter, types, prose, sizes
+check: $(LOCKED)  ## linter, formatter, types, prose, sizes and times
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --quiet tests/test_prose.py
-	@$(BIN)/python tests/sizes.py
+	@$(BIN)/python tests/budgets.py
 
 doctor: $(LOCKED)  ## is this machine ready?
 	$(BIN)/codesign doctor
