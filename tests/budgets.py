@@ -1,4 +1,4 @@
-"""Prints what ``budgets.yaml`` grants beside what is there: lines of each room, and the seconds that were last measured.
+"""Prints what ``budgets.yaml`` grants beside what is there: lines of each room, and the seconds last measured.
 
 Lines come with how many more or fewer than before there are: before this branch left the one that it follows, or else
 before the last commit.
