@@ -133,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     for added in (bench, judge):
         added.add_argument("--json", metavar="FILE", help="write the rows as JSON, too; - for standard output, instead")
 
+    command("effects", "results:effects", "List what claims and prose can say of records, with units and arguments.")
     command("headline", "results:headline", "Draw the README's figure from the committed results.")
     look = command("doctor", "doctor:main", "Say whether this machine is ready, and how fast it can be at best.")
     look.add_argument("--measure", action="store_true", help="measure the ceilings, half a minute")

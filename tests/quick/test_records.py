@@ -6,7 +6,7 @@ import json
 from itertools import product
 
 import pytest
-from tests import reference
+from tests import quick_reference as reference
 
 from codesign.records import KINDS, Record
 from codesign.study import places, profile_file

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from tests.reference import differences, facts
+from tests.quick_reference import differences, facts
 from tests.soak.chain import study_in
 from tests.soak.tally import Tally
 

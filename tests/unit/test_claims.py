@@ -17,6 +17,7 @@ from codesign.answers.encoders import amdahl_bound
 from codesign.answers.frames import Frames
 from codesign.errors import InputError, MissingRecord
 from codesign.measure.ratios import Interval
+from codesign.study import places
 from codesign.study.places import BOOK
 
 THIRTY_TWO = ("tvm-bsr", "attention", "32x1")
@@ -44,6 +45,25 @@ def test_every_claim_has_an_effect_a_topic_and_a_check() -> None:
         assert claim.unit
     page = (BOOK / "claims.md").read_text()
     assert re.findall(r"^```\{claims\} (\w+)$", page, flags=re.MULTILINE) == list(TOPICS)
+
+
+@pytest.mark.parametrize(
+    ("effect", "message"),
+    [
+        ("leed.all.32x1", "effect of claim paper-2 .*did you mean lead"),
+        ("cpu.machine", "effect"),
+        ("amdahl.share", "number"),
+    ],
+)
+def test_a_claim_needs_an_effect_that_is_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, effect: str, message: str
+) -> None:
+    text = (BOOK / "claims.yaml").read_text()
+    assert text.count("lead.attention.32x1") == 1
+    (tmp_path / "claims.yaml").write_text(text.replace("lead.attention.32x1", effect))
+    monkeypatch.setattr(places, "BOOK", tmp_path)
+    with pytest.raises(InputError, match=message):
+        claims.__wrapped__()
 
 
 def test_thresholds_taken_from_the_paper_are_the_published_ones() -> None:

@@ -155,15 +155,15 @@ def test_the_experiment(tmp_path: Path) -> None:
     shutil.copytree(REPOSITORY / "notebooks", tmp_path / "notebooks")
     kept, _, _ = (tmp_path / "notebooks" / "05_scheduler.py").read_text().partition('# %% tags=["hide-input"]')
     assert '# %% tags=["parameters"]' in kept
-    (tmp_path / "notebooks" / "12_norms.py").write_text(kept + textwrap.dedent(cells))
+    (tmp_path / "notebooks" / "18_norms.py").write_text(kept + textwrap.dedent(cells))
     for profile in (tmp_path / "notebooks" / "params").glob("*.yaml"):
-        add(profile, "  05_scheduler:\n", "  12_norms:\n")
-        add(profile, "budget_minutes: {", "12_norms: 0.1, ")
+        add(profile, "  05_scheduler:\n", "  18_norms:\n")
+        add(profile, "budget_minutes: {", "18_norms: 0.1, ")
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "lib"), "CODESIGN_WORKSPACE": str(tmp_path / "workspace")}
-    command = ["-m", "codesign.cli", "run", "12_norms", "--profile", "quick", "--results", "local"]
+    command = ["-m", "codesign.cli", "run", "18_norms", "--profile", "quick", "--results", "local"]
     done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    page = (tmp_path / "workspace" / "runs" / "12_norms.ipynb").read_text()
+    page = (tmp_path / "workspace" / "runs" / "18_norms.ipynb").read_text()
     assert "norm kept" in page
     assert re.search(r"<td>32x1</td><td>\d+\.\d%</td>", page)
 

@@ -49,7 +49,7 @@ class Claim(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(pattern="^[a-z0-9-]+$")
-    topic: str
+    topic: Literal["paper", "encoder", "peer", "kernel", "tuning", "accuracy"]
     statement: str
     effect: str
     threshold: float
@@ -93,9 +93,24 @@ class Verdict:
 
 @cache
 def claims() -> dict[str, Claim]:
-    """Read the claims of the book, by id."""
+    """Read the claims of the book, by id.
+
+    Raises
+    ------
+    InputError
+        If the effect of a claim is none, or no number.
+    """
     found = yaml.safe_load((places.BOOK / "claims.yaml").read_text(encoding="utf-8"))
-    return {claim.id: claim for claim in map(Claim.model_validate, found)}
+    read = {claim.id: claim for claim in map(Claim.model_validate, found)}
+    for claim in read.values():
+        where = f"effect of claim {claim.id} in book/claims.yaml"
+        try:
+            unit = claim.unit
+        except InputError as error:
+            raise InputError(where, claim.effect, error.expected, error.nearest) from None
+        if unit == "text":
+            raise InputError(where, claim.effect, "an effect that is a number")
+    return read
 
 
 def decide(effect: Interval, threshold: float) -> str:

@@ -50,6 +50,11 @@ class Effect:
     function: Function
     unit: str
 
+    @property
+    def usage(self) -> str:
+        """Its name and its arguments, as in ``shape-over.<scope>.<block>.<rival>``."""
+        return ".".join([self.name, *(f"<{name}>" for name in list(inspect.signature(self.function).parameters)[1:])])
+
     def text(self, value: Value) -> str:
         """Format a value of this effect."""
         if self.unit in UNITS:
@@ -94,17 +99,13 @@ def parse(key: str) -> tuple[Effect, list[str]]:
     name, *arguments = key.split(".")
     if name not in effects():
         near = next(iter(difflib.get_close_matches(name, effects(), n=1)), None)
-        raise InputError("num", key, "the name of an effect, then its arguments after dots", near)
+        raise InputError("effect", key, "the name of an effect, then its arguments after dots", near)
     found = effects()[name]
     wanted = list(inspect.signature(found.function).parameters.values())[1:]
     least = sum(parameter.default is parameter.empty for parameter in wanted)
     if not least <= len(arguments) <= len(wanted):
-        raise InputError("num", key, "as many arguments as the effect takes", ".".join([name, *map(_shown, wanted)]))
+        raise InputError("effect", key, "as many arguments as the effect takes", found.usage)
     return found, arguments
-
-
-def _shown(parameter: inspect.Parameter) -> str:
-    return f"<{parameter.name}>"
 
 
 def value(frames: Frames, key: str) -> Value:

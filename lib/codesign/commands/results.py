@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from codesign.answers import machines
+from codesign.answers.effects import effects as registered
 from codesign.answers.frames import Frames
 from codesign.errors import InputError
 from codesign.records import RESULTS_ROOT
@@ -24,6 +26,14 @@ def claims(options: argparse.Namespace) -> None:
     check_json(options.json)
     found = Frames(places.results(check("results", options.results)), committed=RESULTS_ROOT).machines
     show(options.json, machines.table(found), machines.documents(found))
+
+
+def effects(options: argparse.Namespace) -> None:
+    shown = Table("effect", "unit", "what it is", show_lines=True)
+    for each in registered().values():
+        first, _, _ = inspect.getdoc(each.function).removeprefix("Effect: ").partition("\n\n")
+        shown.add_row(each.usage, each.unit, " ".join(first.split()))
+    Console().print(shown)
 
 
 def headline(options: argparse.Namespace) -> None:

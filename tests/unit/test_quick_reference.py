@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests import reference
+from tests import quick_reference as reference
 from tests.unit.test_records import POINT_FIELDS
 
 from codesign import machine

@@ -1,6 +1,6 @@
 """What the same seed and profile give again: masks, patterns and tasks. Timings, and what was chosen by them, do not.
 
-``python -m tests.reference`` makes what the quick profile left here the committed reference; tests/quick compares.
+``python -m tests.quick_reference`` makes what the quick profile left here the committed one; tests/quick compares.
 """
 
 from __future__ import annotations
