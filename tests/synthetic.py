@@ -69,6 +69,7 @@ def latency(engine: str, scope: str, block: str, ms: float, *, spread: float = 0
     sparsity = 0.0 if block == "dense" else 0.8
     timed = {"samples_ns": samples, "rounds": [10] * 8, "warmup_ns": samples[:3], "solo_ns": samples[:10]}
     checks = {"max_abs_err": 2e-6, "block_sparsity": sparsity, "element_sparsity": sparsity, "settings": {}}
+    checks |= {"peak_rss_bytes": 2**30, "disk_bytes": 2**28}
     state = {"status": "ok", "reason": None, "control": None, "flagged": False, "flag_reason": None}
     who = {"engine": engine, "session_id": "session", "isa": "native"}
     return stamp("latency") | point(scope, block) | who | timed | checks | state | changes
