@@ -31,7 +31,7 @@ def claims(options: argparse.Namespace) -> None:
 def effects(options: argparse.Namespace) -> None:
     shown = Table("effect", "unit", "what it is", show_lines=True)
     for each in registered().values():
-        first, _, _ = inspect.getdoc(each.function).removeprefix("Effect: ").partition("\n\n")
+        first, _, _ = (inspect.getdoc(each.function) or "").removeprefix("Effect: ").partition("\n\n")
         shown.add_row(each.usage, each.unit, " ".join(first.split()))
     Console().print(shown)
 
