@@ -85,9 +85,3 @@ def to_blocks(matrix: np.ndarray, block: BlockShape) -> np.ndarray:
     pad = (block_rows * block.rows - matrix.shape[0], block_cols * block.cols - matrix.shape[1])
     padded = np.pad(matrix, ((0, pad[0]), (0, pad[1]))) if any(pad) else matrix
     return padded.reshape(block_rows, block.rows, block_cols, block.cols).swapaxes(1, 2)
-
-
-def from_blocks(blocks: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Undo `to_blocks`: shape [block-rows, block-columns, rows, cols] to [out, in], cropping the padding."""
-    block_rows, block_cols, rows, cols = blocks.shape
-    return blocks.swapaxes(1, 2).reshape(block_rows * rows, block_cols * cols)[: shape[0], : shape[1]]

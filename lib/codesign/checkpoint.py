@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,27 @@ CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.
 
 #: Storage types whose values are the weights themselves.
 FLOATS = ("F64", "F32", "F16", "BF16")
-_SIZES = (
-    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
-    *("vocab_size", "max_position_embeddings", "type_vocab_size"),
-)
 #: The class of a checkpoint without a head.
 PLAIN = "BertModel"
 #: Field of a config that says what was left out of the checkpoint that it came with.
 LEFT_OUT = "codesign_left_out"
+#: Fields of a config whose other values we would not compute.
+_COMPUTED = {
+    **{"position_embedding_type": "absolute", "quantization_config": None},
+    **{"is_decoder": False, "add_cross_attention": False},
+}
+_SIZES = (
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    *("vocab_size", "max_position_embeddings", "type_vocab_size"),
+)
 #: Most tensors of a head that a message names.
 _NAMED = 12
 #: Name and shape of a stored tensor, and its storage type.
 Stored = dict[str, tuple[tuple[int, ...], str]]
+
+
+class _Refused(Exception):
+    """A directory is not what we can compute; the message says what it should have been."""
 
 
 def folder_of(location: str) -> Path | None:
@@ -74,33 +84,60 @@ def inspect(name: str, folder: Path, encoder_only: bool = False) -> transformers
     InputError
         Naming the file, and the field or tensor in it.
     """
-    fields = _read_object(name, folder / CONFIG)
-    if fields.get("model_type") != "bert":
-        raise InputError("model", name, f"a BERT encoder (model_type 'bert'), not {fields.get('model_type')!r}")
-    _check_fields(name, fields)
     try:
-        config = transformers.BertConfig.from_dict(fields)
-        stored = {_plain(key): value for path in _weight_files(name, folder) for key, value in _header(name, path)}
-        last = f"encoder.layer.{config.num_hidden_layers - 1}.output.dense.weight"
-        if last not in stored:  # before a model of absurdly many layers is laid out
-            raise InputError("model", name, f"a checkpoint with every encoder weight ({last} is missing)")
-        with torch.device("meta"):
-            wanted = dict(transformers.BertModel(config, add_pooling_layer=False).named_parameters())
-    except InputError:
-        raise
-    except Exception as error:  # whatever a config makes transformers say is about that config
-        raise InputError("model", name, f"a usable {CONFIG} ({_brief(error)})") from error
-    _compare(name, {key: tuple(parameter.shape) for key, parameter in wanted.items()}, stored)
-    if head := _head(name, fields, stored):
+        return _inspected(folder, encoder_only)
+    except _Refused as refusal:
+        raise InputError("model", name, str(refusal)) from refusal.__cause__
+
+
+def _inspected(folder: Path, encoder_only: bool) -> transformers.BertConfig:
+    config = _config(_read_object(folder / CONFIG))
+    stored = {_plain(key): value for path in _weight_files(folder) for key, value in _header(path)}
+    last = f"encoder.layer.{config.num_hidden_layers - 1}.output.dense.weight"
+    if last not in stored:  # before a model of absurdly many layers is laid out
+        raise _Refused(f"a checkpoint with every encoder weight ({last} is missing)")
+    with _about_the_config(), torch.device("meta"):
+        wanted = dict(transformers.BertModel(config, add_pooling_layer=False).named_parameters())
+    _compare({key: tuple(parameter.shape) for key, parameter in wanted.items()}, stored)
+    if head := _head(config.architectures or [], stored):
         if not encoder_only:
             tensors = ", ".join(head[1 : 1 + _NAMED]) + (", ..." if head[1 + _NAMED :] else "")
-            expected = (
+            raise _Refused(
                 f"an encoder without the head of {head[0]} ({tensors or 'its tensors are missing'}); --encoder-only of "
                 "codesign compile and bench leaves it out, and what comes out is the last hidden state"
             )
-            raise InputError("model", name, expected)
         setattr(config, LEFT_OUT, head)
     return config
+
+
+def _config(fields: dict[str, Any]) -> transformers.BertConfig:
+    from transformers.activations import ACT2FN  # a second and a half to import
+
+    if fields.get("model_type") != "bert":
+        raise _Refused(f"a BERT encoder (model_type 'bert'), not {fields.get('model_type')!r}")
+    with _about_the_config():  # of which it checks the types
+        config = transformers.BertConfig.from_dict(fields)
+    for field, value in _COMPUTED.items():
+        if fields.get(field, value) != value:
+            raise _Refused(f"a {CONFIG} whose {field} is {value!r}, not {fields[field]!r}")
+    classes = config.architectures or []
+    if not isinstance(classes, list) or not all(isinstance(each, str) for each in classes):
+        raise _Refused(f"a {CONFIG} whose architectures is a list of names, not {classes!r}")
+    for field in _SIZES:
+        if getattr(config, field) < 1:
+            raise _Refused(f"a {CONFIG} whose {field} is at least 1, not {getattr(config, field)}")
+    if config.hidden_act not in ACT2FN:
+        raise _Refused(f"a {CONFIG} whose hidden_act is one of {', '.join(ACT2FN)}, not {config.hidden_act!r}")
+    return config
+
+
+@contextmanager
+def _about_the_config() -> Iterator[None]:
+    """Whatever a config makes transformers say is about that config."""
+    try:
+        yield
+    except Exception as error:
+        raise _Refused(f"a usable {CONFIG} ({_brief(error)})") from error
 
 
 def left_out(config: transformers.BertConfig) -> list[str]:
@@ -112,11 +149,8 @@ def left_out(config: transformers.BertConfig) -> list[str]:
     return [str(each) for each in found] if isinstance(found, list) else [str(found)]
 
 
-def _head(name: str, fields: Mapping[str, Any], stored: Stored) -> list[str]:
+def _head(classes: list[str], stored: Stored) -> list[str]:
     """Name the class and the tensors of what computes something from the encoder's hidden states."""
-    classes = fields.get("architectures") or []
-    if not isinstance(classes, list) or not all(isinstance(each, str) for each in classes):
-        raise InputError("model", name, f"a {CONFIG} whose architectures is a list of names, not {classes!r}")
     others = sorted(key for key in stored if not key.startswith(("encoder.", "embeddings.")))
     heads = [each for each in classes if each != PLAIN]
     if not heads and all(key.startswith("pooler.") for key in others):
@@ -140,47 +174,22 @@ def refuse_not_finite(name: str, model: transformers.BertModel) -> None:
             raise InputError("model", name, f"finite weights ({key}{place} is {value})")
 
 
-def _check_fields(name: str, fields: Mapping[str, Any]) -> None:
-    from transformers.activations import ACT2FN  # a second and a half to import
-
-    for field in _SIZES:
-        value = fields.get(field, 1)
-        if type(value) is not int or value < 1:
-            raise InputError("model", name, f"a {CONFIG} whose {field} is an integer of at least 1, not {value!r}")
-    hidden, heads = (fields.get(field, 12) for field in ("hidden_size", "num_attention_heads"))
-    if hidden % heads:
-        expected = f"a {CONFIG} whose hidden_size ({hidden}) is a multiple of num_attention_heads ({heads})"
-        raise InputError("model", name, expected)
-    known = {
-        "hidden_act": tuple(ACT2FN),
-        "position_embedding_type": ("absolute",),
-        "is_decoder": (False,),
-        "add_cross_attention": (False,),
-        "quantization_config": (None,),
-    }
-    for field, values in known.items():
-        value = fields.get(field, values[0])
-        if value not in values:
-            raise InputError("model", name, f"a {CONFIG} whose {field} is {_either(values)}, not {value!r}")
-
-
-def _weight_files(name: str, folder: Path) -> list[Path]:
+def _weight_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if not (folder / INDEX).is_file():
-        expected = f"a directory with {WEIGHTS} (pickled weights are not read: loading them runs what they contain)"
-        raise InputError("model", name, expected)
-    files = _read_object(name, folder / INDEX).get("weight_map")
+        raise _Refused(f"a directory with {WEIGHTS} (pickled weights are not read: they run what they contain)")
+    files = _read_object(folder / INDEX).get("weight_map")
     if not isinstance(files, dict) or not files:
-        raise InputError("model", name, f"a weight_map in {INDEX}")
+        raise _Refused(f"a weight_map in {INDEX}")
     names = sorted({str(file) for file in files.values()})
     for file in names:
         if Path(file).name != file:
-            raise InputError("model", name, f"files beside {INDEX}, not {file!r}")
+            raise _Refused(f"files beside {INDEX}, not {file!r}")
     return [folder / file for file in names]
 
 
-def _header(name: str, path: Path) -> Iterator[tuple[str, tuple[tuple[int, ...], str]]]:
+def _header(path: Path) -> Iterator[tuple[str, tuple[tuple[int, ...], str]]]:
     """Names, shapes and types; the library checks that they fill the file exactly, and reads no values."""
     try:
         with safe_open(path, framework="np") as file:
@@ -188,21 +197,21 @@ def _header(name: str, path: Path) -> Iterator[tuple[str, tuple[tuple[int, ...],
                 part = file.get_slice(key)
                 yield key, (tuple(part.get_shape()), str(part.get_dtype()))
     except (OSError, SafetensorError) as error:
-        raise InputError("model", name, f"a complete safetensors file ({path.name}: {error})") from error
+        raise _Refused(f"a complete safetensors file ({path.name}: {error})") from error
 
 
-def _compare(name: str, wanted: Mapping[str, tuple[int, ...]], stored: Stored) -> None:
+def _compare(wanted: Mapping[str, tuple[int, ...]], stored: Stored) -> None:
     for key, shape in wanted.items():
         if key not in stored:
-            raise InputError("model", name, f"a checkpoint with every encoder weight ({key} is missing)")
+            raise _Refused(f"a checkpoint with every encoder weight ({key} is missing)")
         found, dtype = stored[key]
         if found != shape:
-            raise InputError("model", name, f"{key} of shape {list(shape)}, as {CONFIG} says, not {list(found)}")
+            raise _Refused(f"{key} of shape {list(shape)}, as {CONFIG} says, not {list(found)}")
         if dtype not in FLOATS:
-            raise InputError("model", name, f"{key} stored as one of {', '.join(FLOATS)}, not {dtype}")
+            raise _Refused(f"{key} stored as one of {', '.join(FLOATS)}, not {dtype}")
     for key in stored:
         if key.startswith(("encoder.", "embeddings.")) and key not in wanted and key != "embeddings.position_ids":
-            raise InputError("model", name, f"no encoder weight that {CONFIG} does not ask for ({key})")
+            raise _Refused(f"no encoder weight that {CONFIG} does not ask for ({key})")
 
 
 def _plain(key: str) -> str:
@@ -214,18 +223,14 @@ def _plain(key: str) -> str:
     return key
 
 
-def _read_object(name: str, path: Path) -> dict[str, Any]:
+def _read_object(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError("model", name, f"a readable {path.name} ({_brief(error)})") from error
+        raise _Refused(f"a readable {path.name} ({_brief(error)})") from error
     if not isinstance(content, dict):
-        raise InputError("model", name, f"a JSON object in {path.name}, not {type(content).__name__}")
+        raise _Refused(f"a JSON object in {path.name}, not {type(content).__name__}")
     return content
-
-
-def _either(values: tuple[Any, ...]) -> str:
-    return repr(values[0]) if len(values) == 1 else "one of " + ", ".join(map(str, values))
 
 
 def _brief(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import socket
 import tempfile
@@ -80,26 +81,19 @@ def quota(groups: Path = Path("/proc/self/cgroup"), mounts: Path = Path("/sys/fs
         if controllers and "cpu" not in controllers.split(","):
             continue
         for root in (mounts / controllers, mounts / "cpu") if controllers else (mounts, mounts / "unified"):
-            found += _limits(root, path.strip("/"))
-    return min(found, default=None)
+            group = root / path.strip("/")
+            found += [_limit(each) for each in (group, *group.parents) if each.is_relative_to(root)]
+    least = min(found, default=math.inf)
+    return None if least == math.inf else least
 
 
-def _limits(root: Path, path: str) -> Iterator[float]:
-    """Limits of a group and of all that it is in."""
-    group = root / path
-    for directory in (group, *group.parents):
-        try:
-            if (directory / "cpu.max").exists():
-                limit, period = (directory / "cpu.max").read_text(encoding="ascii").split()
-            else:
-                names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-                limit, period = ((directory / name).read_text(encoding="ascii").strip() for name in names)
-            if limit not in ("max", "-1"):
-                yield int(limit) / int(period)
-        except (OSError, ValueError, ZeroDivisionError):  # the root of a hierarchy has no limit
-            pass
-        if directory == root:
-            return
+def _limit(group: Path) -> float:
+    """CPUs' worth of time of a group, infinite without a limit; the two versions have different files."""
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):  # "max" is no number
+            limit, period = " ".join((group / name).read_text(encoding="ascii") for name in names).split()
+            return int(limit) / int(period) if int(limit) > 0 else math.inf
+    return math.inf
 
 
 def place(cpus: Sequence[int], threads: int) -> None:
@@ -151,7 +145,7 @@ class Turns:
         self._locks: list[int] = []
         with contextlib.suppress(OSError):  # a container without a temporary folder runs all the same
             folder = Path(tempfile.gettempdir())
-            self._locks = [_open_for_all(folder / f"codesign-cpu-{name}.lock") for name in names]
+            self._locks = [open_for_all(folder / f"codesign-cpu-{name}.lock") for name in names]
         self._seconds = 0.0  # that the last call took
 
     @contextmanager
@@ -184,7 +178,7 @@ class Turns:
                 time.sleep(min(max(self._seconds / 100, 5e-5), 1e-3))
 
 
-def _open_for_all(path: Path) -> int:
+def open_for_all(path: Path) -> int:
     """Open a lock that all users of the machine share, whatever the umask says."""
     with contextlib.suppress(FileExistsError):
         made = os.open(path, os.O_CREAT | os.O_EXCL, 0o666)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib.util
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,9 +14,12 @@ from torch import nn
 from transformers.utils import logging as hf_logging
 
 from codesign import checkpoint
-from codesign.errors import InputError
-from codesign.folders import appearing
+from codesign.errors import InputError, nearest, one_of
+from codesign.folders import appearing, package_folder
 from codesign.forward import input_names
+
+hf_logging.set_verbosity_error()  # a pooler is left out on purpose
+hf_logging.disable_progress_bar()
 
 #: Architectures that get seeded random weights. ``bert-tiny`` is for tests and the quick profile.
 RANDOM_MODELS: dict[str, Callable[[], transformers.BertConfig]] = {
@@ -82,48 +82,29 @@ def directory_of(name: str) -> str:
     if name not in PACKAGED_MODELS:
         return name
     package, folder = PACKAGED_MODELS[name]
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise InputError("model", name, f"the package {package} to be installed")
-    return str(Path(spec.origin).parent / folder)
+    return str(package_folder(package) / folder)
 
 
 def _load_pretrained(name: str, location: str, encoder_only: bool) -> transformers.BertModel:
     folder = checkpoint.folder_of(location)
     if folder is None:
-        nearest = next(iter(difflib.get_close_matches(name, MODELS, n=1)), None)
         expected = f"one of {', '.join(MODELS)}, a local directory or a hub id with safetensors weights"
-        raise InputError("model", name, expected, nearest)
+        raise InputError("model", name, expected, nearest(name, MODELS))
     config = checkpoint.inspect(name, folder, encoder_only)
     config.chunk_size_feed_forward = 0  # cutting the tokens into parts changes no result, and refuses some lengths
     try:
-        with _quiet():
-            model = transformers.BertModel.from_pretrained(
-                folder,
-                config=config,
-                add_pooling_layer=False,
-                dtype=torch.float32,
-                use_safetensors=True,
-                trust_remote_code=False,
-            )
+        model = transformers.BertModel.from_pretrained(
+            folder,
+            config=config,
+            add_pooling_layer=False,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
     except Exception as error:  # whatever the files of a stranger make the library raise is about those files
         raise InputError("model", name, f"safetensors weights that transformers can load ({error})") from error
     checkpoint.refuse_not_finite(name, model)
     return model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence progress bars, and the report that the pooler was left out: it was on purpose."""
-    verbosity, progress_bar = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
-    hf_logging.set_verbosity_error()
-    hf_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        hf_logging.set_verbosity(verbosity)
-        if progress_bar:
-            hf_logging.enable_progress_bar()
 
 
 def prunable_linears(model: transformers.BertModel, scope: str) -> dict[str, nn.Linear]:
@@ -141,9 +122,7 @@ def prunable_linears(model: transformers.BertModel, scope: str) -> dict[str, nn.
     InputError
         If ``scope`` is not one of `SCOPES`.
     """
-    if scope not in SCOPES:
-        nearest = next(iter(difflib.get_close_matches(scope, SCOPES, n=1)), None)
-        raise InputError("scope", scope, f"one of {', '.join(SCOPES)}", nearest)
+    one_of("scope", scope, SCOPES)
     return {
         name: module
         for name, module in model.named_modules()
@@ -183,12 +162,7 @@ def example_inputs(
         lengths[-1] = min(lengths[-1], max(1, seq - 1))
         mask = (np.arange(seq) < lengths[:, None]).astype(np.int64)
     types = rng.integers(0, config.type_vocab_size, size=(batch, seq))  # last: the others do not depend on it
-    return _named(config, ids * mask, mask, types * mask)
-
-
-def _named(config: transformers.BertConfig, *arrays: np.ndarray) -> dict[str, np.ndarray]:
-    """Give arrays in the order of `INPUTS` their names, and drop what the model does not take."""
-    return dict(zip(input_names(config), arrays, strict=False))
+    return dict(zip(input_names(config), (ids * mask, mask, types * mask), strict=False))  # or without types
 
 
 def has_tokenizer(name: str) -> bool:
@@ -229,7 +203,7 @@ def sentence_inputs(name: str, sentences: list[str] | list[tuple[str, str]], seq
         raise InputError("model", name, f"a tokenizer of at most {config.vocab_size} tokens, the model's vocabulary")
     if types.max() >= config.type_vocab_size:
         raise InputError("model", name, f"a tokenizer of at most {config.type_vocab_size} types, as the model has")
-    return _named(config, ids, mask, types)
+    return dict(zip(input_names(config), (ids, mask, types), strict=False))
 
 
 def _check_size(config: transformers.BertConfig, batch: int, seq: int) -> None:
@@ -246,14 +220,11 @@ def save_checkpoint(model: transformers.BertModel, directory: Path, extra: dict[
     The directory appears complete or not at all; one that was there before is replaced.
     """
     with appearing(directory) as work:
-        with _quiet():
-            model.save_pretrained(work)
+        model.save_pretrained(work)
         (work / "codesign.json").write_text(json.dumps(extra, indent=1, allow_nan=False) + "\n")
 
 
-def load_checkpoint(
-    directory: Path, *, attention: Attention = "eager"
-) -> tuple[transformers.BertModel, dict[str, Any]]:
+def load_checkpoint(directory: Path) -> tuple[transformers.BertModel, dict[str, Any]]:
     """Read back what `save_checkpoint` wrote: the model and ``extra``.
 
     Raises
@@ -268,4 +239,4 @@ def load_checkpoint(
         extra = json.loads(sidecar.read_text())
     except ValueError as error:
         raise InputError("checkpoint", str(directory), f"a readable {sidecar.name} ({error})") from error
-    return load_encoder(str(directory), attention=attention), extra
+    return load_encoder(str(directory)), extra

@@ -27,6 +27,11 @@ class InputError(ValueError):
         super().__init__(f"{parameter}={value!r} is not valid: expected {expected}{hint}")
 
 
+def nearest(value: str, known: Collection[str]) -> str | None:
+    """Return the known name that is spelt most like ``value``, if one is close."""
+    return next(iter(difflib.get_close_matches(value, known, n=1)), None)
+
+
 def one_of(parameter: str, value: str, known: Collection[str]) -> str:
     """Return ``value`` if it is known.
 
@@ -36,8 +41,7 @@ def one_of(parameter: str, value: str, known: Collection[str]) -> str:
         Naming the nearest known one.
     """
     if value not in known:
-        nearest = next(iter(difflib.get_close_matches(value, known, n=1)), None)
-        raise InputError(parameter, value, f"one of {', '.join(known)}", nearest)
+        raise InputError(parameter, value, f"one of {', '.join(known)}", nearest(value, known))
     return value
 
 

@@ -1,14 +1,17 @@
-"""Folders that appear complete or not at all, whatever happens to the program that fills them."""
+"""Folders that appear complete or not at all, whatever happens to the program that fills them; those of packages."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib.util
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from codesign.errors import InputError
 
 
 @contextlib.contextmanager
@@ -25,7 +28,15 @@ def appearing(out: Path) -> Iterator[Path]:
         A folder, or nothing yet; the folders above it are made.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(out) as scratch:
+    hidden = f".{out.name}.partial-"
+    with contextlib.ExitStack() as held:
+        with _locked(out.parent):  # a new hidden folder is not locked at once
+            for left in [path for path in out.parent.iterdir() if path.name.startswith(hidden)]:
+                with contextlib.suppress(OSError), _locked(left, fcntl.LOCK_NB):  # else a living program fills it
+                    shutil.rmtree(left, ignore_errors=True)
+            scratch = Path(tempfile.mkdtemp(prefix=hidden, dir=out.parent))
+            held.enter_context(_locked(scratch))
+        held.callback(shutil.rmtree, scratch, ignore_errors=True)
         new = scratch / "new"
         new.mkdir()
         yield new
@@ -35,48 +46,24 @@ def appearing(out: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _locked(out: Path) -> Iterator[Path]:
-    """Give a hidden folder beside ``out`` that is this program's while it lives."""
-    hidden = f".{out.name}.partial-"
-    with _turn(out.parent):
-        for path in out.parent.iterdir():
-            if path.name.startswith(hidden):
-                _remove_if_left(path)
-        scratch = Path(tempfile.mkdtemp(prefix=hidden, dir=out.parent))
-        lock = _open(scratch)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def _locked(folder: Path, how: int = 0) -> Iterator[None]:
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        os.close(lock)
-
-
-@contextlib.contextmanager
-def _turn(folder: Path) -> Iterator[None]:
-    """Hold a folder while looking through it: a new hidden folder is not locked at once."""
-    lock = _open(folder)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX | how)
         yield
     finally:
         os.close(lock)
 
 
-def _remove_if_left(path: Path) -> None:
-    try:
-        lock = _open(path)
-    except (FileNotFoundError, NotADirectoryError):  # its program has finished since, or it is none of ours
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return
-    else:
-        shutil.rmtree(path, ignore_errors=True)
-    finally:
-        os.close(lock)
+def package_folder(package: str) -> Path:
+    """Folder of an installed package, found without importing it.
 
-
-def _open(folder: Path) -> int:
-    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise InputError("package", package, "an installed package")
+    return Path(spec.origin).parent

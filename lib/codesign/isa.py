@@ -117,14 +117,19 @@ def mask() -> str | None:
     return os.environ.get(VARIABLE) or None
 
 
-def cpu_flags() -> set[str]:
-    """Flags of this CPU, less what is masked; empty where Linux does not tell."""
+def cpuinfo() -> dict[str, str]:
+    """What Linux says of the first CPU; nothing where it does not tell."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
     except OSError:
-        return set()
-    line = next((line for line in lines if line.startswith(("flags", "Features"))), "")  # Arm says Features
-    flags = set(line.partition(":")[2].split())
+        return {}
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first.splitlines())}
+
+
+def cpu_flags() -> set[str]:
+    """Flags of this CPU, less what is masked."""
+    told = cpuinfo()
+    flags = set((told.get("flags") or told.get("Features", "")).split())  # Arm says Features
     return flags if (chosen := mask()) is None else masked(flags, chosen)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import fcntl
 import functools
 import hashlib
@@ -17,21 +16,18 @@ import os
 import platform
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
-
-from rich.console import Console
 
 from codesign import isa
-from codesign.cores import SPINS, allowed, quota, siblings
-from codesign.errors import InputError
+from codesign.cores import SPINS, allowed, open_for_all, quota, siblings
+from codesign.errors import InputError, one_of
+from codesign.progress import say
 
 _SYSTEM = Path("/sys/devices/system/cpu")
 _CPUS = allowed()  # as the user started us: a thread pinned later must not shrink the machine
-_LOCK_TOKEN = "CODESIGN_MACHINE_TOKEN"  # tells a child process that its parent holds the machine
+_HOLDER = "CODESIGN_MACHINE_HOLDER"  # tells a child process that its parent holds the machine
 _WAIT_S = 0.2
 # The instruction sets that decide how fast a float32 kernel can be; other CPU flags vary with the kernel version.
 _VECTOR_ISA = (
@@ -72,11 +68,9 @@ def describe() -> MachineInfo:
         If the machine is to be masked in a way that does not exist (`codesign.isa.VARIABLE`).
     """
     hidden = isa.mask()
-    if hidden not in (None, *isa.MASKS):
-        raise InputError(
-            isa.VARIABLE, hidden, f"one of {', '.join(isa.MASKS)}", *difflib.get_close_matches(hidden, isa.MASKS, 1)
-        )
-    info, flags = _cpuinfo(), isa.cpu_flags()
+    if hidden is not None:
+        one_of(isa.VARIABLE, hidden, isa.MASKS)
+    info, flags = isa.cpuinfo(), isa.cpu_flags()
     name = info.get("model name") or platform.processor() or platform.machine()
     return MachineInfo(
         cpu=name if hidden is None else f"{name}, masked to {hidden}",
@@ -93,14 +87,6 @@ def _at_most(cpus: int) -> int:
     """CPUs that a quota leaves of so many: a part of one is none, for threads that wait for each other."""
     limit = quota()
     return cpus if limit is None else min(cpus, max(1, int(limit)))
-
-
-def quota_text() -> str:
-    """Say what a container leaves of the CPUs."""
-    limit = quota()
-    if limit is None:
-        return "none"
-    return f"time for {limit:g} of {len(_CPUS)} CPUs (control group): {_at_most(len(_CPUS))} threads at most"
 
 
 def cpus(threads: int | None = None) -> list[int]:
@@ -155,74 +141,38 @@ def exclusive(purpose: str) -> Iterator[None]:
     purpose
         What the machine is held for, shown to whoever waits.
     """
-    with open(_lock_path(), "r+", encoding="utf-8") as file:
-        if not _acquire(file):
+    lock = open_for_all(Path(tempfile.gettempdir()) / "codesign-machine.lock")
+    try:
+        if not _acquired(lock):
             yield
             return
-        token = uuid.uuid4().hex
-        _write(file, {"token": token, "pid": os.getpid(), "purpose": purpose})
-        outer = os.environ.get(_LOCK_TOKEN)  # left by a holder that has gone
-        os.environ[_LOCK_TOKEN] = token
+        os.environ[_HOLDER] = f"process {os.getpid()}: {purpose}"
+        os.pwrite(lock, os.environ[_HOLDER].encode(), 0)
         try:
             yield
         finally:
-            if outer is None:
-                del os.environ[_LOCK_TOKEN]
-            else:
-                os.environ[_LOCK_TOKEN] = outer
-            _write(file, {})
+            del os.environ[_HOLDER]
+            os.ftruncate(lock, 0)
+    finally:
+        os.close(lock)
 
 
-def _acquire(file: TextIO) -> bool:
+def _acquired(lock: int) -> bool:
     """Take the lock (True), waiting if need be, or find that this process or its parent holds it (False)."""
-    with contextlib.ExitStack() as stack:
-        status = None
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
-            except BlockingIOError:
-                holder = _read(file)
-            if "token" in holder and holder["token"] == os.environ.get(_LOCK_TOKEN):
-                return False
-            if status is None and holder:
-                console = Console(stderr=True, force_jupyter=False)
-                message = f"waiting for this machine, held by process {holder['pid']}: {holder['purpose']}"
-                console.print(message, highlight=False, soft_wrap=True)
-                status = stack.enter_context(console.status(message))
-            time.sleep(_WAIT_S)
-
-
-def _lock_path() -> Path:
-    path = Path(tempfile.gettempdir()) / "codesign-machine.lock"
-    with contextlib.suppress(FileExistsError):
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL, 0o666)
-        os.fchmod(descriptor, 0o666)  # whatever the umask says: the lock is for all users of the machine
-        os.close(descriptor)
-    return path
-
-
-def _write(file: TextIO, holder: dict[str, Any]) -> None:
-    file.seek(0)
-    file.truncate()
-    json.dump(holder, file)
-    file.flush()
-
-
-def _read(file: TextIO) -> dict[str, Any]:
-    """Who holds the lock; empty while a new holder is just writing its name."""
-    file.seek(0)
-    try:
-        holder: dict[str, Any] = json.loads(file.read() or "{}")
-    except json.JSONDecodeError:
-        return {}
-    return holder
-
-
-def _cpuinfo() -> dict[str, str]:
-    text = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
-    pairs = (line.partition(":") for line in text.splitlines())
-    return {key.strip(): value.strip() for key, _, value in pairs}
+    told = False
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(lock, 0)  # a holder that was killed has left its name
+            return True
+        except BlockingIOError:
+            holder = os.pread(lock, 1000, 0).decode()  # nothing while a new one is about to write its name
+        if holder and holder == os.environ.get(_HOLDER):
+            return False
+        if holder and not told:
+            say(f"waiting for this machine, held by {holder}")
+            told = True
+        time.sleep(_WAIT_S)
 
 
 def _cache_sizes(cpu: int) -> dict[str, int]:

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from codesign.errors import InputError, MissingRecord, RecordError
-from codesign.schema import KINDS, SCHEMA_VERSION, Record, defaults, validate
+from codesign.schema import KINDS, Record, defaults, validate
+from codesign.schema.parts import SCHEMA_VERSION
 
 __all__ = ["KINDS", "LOCAL", "RESULTS_ROOT", "Record", "Results", "commit", "new_run_id", "stamp", "validate"]
 

@@ -3,18 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codesign.blocks import BlockShape, from_blocks, to_blocks
+from codesign.blocks import BlockShape, to_blocks
 from codesign.errors import InputError
 
-sides = st.integers(1, 4096)
 small = st.integers(1, 9)
-
-
-@given(sides, sides)
-def test_printing_and_parsing_are_inverse(rows: int, cols: int) -> None:
-    block = BlockShape(rows, cols)
-    assert BlockShape.parse(str(block)) == block
-    assert block.area == rows * cols
 
 
 @pytest.mark.parametrize(
@@ -44,8 +36,8 @@ def test_parse_refuses_and_names_the_nearest_shape(text: str, nearest: str) -> N
     assert f"did you mean {nearest}?" in str(caught.value)
 
 
-@given(st.text() | st.from_regex(r"[0-9x*-]{1,6}"))
-def test_whatever_is_refused_comes_with_a_valid_suggestion(text: str) -> None:
+@given(st.text("0123456789x*- ", max_size=9))
+def test_what_is_read_prints_as_it_was_and_what_is_refused_comes_with_a_valid_suggestion(text: str) -> None:
     try:
         accepted = BlockShape.parse(text)
     except InputError as error:
@@ -60,27 +52,19 @@ def test_constructor_refuses_what_is_not_a_positive_integer(sides: tuple[int, in
 
 
 def test_shapes_are_ordered_by_rows_then_columns() -> None:
-    assert sorted(map(BlockShape.parse, ["16x16", "4x1", "32x1", "1x32"])) == [
-        BlockShape(1, 32),
-        BlockShape(4, 1),
-        BlockShape(16, 16),
-        BlockShape(32, 1),
-    ]
+    ordered = ["1x32", "4x1", "16x16", "32x1"]
+    assert list(map(str, sorted(map(BlockShape.parse, reversed(ordered))))) == ordered
 
 
 @given(small, small, small, small)
-def test_grid_is_the_smallest_that_covers_the_matrix(out: int, inp: int, rows: int, cols: int) -> None:
-    block_rows, block_cols = BlockShape(rows, cols).grid((out, inp))
-    assert (block_rows - 1) * rows < out <= block_rows * rows
-    assert (block_cols - 1) * cols < inp <= block_cols * cols
-
-
-@given(small, small, small, small)
-def test_cutting_into_blocks_is_undone(out: int, inp: int, rows: int, cols: int) -> None:
+def test_blocks_cover_the_matrix_and_nothing_else(out: int, inp: int, rows: int, cols: int) -> None:
     matrix = np.arange(1, out * inp + 1, dtype=np.float32).reshape(out, inp)
     blocks = to_blocks(matrix, BlockShape(rows, cols))
-    assert blocks.shape == (*BlockShape(rows, cols).grid((out, inp)), rows, cols)
-    assert np.array_equal(from_blocks(blocks, (out, inp)), matrix)
+    block_rows, block_cols = BlockShape(rows, cols).grid((out, inp))
+    assert blocks.shape == (block_rows, block_cols, rows, cols)
+    assert (block_rows - 1) * rows < out <= block_rows * rows
+    assert (block_cols - 1) * cols < inp <= block_cols * cols
+    assert np.array_equal(np.block([list(row) for row in blocks])[:out, :inp], matrix)
     assert np.count_nonzero(blocks) == matrix.size, "padding is zero"
 
 

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from codesign import cli, notebooks
 from codesign.answers.claims import claims
@@ -234,15 +233,9 @@ def test_the_doctor_sees_another_version(
     assert package in capsys.readouterr().out
 
 
-def test_the_doctor_sees_a_lock_that_pins_a_version_that_crashes(tmp_path: Path) -> None:
-    lock = tmp_path / "requirements.lock"
-    lock.write_text("apache-tvm-ffi==0.1.15\n")
-    assert any(not finding.ok and "0.1.14.post1 pinned" in finding.wanted for finding in doctor.examine(lock))
-
-
 def test_the_doctor_misses_a_package_and_a_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     lock = tmp_path / "requirements.lock"
-    lock.write_text("apache-tvm-ffi==0.1.14.post1\nno-such-package==1.0\n")
+    lock.write_text("no-such-package==1.0\n")
     monkeypatch.setenv("PATH", str(tmp_path))
     found = {finding.what: finding.found for finding in doctor.examine(lock) if not finding.ok}
     assert found.items() >= {"no-such-package": "not installed", "C++ compiler": "none"}.items()
@@ -265,18 +258,15 @@ print(*({{"torch", "tvm", "transformers"}} & sys.modules.keys()))
     assert done.stdout.split() == []
 
 
-def test_the_doctor_shows_ceilings_and_says_what_they_are_worth(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_doctor_shows_ceilings_and_says_what_they_are_worth() -> None:
     peak = {"level": "registers", "isa": "avx2", "format": "fp32", "unit": "GFLOP/s", "load_average": 0.1}
     read = {"level": "L2", "isa": "avx2", "format": "fp32", "unit": "GB/s", "load_average": 3.0}
     one = {"threads": 1, "rate": 130.2, "reason": None}
     two = {"threads": 2, "rate": None, "reason": "why not"}
-    console = Console(width=160)
-    console.print(doctor.ceilings([peak | one, peak | two]))
-    console.print(doctor.ceilings([read | one]))
-    console.print(doctor.ceilings([]))
-    quiet, busy = " ".join(capsys.readouterr().out.split()).split("reading L2")
+    quiet, busy = doctor.ceilings([peak | one, peak | two]), doctor.ceilings([read | one])
     assert "130 GFLOP/s" in quiet
     assert "why not" in quiet
     assert "measured beside other work" not in quiet
+    assert "reading L2" in busy
     assert "load average 3.0" in busy
-    assert "codesign doctor --measure" in busy
+    assert "codesign doctor --measure" in doctor.ceilings([])

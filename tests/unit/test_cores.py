@@ -72,10 +72,11 @@ def test_a_real_quota_of_one_cpu_leaves_one_thread(root: Path, limits: dict[str,
         code = (
             f"import os; open({str(group / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))\n"
             "from codesign import machine\n"
-            "print(machine.describe().cores, machine.describe().threads, len(machine.cpus()), machine.quota_text())"
+            "print(machine.describe().cores, machine.describe().threads, machine.quota(), *machine.cpus())"
         )
         said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        assert said.startswith("1 1 1 time for 1 of ")
+        assert said.startswith("1 1 1.0 ")
+        assert len(said.split()) == 4
     finally:
         group.rmdir()
 
@@ -85,47 +86,41 @@ import json, os, sys
 from concurrent.futures import ThreadPoolExecutor
 from codesign import cores
 from codesign.runtime import without_torch
-with without_torch():
-    crew = cores.Crew.of(int(sys.argv[1]))
 where = lambda: sorted(os.sched_getaffinity(0))
-with ThreadPoolExecutor(1) as other:
-    print(json.dumps([where(), crew.run(where), other.submit(crew.run, where).result(), where()]), flush=True)
-input()
+with without_torch(), ThreadPoolExecutor(1) as other:
+    for crew in map(cores.Crew.of, map(int, sys.argv[1:])):
+        print(json.dumps([where(), crew.run(where), other.submit(crew.run, where).result(), where()]))
 """
-
-
-def placed(threads: int) -> tuple[subprocess.Popen[str], list[list[int]]]:
-    """A process with a crew, and where its threads may run: before, in a call, in one of another thread, after."""
-    pipe = subprocess.PIPE
-    process = subprocess.Popen([sys.executable, "-c", PLACED, str(threads)], stdin=pipe, stdout=pipe, text=True)
-    assert process.stdout is not None
-    return process, json.loads(process.stdout.readline())
 
 
 @pytest.mark.skipif(len(cores.allowed()) < 2, reason="needs two CPUs")
 def test_who_calls_is_kept_to_a_cpu_for_the_call_alone_and_one_thread_may_move() -> None:
     everywhere = sorted(cores.allowed())
-    for threads in (1, 2, len(everywhere) + 1):
-        process, (before, maker, other, after) = placed(threads)
-        process.communicate("\n")
+    sizes = (1, 2, len(everywhere) + 1)
+    done = subprocess.run(
+        [sys.executable, "-c", PLACED, *map(str, sizes)], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    for threads, (before, maker, other, after) in zip(sizes, map(json.loads, done), strict=True):
         assert before == after == everywhere
         assert maker == other == (everywhere[:1] if threads == 2 else everywhere)
 
 
 def test_claims_go_around_and_end_with_their_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cores, "allowed", lambda: [900, 902, 901, 903])  # of no machine: nobody else claims them
+    one = 1000 + 10 * os.getpid()  # of no machine, and of no other test at the same time
+    two, three, four = one + 2, one + 1, one + 3
+    monkeypatch.setattr(cores, "allowed", lambda: [one, two, three, four])
     claim = cores.Crew._claim
     first, second, third = (object.__new__(cores.Crew) for _ in range(3))
     for crew in (first, second, third):
         crew._claims = []
-    assert claim(first, 2) == [900, 902]
-    assert claim(second, 2) == [901, 903]
-    assert claim(third, 3) == [900, 902, 901], "all are taken: a second turn begins"
+    assert claim(first, 2) == [one, two]
+    assert claim(second, 2) == [three, four]
+    assert claim(third, 3) == [one, two, three], "all are taken: a second turn begins"
     for each in first._claims:
         os.close(each)
-    assert claim(object.__new__(cores.Crew), 9) == [900, 902, 901, 903], "more threads than CPUs claim none"
+    assert claim(object.__new__(cores.Crew), 9) == [one, two, three, four], "more threads than CPUs claim none"
     first._claims = []
-    assert claim(first, 2) == [900, 902]
+    assert claim(first, 2) == [one, two]
 
 
 @pytest.fixture
@@ -167,7 +162,7 @@ def test_who_was_stopped_in_its_turn_is_not_waited_for_for_ever(locks: Path, mon
     assert passed == [True, True]
     free = cores.Turns([0, 1])
     with free.taken():
-        assert not free._locked(cores._open_for_all(locks / "codesign-cpu-0.lock"), 0.0)
+        assert not free._locked(cores.open_for_all(locks / "codesign-cpu-0.lock"), 0.0)
 
 
 def test_without_a_temporary_folder_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,8 @@
 """From the flags of real CPUs to what LLVM is told, and what may then be in the code."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
-from codesign import isa, machine
+from codesign import cli, isa, machine
 from codesign.compiler import TargetSpec
 from codesign.errors import InputError
 from codesign.isa import isa_of
@@ -20,7 +16,6 @@ ICE_LAKE = (
     f"{CASCADE_LAKE} avx512ifma sha_ni avx512vbmi avx512_vbmi2 gfni vaes vpclmulqdq avx512_bitalg avx512_vpopcntdq"
 )
 SAPPHIRE_RAPIDS = f"{ICE_LAKE} avx_vnni avx512_bf16 avx512_fp16 amx_bf16 amx_tile amx_int8 serialize tsxldtrk"
-GRANITE_RAPIDS = f"{SAPPHIRE_RAPIDS} amx_fp16"
 ALDER_LAKE = f"{HASWELL} rdseed adx clflushopt clwb sha_ni gfni vaes vpclmulqdq avx_vnni serialize"
 SIERRA_FOREST = f"{ALDER_LAKE} avx_vnni_int8 avx_ne_convert avx_ifma cmpccxadd"
 ZEN_1 = f"{HASWELL} sse4a misalignsse 3dnowprefetch rdseed adx clflushopt sha_ni"
@@ -49,7 +44,6 @@ EXPECTED = {
     "Haswell": (HASWELL, "x86-64-v3", FP32, (), ("avx2",)),
     "Skylake-X": (SKYLAKE_X, "x86-64-v4", FP32_512, (), ("avx512bw", "avx2")),
     "Cascade Lake": (CASCADE_LAKE, "x86-64-v4+avx512vnni", FP32_512, (), ("avx512_vnni", "avx512bw", "avx2")),
-    "Ice Lake": (ICE_LAKE, "x86-64-v4+avx512vnni", FP32_512, (), ("avx512_vnni", "avx512bw", "avx2")),
     "Sapphire Rapids": (
         SAPPHIRE_RAPIDS,
         "x86-64-v4+avxvnni+avx512vnni+avx512bf16+amx-tile+amx-bf16+amx-int8",
@@ -57,16 +51,7 @@ EXPECTED = {
         ("amx_bf16", "avx512_bf16"),
         ("amx_int8", "avx512_vnni", "avx_vnni", "avx512bw", "avx2"),
     ),
-    "Granite Rapids": (
-        GRANITE_RAPIDS,
-        "x86-64-v4+avxvnni+avx512vnni+avx512bf16+amx-tile+amx-bf16+amx-int8",
-        FP32_512,
-        ("amx_bf16", "avx512_bf16"),
-        ("amx_int8", "avx512_vnni", "avx_vnni", "avx512bw", "avx2"),
-    ),
-    "Alder Lake": (ALDER_LAKE, "x86-64-v3+avxvnni", FP32, (), ("avx_vnni", "avx2")),
     "Sierra Forest": (SIERRA_FOREST, "x86-64-v3+avxvnni", FP32, (), ("avx_vnni", "avx2")),
-    "Zen 1": (ZEN_1, "x86-64-v3", FP32, (), ("avx2",)),
     "Zen 3": (ZEN_3, "x86-64-v3", FP32, (), ("avx2",)),
     "Zen 4": (
         ZEN_4,
@@ -154,8 +139,10 @@ def test_the_variable_masks_the_machine_and_names_it_so(monkeypatch: pytest.Monk
         machine.describe.__wrapped__()
 
 
-def test_a_command_says_so_in_one_line() -> None:
-    command = [sys.executable, "-m", "codesign.cli", "doctor"]
-    done = subprocess.run(command, env={**os.environ, isa.VARIABLE: "avx3"}, capture_output=True, text=True)
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert "did you mean avx2" in done.stderr
+def test_a_command_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv(isa.VARIABLE, "avx3")
+    monkeypatch.setattr(machine, "describe", machine.describe.__wrapped__)
+    assert cli.main(["doctor"]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert "did you mean avx2" in said

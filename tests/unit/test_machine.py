@@ -13,6 +13,7 @@ import pytest
 from codesign import cores, machine
 from codesign.errors import InputError
 
+HOLDER = "CODESIGN_MACHINE_HOLDER"
 HOLD = "from codesign import machine\nwith machine.exclusive('a test'): print('held', flush=True); input()"
 
 
@@ -21,7 +22,7 @@ def private_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock for each test: none finds what another has left in it."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    monkeypatch.delenv("CODESIGN_MACHINE_TOKEN", raising=False)
+    monkeypatch.delenv(HOLDER, raising=False)
 
 
 def python(code: str) -> subprocess.Popen[str]:
@@ -81,7 +82,6 @@ def test_a_quota_leaves_whole_cpus_and_at_least_one(
     monkeypatch.setattr(machine, "quota", lambda: quota)
     info = machine.describe.__wrapped__()
     assert (info.cores, info.threads, len(machine.cpus())) == (threads,) * 3
-    assert machine.quota_text() == "none" if quota is None else f"{quota:g} of 4 CPUs" in machine.quota_text()
     with pytest.raises(InputError, match=f"did you mean {threads}"):
         machine.cpus(threads + 1)
 
@@ -127,9 +127,9 @@ def test_children_and_the_process_itself_pass_through() -> None:
             child = python(HOLD)
             assert read_line(child) == "held"
             child.communicate("\n")
-        stranger = python("import os; del os.environ['CODESIGN_MACHINE_TOKEN']\n" + HOLD)
+        stranger = python(f"import os; del os.environ['{HOLDER}']\n" + HOLD)
         assert stranger.stderr is not None
         assert "outer" in stranger.stderr.readline()  # the inner hold did not give the machine away
     assert read_line(stranger) == "held"
     stranger.communicate("\n")
-    assert "CODESIGN_MACHINE_TOKEN" not in os.environ
+    assert HOLDER not in os.environ

@@ -14,7 +14,7 @@ from codesign.answers.ledger import by_kind
 from codesign.engines import Job
 from codesign.engines.client import EngineRefused, Worker
 from codesign.records import validate
-from codesign.schema import KERNEL_KINDS
+from codesign.schema.parts import KERNEL_KINDS
 from codesign.study import artefacts
 from codesign.study.artefacts import ensure_built, ensure_profiled, kernels
 from codesign.study.chain import open_study

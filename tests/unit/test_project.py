@@ -47,6 +47,10 @@ def test_the_lock_pins_every_direct_dependency(pins: dict[str, str]) -> None:
     assert canonical("codesign") not in pins
 
 
+def test_tvm_is_pinned_with_the_one_version_of_its_interface_with_which_it_does_not_crash(pins: dict[str, str]) -> None:
+    assert pins["apache-tvm-ffi"] == "0.1.14.post1"
+
+
 def test_deepsparse_gets_the_older_packages_that_it_needs(peers: dict[str, str]) -> None:
     assert peers["deepsparse"].startswith("1.8.")
     assert peers["numpy"].startswith("1.")

@@ -14,9 +14,9 @@ from codesign.blocks import BlockShape, to_blocks
 from codesign.bsr import BSRMatrix
 from codesign.encoder import load_encoder, prunable_linears
 from codesign.errors import InputError
-from codesign.prune import ALLOCATIONS, AS_FOUND, ONE_SHOT, prune_model
-from codesign.prune.allocation import kept_blocks
-from codesign.prune.found import PRUNED, best, fits, pruned_matrices
+from codesign.prune import ONE_SHOT, prune_model
+from codesign.prune.allocation import ALLOCATIONS, kept_blocks
+from codesign.prune.report import AS_FOUND, PRUNED, best, fits, pruned_matrices
 
 if TYPE_CHECKING:  # its code takes seconds to import
     from transformers import BertModel
@@ -52,7 +52,6 @@ def test_exact_zeros_and_exact_counts(model: BertModel, pruner: str, shape: str)
         kept = np.repeat(np.repeat(stored, block.rows, 0), block.cols, 1)[: new.shape[0], : new.shape[1]]
         assert np.array_equal(new, np.where(kept, old, 0)), "kept weights are untouched"
         assert not np.signbit(new[~kept]).any(), "zeros are positive zeros"
-        assert np.array_equal(BSRMatrix.from_dense(new, block).to_dense(), new)
     flat, start = (np.concatenate([each.ravel() for each in side.values()]) for side in (after, before))
     assert report.element_sparsity == pytest.approx(np.mean(flat == 0))
     assert report.retained_l2 == pytest.approx(np.linalg.norm(flat) / np.linalg.norm(start), rel=1e-5)

@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from codesign.blocks import BlockShape, to_blocks
 from codesign.prune import PRUNERS
 from codesign.prune.algorithms.reweighted import EPSILON
-from codesign.prune.base import Pruner
-from codesign.prune.grid import block_means, spread
+from codesign.prune.base import Pruner, block_means, spread
 
 BLOCKS = [BlockShape.parse(text) for text in ("1x1", "4x1", "1x4", "2x3", "7x5", "12x10")]
 SHAPE = (12, 10)  # which 4x1, 1x4, 2x3 and 7x5 do not all divide
@@ -69,6 +68,7 @@ def test_edge_blocks_are_not_punished_for_being_partial() -> None:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
+@settings(max_examples=20)
 @given(strength=st.floats(0, 2), seed=st.integers(0, 99))
 def test_block_soft_thresholding_solves_the_group_lasso(block: BlockShape, strength: float, seed: int) -> None:
     """Its result satisfies the optimality conditions of the problem that it claims to solve, block by block."""

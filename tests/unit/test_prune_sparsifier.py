@@ -10,8 +10,8 @@ from torch import nn
 
 from codesign.blocks import BlockShape, to_blocks
 from codesign.errors import InputError
-from codesign.prune import ALLOCATIONS, ONE_SHOT, PRUNERS
-from codesign.prune.allocation import kept_blocks
+from codesign.prune import ONE_SHOT, PRUNERS
+from codesign.prune.allocation import ALLOCATIONS, kept_blocks
 from codesign.prune.sparsifier import INTERVAL, Sparsifier, cubic
 
 STEPS = 3 * INTERVAL

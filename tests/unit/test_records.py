@@ -1,13 +1,13 @@
 import json
-import multiprocessing
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from codesign import records
@@ -64,8 +64,6 @@ def test_a_record_from_before_a_field_reads_as_what_it_was(results: Results) -> 
     results.append(latency(process_spread=1.5))
     assert [record["process_spread"] for record in results.read("latency")] == [1.0, 1.5]
     assert len(results.read("latency", process_spread=1.0)) == len(results.read("latency", process_spread=1.5)) == 1
-    with pytest.raises(RecordError, match="isa"):
-        results.append(latency(isa="avx3"))
 
 
 def test_what_is_written_is_read_back(results: Results) -> None:
@@ -96,17 +94,11 @@ def test_one_returns_the_newest(results: Results) -> None:
     assert results.one("latency")["run_id"] == "as new", "of equally new records the last one written"
 
 
-def test_a_missing_record_names_what_makes_it(results: Results) -> None:
+def test_a_missing_record_names_what_makes_it_and_a_misspelt_question_is_none(results: Results) -> None:
     with pytest.raises(MissingRecord, match=r"no latency with block='4x1'.*notebook 04_latency makes it"):
         results.one("latency", block="4x1")
-
-
-def test_a_misspelt_filter_is_not_a_missing_record(results: Results) -> None:
     with pytest.raises(InputError, match="filter='blok'"):
         results.read("latency", blok="4x1")
-
-
-def test_an_unknown_kind_is_refused(results: Results) -> None:
     with pytest.raises(InputError, match="kind='latencies' is not valid: expected one of machine, pattern"):
         results.read("latencies")
 
@@ -130,6 +122,8 @@ def test_an_unknown_kind_is_refused(results: Results) -> None:
         ({"samples_ns": [], "rounds": []}, "status 'ok' without a sample"),
         ({"rounds": [2, 2]}, "does not add up"),
         ({"status": "skipped"}, "field 'reason'"),
+        ({"isa": "avx3"}, "field 'isa'"),
+        ({"max_abs_err": float("nan")}, r"field .max_abs_err.|NaN"),
     ],
 )
 def test_a_record_that_breaks_the_schema_is_not_written(
@@ -140,21 +134,13 @@ def test_a_record_that_breaks_the_schema_is_not_written(
     assert not results.directory.exists()
 
 
-def test_a_missing_field_is_named() -> None:
+def test_a_missing_field_is_named_and_a_skip_needs_no_timing() -> None:
+    empty: dict[str, Any] = {"samples_ns": [], "rounds": [], "warmup_ns": [], "solo_ns": [], "max_abs_err": None}
+    validate(latency(**empty, status="skipped", reason="not installed"))
     record = latency()
     del record["engine"]
     with pytest.raises(RecordError, match="field 'engine': Field required"):
         validate(record)
-
-
-def test_nan_is_refused(results: Results) -> None:
-    with pytest.raises(RecordError, match=r"field .max_abs_err.|NaN"):
-        results.append(latency(max_abs_err=float("nan")))
-
-
-def test_records_from_before_memory_was_measured_can_be_read() -> None:
-    validate(latency())
-    validate(latency(peak_rss_bytes=None, disk_bytes=12))
 
 
 def test_records_from_before_the_machine_was_watched_can_be_read_and_new_ones_must_add_up() -> None:
@@ -167,11 +153,6 @@ def test_records_from_before_the_machine_was_watched_can_be_read_and_new_ones_mu
         validate(latency(**watched | {"company": company | {"turns": []}}))
     with pytest.raises(RecordError, match=r"company\.turns"):
         validate(latency(**watched | {"company": company | {"turns": [[1.0]]}}))
-
-
-def test_a_skip_needs_no_timing() -> None:
-    empty: dict[str, Any] = {"samples_ns": [], "rounds": [], "warmup_ns": [], "solo_ns": [], "max_abs_err": None}
-    validate(latency(**empty, status="skipped", reason="not installed"))
 
 
 def test_every_kind_that_is_about_a_model_carries_its_point() -> None:
@@ -192,26 +173,22 @@ def test_a_torn_line_of_a_committed_file_is_reported_by_file_and_line(tmp_path: 
     assert path.read_bytes() == torn
 
 
-@given(cut=st.integers(1, 400))
-def test_a_run_that_was_killed_while_it_wrote_goes_on(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+@settings(max_examples=25)
+@example(share=1.0)
+@given(share=st.floats(0, 1))
+def test_a_run_that_was_killed_while_it_wrote_goes_on(tmp_path_factory: pytest.TempPathFactory, share: float) -> None:
+    """A record that lacks only the end of its line is kept."""
     results = Results("local", tmp_path_factory.mktemp("torn"))
     results.append(latency())
     path = results.path("latency")
     whole = path.read_bytes()
-    path.write_bytes(whole + whole[: min(cut, len(whole) - 2)])
-    assert len(results.read("latency")) == 1
+    cut = max(1, round(share * (len(whole) - 1)))
+    path.write_bytes(whole + whole[:cut])
+    there = 2 if cut == len(whole) - 1 else 1
+    assert len(results.read("latency")) == there
     results.append(latency())
-    assert len(results.read("latency")) == 2
+    assert len(results.read("latency")) == there + 1
     assert path.read_bytes().startswith(whole)
-
-
-def test_a_record_that_lacks_only_the_end_of_its_line_is_kept(results: Results) -> None:
-    results.append(latency())
-    path = results.path("latency")
-    path.write_bytes(path.read_bytes()[:-1])
-    assert len(results.read("latency")) == 1
-    results.append(latency())
-    assert len(results.read("latency")) == 2
 
 
 def test_a_full_disk_leaves_no_part_of_a_record(results: Results) -> None:
@@ -266,20 +243,14 @@ def test_a_record_in_the_file_of_another_kind_is_reported(results: Results) -> N
         results.read("tuning")
 
 
-def _append_many(root: Path, run_id: str) -> None:
-    for _ in range(20):
-        Results("local", root).append(latency(run_id=run_id, samples_ns=[1] * 5000, rounds=[5000]))
+def test_several_can_append_at_once(results: Results) -> None:
+    def append(run_id: str) -> None:
+        for _ in range(20):
+            results.append(latency(run_id=run_id, samples_ns=[1] * 5000, rounds=[5000]))
 
-
-def test_two_processes_can_append_at_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_append_many, args=(tmp_path, name)) for name in ("a", "b")]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert [writer.exitcode for writer in writers] == [0, 0]
-    assert sorted(record["run_id"] for record in Results("local", tmp_path).read("latency")) == ["a"] * 20 + ["b"] * 20
+    with ThreadPoolExecutor(2) as writers:
+        list(writers.map(append, "ab"))
+    assert sorted(record["run_id"] for record in results.read("latency")) == ["a"] * 20 + ["b"] * 20
 
 
 def test_stamp_says_what_made_the_record() -> None:

@@ -23,7 +23,7 @@ from codesign.study.chain import Study, open_study
 from codesign.study.points import Case, Point
 from codesign.study.pruned import ensure_pruned, files
 from codesign.study.trained import NOTEBOOK, Run, ensure_stored, ensure_trained, runs, touching, trainings
-from codesign.train import Recipe
+from codesign.train.recipe import Recipe
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ An effect is named in a claim and in prose alike, with its arguments after dots:
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import pkgutil
@@ -21,7 +20,7 @@ import numpy as np
 import codesign.answers
 from codesign.answers.frames import Frames
 from codesign.answers.words import error, listed, milliseconds, percent, points, times
-from codesign.errors import InputError, MissingRecord
+from codesign.errors import InputError, MissingRecord, nearest
 from codesign.measure.ratios import Interval
 
 Value = Interval | float | int | str | list[str]
@@ -98,8 +97,9 @@ def parse(key: str) -> tuple[Effect, list[str]]:
     """
     name, *arguments = key.split(".")
     if name not in effects():
-        near = next(iter(difflib.get_close_matches(name, effects(), n=1)), None)
-        raise InputError("effect", key, "the name of an effect, then its arguments after dots", near)
+        raise InputError(
+            "effect", key, "the name of an effect, then its arguments after dots", nearest(name, effects())
+        )
     found = effects()[name]
     wanted = list(inspect.signature(found.function).parameters.values())[1:]
     least = sum(parameter.default is parameter.empty for parameter in wanted)

@@ -28,7 +28,7 @@ from codesign.answers.frames import CONTENDER, DENSE, OUR_DENSE, OURS, Frames, m
 from codesign.answers.vectors import dense_gain
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval, ratio
-from codesign.schema import LINEARS, WHOLE
+from codesign.schema.parts import LINEARS, WHOLE
 
 MEASURED, DERIVED, REST = "one thing changed", "from profiles", "what is left"
 #: Share of each scope in the multiply-accumulates of the linears: an encoder of BERT's family has 4 attention matrices

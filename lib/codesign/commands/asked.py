@@ -24,8 +24,8 @@ from codesign.engines import SPARSE, find
 from codesign.errors import InputError
 from codesign.isa import NATIVE
 from codesign.progress import say
-from codesign.prune import AS_FOUND, ONE_SHOT, check_blocks, refuse_untrained
-from codesign.prune.found import Fit, best, fits, pruned_matrices
+from codesign.prune import ONE_SHOT, check_blocks, refuse_untrained
+from codesign.prune.report import AS_FOUND, Fit, best, fits, pruned_matrices
 from codesign.study.parameters import PARAMETERS, check, is_list, parse
 from codesign.study.points import Point
 from codesign.study.sessions import OURS

@@ -10,7 +10,6 @@ import importlib.metadata
 import platform
 import re
 import shutil
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,14 +17,16 @@ from rich.console import Console
 from rich.table import Table
 
 from codesign import machine
+from codesign.cores import quota
 from codesign.records import REPOSITORY
 from codesign.schema import Record
 from codesign.study import places
 
-#: TVM crashes (a segmentation fault in MetaSchedule) or does not import with any other version.
-CRASHES_UNLESS = {"apache-tvm-ffi": "0.1.14.post1"}
+#: TVM crashes (a segmentation fault in MetaSchedule) or does not import when these are of other versions.
+TVM = ("apache-tvm", "apache-tvm-ffi")
 PYTHON = "3.11"
 CORES, MEMORY_GIB, DISK_GIB = 2, 8, 20  # what the report profile needs
+_WHAT = {"registers": "multiply-adds, {}", "between cores": "passing data between cores"}
 BUSY = 1.0  # a load average with which a ceiling is not to be trusted
 
 
@@ -41,7 +42,7 @@ class Finding:
 
 def main(options: argparse.Namespace) -> int:
     findings = examine()
-    if options.measure and safe(findings):
+    if options.measure and all(finding.ok for finding in findings if finding.what in TVM):
         from codesign.study.ceilings import measure_ceilings
         from codesign.study.chain import open_study
 
@@ -66,19 +67,15 @@ def examine(lock: Path = REPOSITORY / "requirements.lock") -> list[Finding]:
     ]
 
 
-def _packages(lock: Path) -> Iterable[Finding]:
+def _packages(lock: Path) -> list[Finding]:
     """One finding for each package that differs from the lock, or one for all when none does."""
     pins = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock.read_text(), re.MULTILINE)
-    findings = [Finding(name, version == pin, version, pin) for name, pin in pins for version in [_installed(name)]]
-    wrong = [finding for finding in findings if not finding.ok]
-    for finding in wrong:
-        reason = "; TVM segfaults with another" if finding.what in CRASHES_UNLESS else ""
-        yield Finding(finding.what, False, finding.found, f"{finding.wanted} (requirements.lock{reason})")
-    for name, version in CRASHES_UNLESS.items():
-        if (name, version) not in pins:
-            yield Finding(name, False, dict(pins).get(name, "no pin"), f"{version} pinned; TVM segfaults with another")
-    if not wrong:
-        yield Finding("packages", True, f"{len(findings)} as locked", "requirements.lock")
+    wrong = [
+        Finding(name, False, found, f"{pin} (requirements.lock{'; TVM segfaults with another' * (name in TVM)})")
+        for name, pin in pins
+        if (found := _installed(name)) != pin
+    ]
+    return wrong or [Finding("packages", True, f"{len(pins)} as locked", "requirements.lock")]
 
 
 def _installed(name: str) -> str:
@@ -88,40 +85,34 @@ def _installed(name: str) -> str:
         return "not installed"
 
 
-def safe(findings: Iterable[Finding]) -> bool:
-    """Whether TVM can be imported without crashing, as far as versions tell."""
-    return all(finding.ok for finding in findings if finding.what in ("apache-tvm", *CRASHES_UNLESS))
-
-
-def ceilings(records: Iterable[Record]) -> Table | str:
+def ceilings(records: list[Record]) -> str:
     """Lay out the newest record of each ceiling: a row each, a column for each number of threads."""
-    newest = {(r["level"], r["isa"], r["format"], r["threads"]): r for r in records}
-    if not newest:
+    import pandas as pd
+
+    if not records:
         return "ceilings: not measured here; `codesign doctor --measure` does it in half a minute"
-    threads = sorted({key[-1] for key in newest})
-    shown = Table("ceiling", "instructions", *(f"{count} threads" if count > 1 else "1 thread" for count in threads))
-    company = max(record["load_average"] for record in newest.values())
-    if company >= BUSY:
-        shown.caption = f"measured beside other work (load average {company}): repeat with --measure when it is done"
-    for level, isa, format_ in dict.fromkeys(key[:-1] for key in newest):
-        what = {"registers": f"multiply-adds, {format_}", "between cores": "passing data between cores"}.get(level)
-        rates = (_rate(newest.get((level, isa, format_, count))) for count in threads)
-        shown.add_row(what or f"reading {level}", isa, *rates)
-    return shown
+    newest = pd.DataFrame(records).drop_duplicates(["level", "isa", "format", "threads"], keep="last")
+    rows = [
+        {
+            "ceiling": _WHAT.get(r.level, f"reading {r.level}").format(r.format),
+            "instructions": r.isa,
+            "threads": r.threads,
+            "rate": r.reason if pd.isna(r.rate) else f"{r.rate:,.0f} {r.unit}",
+        }
+        for r in newest.itertuples()
+    ]
+    table = pd.DataFrame(rows).pivot_table("rate", ["ceiling", "instructions"], "threads", aggfunc="last", sort=False)
+    said = table.to_string(na_rep="")
+    if (company := newest["load_average"].max()) >= BUSY:
+        said += f"\nmeasured beside other work (load average {company}): repeat with --measure when it is done"
+    return said
 
 
-def _rate(record: Record | None) -> str:
-    if record is None:
-        return ""
-    return str(record["reason"]) if record["rate"] is None else f"{record['rate']:,.0f} {record['unit']}"
-
-
-def report(findings: Iterable[Finding]) -> int:
+def report(findings: list[Finding]) -> int:
     """Print the machine, its ceilings and the findings; return the exit code, 0 when all is well."""
-    findings, console = list(findings), Console()
-    info = machine.describe()
+    info, limit = machine.describe(), quota()
     now = {
-        "quota": machine.quota_text(),
+        "quota": "none" if limit is None else f"time for {limit:g} CPUs (control group), so {info.threads} threads",
         "governor": machine.governor() or "not readable",
         "load average": machine.load_average(),
     }
@@ -132,5 +123,6 @@ def report(findings: Iterable[Finding]) -> int:
     for finding in findings:
         mark = "[green]ok[/]" if finding.ok else "[red]no[/]"
         checks.add_row(mark, finding.what, finding.found, finding.wanted)
-    console.print(description, ceilings(places.results("local").read("ceiling", machine_id=info.machine_id)), checks)
+    measured = places.results("local").read("ceiling", machine_id=info.machine_id)
+    Console().print(description, ceilings(measured), checks)
     return 0 if all(finding.ok for finding in findings) else 1

@@ -21,7 +21,7 @@ from codesign.compiler.operators import (
 )
 from codesign.compiler.space import picked
 from codesign.compiler.tvm_compat import Schedule, ms, structural_hash, tirx, tvm
-from codesign.schema import KERNEL_KINDS
+from codesign.schema.parts import KERNEL_KINDS
 
 #: What a kernel of a compiled encoder is for: names that a profile can group by.
 SPARSE, WHOLE, ATTENTION, LAYER_NORM, GELU, EMBEDDING, LAYOUT, OTHER = KINDS = KERNEL_KINDS

@@ -1,20 +1,27 @@
-"""Which library is this passage from? A classification task that every install of this project can build.
+"""Real English that every install of this project has: the docstrings of pinned packages, read and never imported.
 
-Passages are paragraphs of docstrings, labelled by the library that they come from; library names are masked. What
-could give the answer away is removed: a text that two libraries share belongs to neither, one that a library repeats
-counts once, all passages of a module are on one side of the split, and nothing that is asked shares
-`SHINGLE` words in a row with anything that is taught.
+Sentences of them are inputs for encoders. Passages ask which library they are from: they are paragraphs, with the names
+of libraries masked. What could give the answer away is removed: a text that two libraries share belongs to neither, one
+that a library repeats counts once, all passages of a module are on one side of the split, and nothing that is asked
+shares `SHINGLE` words in a row with anything that is taught.
 """
 
 from __future__ import annotations
 
+import ast
+import functools
 import hashlib
 import re
+import sysconfig
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from codesign.corpus.sources import STANDARD_LIBRARY, docstrings
+from codesign.errors import InputError
+from codesign.folders import package_folder
+
+#: Name that stands for the standard library, which is no package.
+STANDARD_LIBRARY = "python"
 
 #: Libraries with thousands of passages each, all of them in the lock file, and the names that betray them.
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
@@ -47,6 +54,70 @@ _MARKUP = re.compile(r"^(>>>|\.\.\. |\.\. |[-=~^*#|+]{3}|:\w+)", re.MULTILINE)
 _NAMES = re.compile(
     r"(?<![a-z])(?:" + "|".join(name for names in LIBRARIES.values() for name in names) + r")(?![a-z])", re.IGNORECASE
 )
+#: Packages that sentences are drawn from: large, well written, and direct dependencies.
+SENTENCES_OF = ("numpy", "matplotlib")
+
+_SENTENCE_END = re.compile(r"(?<=[.?!])\s+(?=[A-Z])")
+# Words, numbers and ordinary punctuation; anything else is markup, code or a formula.
+_SENTENCE = re.compile(r"[A-Z][A-Za-z0-9 ,;'()-]{40,200}[.?!]")
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def root_of(library: str) -> Path:
+    """Folder of an installed package, or of the standard library."""
+    return Path(sysconfig.get_path("stdlib")) if library == STANDARD_LIBRARY else package_folder(library)
+
+
+def docstrings(root: Path, skip: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Read every docstring below a folder, but for folders of the names ``skip``, in the order of paths.
+
+    Yields
+    ------
+    tuple[str, str]
+        Path of the module below ``root``, with slashes and suffix, and the docstring without its indentation.
+    """
+    for path in sorted(root.rglob("*.py")):
+        module = path.relative_to(root)
+        if not set(skip).intersection(module.parts[:-1]):
+            for node in ast.walk(ast.parse(path.read_bytes())):
+                if isinstance(node, _DOCUMENTED) and (text := ast.get_docstring(node)):
+                    yield module.as_posix(), text
+
+
+def sentences(count: int) -> list[str]:
+    """Draw sentences, the same ones in every environment made from the lock file.
+
+    Parameters
+    ----------
+    count
+        At least 1. A longer draw starts with the shorter one.
+
+    Raises
+    ------
+    InputError
+        If ``count`` is below 1 or there are fewer sentences.
+    """
+    available = _all_sentences()
+    if not 1 <= count <= len(available):
+        raise InputError("count", count, f"1 to {len(available)}", min(max(count, 1), len(available)))
+    return list(available[:count])
+
+
+@functools.cache
+def _all_sentences() -> tuple[str, ...]:
+    """Every sentence once, in the order of its digest: shuffled, without depending on files or their order."""
+    texts = (text for package in SENTENCES_OF for _, text in docstrings(root_of(package), skip=("tests",)))
+    found = {sentence for text in texts for sentence in _sentences_in(text)}
+    return tuple(sorted(found, key=lambda sentence: hashlib.sha256(sentence.encode()).digest()))
+
+
+def _sentences_in(docstring: str) -> Iterator[str]:
+    for paragraph in re.split(r"\n\s*\n", docstring):
+        if any(line.startswith((" ", ">", "-", "=", ".", "*")) for line in paragraph.splitlines()):
+            continue  # an example, a list, a heading or a directive
+        for sentence in _SENTENCE_END.split(" ".join(paragraph.split())):
+            if _SENTENCE.fullmatch(sentence) and sentence.count(" ") >= _MIN_WORDS:
+                yield sentence
 
 
 @dataclass(frozen=True, order=True)
@@ -58,19 +129,11 @@ class Passage:
     text: str
 
 
-def passages(roots: Mapping[str, Path], skip: Collection[str] = SKIPPED) -> list[Passage]:
-    """Collect the passages of libraries, each text once, in an order that follows from the texts alone.
-
-    Parameters
-    ----------
-    roots
-        Library -> its folder.
-    skip
-        Names of folders to leave out.
-    """
+def passages(roots: Mapping[str, Path]) -> list[Passage]:
+    """Collect the passages of libraries, given their folders: each text once, in an order that the texts decide."""
     owner: dict[str, Passage | None] = {}
     for library, root in sorted(roots.items()):
-        for module, docstring in docstrings(root, skip):
+        for module, docstring in docstrings(root, SKIPPED):
             for text in paragraphs(docstring):
                 key = " ".join(_words(text))
                 first = owner.setdefault(key, Passage(library, module, text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -11,14 +12,18 @@ from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 
-from codesign.corpus import docstrings, labelled
-from codesign.corpus.sources import STANDARD_LIBRARY, root_of
+from codesign.corpus import docstrings
+from codesign.corpus.docstrings import STANDARD_LIBRARY, Passage, root_of
 from codesign.errors import InputError
 
 #: The task that needs no network and no files, and a small one of its kind, which is read in seconds.
 DOCSTRINGS, SMALL = "docstrings", "docstrings-small"
 #: Task -> the libraries that are told apart.
 BUILT: Mapping[str, tuple[str, ...]] = {DOCSTRINGS: tuple(docstrings.LIBRARIES), SMALL: ("matplotlib", "numpy")}
+#: Share of the training texts of a directory by which settings are chosen.
+HELD_OUT = 0.05
+
+_FILES = {"train": ("train.tsv", "train.jsonl"), "test": ("dev.tsv", "dev.jsonl", "validation.jsonl")}
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def load_task(
     Parameters
     ----------
     name
-        One of `BUILT`, or a directory of labelled texts as `codesign.corpus.labelled` reads it (SST-2 of GLUE, say).
+        One of `BUILT`, or a directory of labelled texts as `read_labelled` reads it (SST-2 of GLUE, say).
     train_each, test_each
         Examples of each label, at most; None: all there are. ``dev`` is as large as ``test`` at most.
     seed
@@ -85,23 +90,19 @@ def load_task(
     Raises
     ------
     InputError
-        If it is neither; if a size is below 1, or leaves a label without a test example.
+        If it is neither, or a label has no example to train or test with.
     """
-    for parameter, each in (("train_each", train_each), ("test_each", test_each)):
-        if each is not None and each < 1:
-            raise InputError(parameter, each, "at least 1", 1)
     if name in BUILT:
         labels = tuple(sorted(BUILT[name]))
         sides = docstrings.split(_passages(labels, cache))
     elif Path(name).is_dir():
-        sides, labels = labelled.read(Path(name))
+        sides, labels = read_labelled(Path(name))
     else:
         raise InputError("task", name, f"{', '.join(BUILT)}, or a directory with train.tsv and dev.tsv", DOCSTRINGS)
     limits = {"train": train_each, "dev": test_each, "test": test_each}
     drawn = {}
     for side, members in sides.items():
-        limit = limits[side]
-        chosen = docstrings.draw(members, len(members) if limit is None else limit, seed)
+        chosen = docstrings.draw(members, limits[side] or len(members), seed)
         drawn[side] = [Example(p.text, labels.index(p.library), f"{p.library}/{p.module}") for p in chosen]
     task = Task(Path(name).name, labels, **drawn)
     for side in ("train", "test"):
@@ -111,19 +112,61 @@ def load_task(
     return task
 
 
-def _passages(libraries: Sequence[str], cache: Path | None) -> list[docstrings.Passage]:
+def _passages(libraries: Sequence[str], cache: Path | None) -> list[Passage]:
     """Read the passages of installed libraries, or what was read before from the same versions by this code."""
     packages = [name for name in libraries if name != STANDARD_LIBRARY]
-    code = [Path(module.__file__ or "").read_text() for module in (docstrings,)]
-    parts = [code, python_version(), {name: version(name) for name in packages}]
+    parts = [Path(docstrings.__file__).read_text(), python_version(), {name: version(name) for name in packages}]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
     path = None if cache is None else cache / f"passages-{key}.jsonl"
     if path is not None and path.exists():
-        return [docstrings.Passage(**json.loads(line)) for line in path.read_text().splitlines()]
+        return [Passage(**json.loads(line)) for line in path.read_text().splitlines()]
     found = docstrings.passages({name: root_of(name) for name in libraries})
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         work = path.with_suffix(".part")
         work.write_text("".join(json.dumps(asdict(passage)) + "\n" for passage in found))
         work.rename(path)
+    return found
+
+
+def read_labelled(directory: Path) -> tuple[dict[str, list[Passage]], tuple[str, ...]]:
+    """Read ``train.tsv`` and ``dev.tsv`` in the format of GLUE: a sentence and its label.
+
+    GLUE's own ``test.tsv`` has no labels, so its ``dev.tsv`` is what a model is judged by, and settings are chosen by a
+    part of the training texts. JSON Lines with the same two fields, as `datasets` exports them, are read too.
+
+    Returns
+    -------
+    tuple[dict[str, list[Passage]], tuple[str, ...]]
+        Texts for ``train``, ``dev`` and ``test``, and the labels in order. A text stands where it was first seen; one
+        that is asked is not taught.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, or a line of it lacks a field.
+    """
+    asked, taught = (_rows(directory, side) for side in ("test", "train"))
+    sides: dict[str, list[Passage]] = {"train": [], "dev": [], "test": list(asked.values())}
+    for text, passage in taught.items():
+        if text not in asked:
+            held_out = int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) < HELD_OUT * 2**32
+            sides["dev" if held_out else "train"].append(passage)
+    return sides, tuple(sorted({passage.library for side in sides.values() for passage in side}))
+
+
+def _rows(directory: Path, side: str) -> dict[str, Passage]:
+    """Every text of a file with its first row."""
+    path = next((directory / name for name in _FILES[side] if (directory / name).is_file()), None)
+    if path is None:
+        raise InputError("task", str(directory), f"a directory with {' or '.join(_FILES[side])}")
+    found: dict[str, Passage] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        tsv = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        for number, row in enumerate(tsv if path.suffix == ".tsv" else map(json.loads, file), start=1):
+            text, label = " ".join((row.get("sentence") or "").split()), str(row.get("label"))
+            if not text or label in ("", "None", "-1"):
+                expected = "the fields sentence and label, neither of them empty, and no label -1"
+                raise InputError("task", f"{path}: record {number}", expected)
+            found.setdefault(text, Passage(label, f"{path.name}:{number}", text))
     return found

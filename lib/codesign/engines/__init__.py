@@ -5,8 +5,6 @@ A new engine is a file with a subclass of `codesign.engines.base.Engine`, and a 
 
 from __future__ import annotations
 
-import difflib
-
 from codesign.engines.base import Engine, Job
 from codesign.engines.deepsparse import DeepSparse
 from codesign.engines.onnxruntime import ONNXRuntime
@@ -16,7 +14,7 @@ from codesign.engines.torch_bsr import TorchBSR
 from codesign.engines.torch_compile import TorchCompile
 from codesign.engines.torch_eager import TorchEager
 from codesign.engines.tvm import TVM
-from codesign.errors import InputError
+from codesign.errors import one_of
 
 _ALL: tuple[Engine, ...] = (
     TorchEager(),
@@ -46,7 +44,4 @@ __all__ = ["ENGINES", "SPARSE", "Engine", "Job", "find"]
 
 def find(name: str) -> Engine:
     """Return the engine called `name`; InputError names the nearest one when there is none."""
-    if name not in ENGINES:
-        nearest = next(iter(difflib.get_close_matches(name, ENGINES, n=1)), None)
-        raise InputError("engine", name, f"one of {', '.join(ENGINES)}", nearest)
-    return ENGINES[name]
+    return ENGINES[one_of("engine", name, ENGINES)]

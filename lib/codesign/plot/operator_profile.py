@@ -7,7 +7,7 @@ import pandas as pd
 from codesign.answers.frames import OUR_DENSE
 from codesign.answers.words import SCOPE_LABELS, shape_order, three_digits
 from codesign.plot.look import BLUE, INK, ON_ORANGE, ORANGE, PAPER, SKY, Drawing, at_end, panel
-from codesign.schema import KERNEL_KINDS, LINEARS
+from codesign.schema.parts import KERNEL_KINDS, LINEARS
 
 ALL_LINEARS = "linears"
 #: Segment -> colour, and the colour of its label. All linears are one segment.

@@ -17,25 +17,9 @@ from codesign.blocks import BlockShape
 from codesign.encoder import prunable_linears
 from codesign.errors import InputError, one_of
 from codesign.prune import algorithms
-from codesign.prune.allocation import ALLOCATIONS, check_fits, keep
-from codesign.prune.base import Pruner
-from codesign.prune.found import AS_FOUND
-from codesign.prune.grid import spread
-from codesign.prune.report import PruneReport, norm, report
-
-__all__ = [
-    "ALLOCATIONS",
-    "AS_FOUND",
-    "ONE_SHOT",
-    "PRUNERS",
-    "PruneReport",
-    "Pruner",
-    "check_blocks",
-    "norm",
-    "prune_model",
-    "refuse_untrained",
-    "report",
-]
+from codesign.prune.allocation import check_fits, keep
+from codesign.prune.base import Pruner, spread
+from codesign.prune.report import AS_FOUND, PruneReport, norm, report
 
 for _module in pkgutil.iter_modules(algorithms.__path__, f"{algorithms.__name__}."):
     importlib.import_module(_module.name)

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from codesign.errors import InputError, one_of
 from codesign.prune.allocation import check_fits, keep, thresholds
-from codesign.prune.base import Pruner
-from codesign.prune.grid import spread
+from codesign.prune.base import Pruner, spread
 
 #: ``one-shot`` prunes before the first step; ``cubic`` fast at first and slower as fewer weights are left.
 SCHEDULES = ("one-shot", "cubic")
@@ -89,7 +88,7 @@ class Sparsifier:
         Empty unless removed weights keep their values (`Pruner.latent`). Their gradients stay in ``.grad`` of these
         tensors, for `observe`.
         """
-        if not self.pruner.latent or self._frozen(done):
+        if not self.pruner.latent or done >= self.steps:
             return {}
         masked = {}
         for name, weight in self.weights.items():
@@ -99,7 +98,7 @@ class Sparsifier:
 
     def observe(self, done: int, effective: Mapping[str, Tensor]) -> None:
         """Show the algorithm the gradients of a backward pass, before the optimiser's step."""
-        if self._frozen(done):
+        if done >= self.steps:
             return
         for name, weight in self.weights.items():
             gradient = effective.get(name, weight).grad
@@ -117,7 +116,7 @@ class Sparsifier:
                 self.pruner.milestone(self.weights)
         elif done == self.steps:
             self._draw_masks(self.sparsity)
-        if self._frozen(done) or not self.pruner.latent:
+        if done >= self.steps or not self.pruner.latent:
             self._apply_masks()
 
     def state(self) -> dict[str, Any]:
@@ -127,10 +126,6 @@ class Sparsifier:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what `state` returned, on the device of the weights."""
         self.masks, self.pruner.state = state["masks"], state["pruner"]
-
-    def _frozen(self, done: int) -> bool:
-        """Whether the masks are final after ``done`` steps."""
-        return done >= self.steps
 
     def _regularise(self, target: float) -> bool:
         """Shrink weights towards ``target``; False if the algorithm does not do that."""

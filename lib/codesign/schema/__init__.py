@@ -14,28 +14,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from codesign.errors import RecordError
-from codesign.schema import encoders, kernels, tasks
-from codesign.schema.parts import FORMATS, ISAS, KERNEL_KINDS, LINEARS, SCHEMA_VERSION, WHOLE, Point, Stamp
-
-__all__ = [
-    "FORMATS",
-    "ISAS",
-    "KERNEL_KINDS",
-    "KINDS",
-    "LINEARS",
-    "POINT",
-    "SCHEMA_VERSION",
-    "WHOLE",
-    "Record",
-    "validate",
-]
+from codesign.schema import encoders, kernels
+from codesign.schema.parts import Point, Stamp
 
 Record = dict[str, Any]
 
 #: Kind -> what its records must contain.
 KINDS: dict[str, type[Stamp]] = {
     each.__name__.lower(): each
-    for module in (encoders, tasks, kernels)
+    for module in (encoders, kernels)
     for each in vars(module).values()
     if isinstance(each, type) and issubclass(each, Stamp) and hasattr(each, "producer")
 }

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from codesign.schema.parts import (
     Allocation,
     Amount,
     Answers,
-    Block,
     Cosine,
     Count,
     Engine,
+    KernelKind,
     Object,
     Part,
     Point,
@@ -42,31 +42,14 @@ class Machine(Stamp):
     name: Text | None = None
 
 
-class _Rows(Part):
-    min: Count
-    mean: Amount
-    max: Count
-    cv: Amount
-
-
 class _Matrix(Part):
+    model_config = ConfigDict(extra="ignore")  # older records say more
     name: Text
     shape: Annotated[list[Positive], Field(min_length=2, max_length=2)]
     blocks: Positive
     nnz_blocks: Count
     element_sparsity: Share
     block_sparsity: Share
-    rows: _Rows | None = None
-    distinct_patterns: Count | None = None
-    pattern_entropy: Amount | None = None
-
-
-class _Stored(Part):
-    block: Block
-    block_sparsity: Share
-    fill_in: Amount
-    distinct_patterns: Count
-    pattern_entropy: Amount
 
 
 class Pattern(Point):
@@ -78,7 +61,7 @@ class Pattern(Point):
     block_sparsity: Share
     retained_l2: Amount
     matrices: list[_Matrix]
-    stored_as: list[_Stored] | None = None
+    stored_as: list[Object] | None = None  # of older records
 
 
 class Accuracy(Point):
@@ -211,9 +194,7 @@ class Profile(Engine):
     measurement_version = 2
     target: Text
     function: Text
-    function_kind: Literal[
-        "sparse linear", "dense linear", "attention", "layer norm", "GELU", "embedding", "layout", "other", "whole"
-    ]
+    function_kind: KernelKind | Literal["whole"]
     calls: Positive
     median_ns: Amount
     samples_ns: Samples

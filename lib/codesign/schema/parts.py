@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from codesign.isa import MASKS, NATIVE
-
 SCHEMA_VERSION = 2
 
-#: What an encoder is compiled for: the machine's own instruction set, or a narrower one by name.
-ISAS = (NATIVE, *MASKS)
+#: What an encoder is compiled for: the machine's own instruction set, or a narrower one by name (`codesign.isa.MASKS`).
+Isa = Literal["native", "avx2", "avx512"]
+ISAS: tuple[str, ...] = get_args(Isa)
 #: Number formats.
-FORMATS = ("fp32", "bf16", "int8")
+Format = Literal["fp32", "bf16", "int8"]
 #: What a kernel of a compiled encoder is for, in the order in which a profile shows them; the linears come first.
-KERNEL_KINDS = (*("sparse linear", "dense linear"), "attention", "layer norm", "GELU", "embedding", "layout", "other")
+KernelKind = Literal["sparse linear", "dense linear", "attention", "layer norm", "GELU", "embedding", "layout", "other"]
+KERNEL_KINDS: tuple[str, ...] = get_args(KernelKind)
 LINEARS = KERNEL_KINDS[:2]
 #: The inference as a whole, timed without looking at its kernels.
 WHOLE = "whole"
@@ -30,8 +30,6 @@ Block = Annotated[str, Field(pattern=r"^(dense|[1-9][0-9]*x[1-9][0-9]*)$")]
 Answers = Annotated[str, Field(pattern="^[01]+$")]
 Samples = Annotated[list[Amount], Field(min_length=1)]
 Object = dict[str, Any]
-Format = Literal["fp32", "bf16", "int8"]
-Isa = Literal["native", "avx2", "avx512"]
 Allocation = Literal["uniform", "global", "row-balanced", "as-found"]
 #: Rates of the probe in GB/s: between cores, and the slowest L2; null where there is no such thing.
 Rates = Annotated[list[Amount | None], Field(min_length=2, max_length=2)]

@@ -19,7 +19,7 @@ from codesign.engines.client import Worker
 from codesign.errors import MissingRecord
 from codesign.records import Record
 from codesign.runtime import MANIFEST
-from codesign.schema import WHOLE
+from codesign.schema.parts import WHOLE
 from codesign.study.chain import Study
 from codesign.study.lowered import lower
 from codesign.study.points import Case

@@ -20,10 +20,11 @@ from codesign.encoder import LINEARS, SCOPES
 from codesign.engines import ENGINES
 from codesign.errors import InputError
 from codesign.measure import PROTOCOLS
-from codesign.prune import AS_FOUND, PRUNERS
+from codesign.prune import PRUNERS
 from codesign.prune.allocation import ALLOCATIONS
+from codesign.prune.report import AS_FOUND
 from codesign.records import LOCAL
-from codesign.schema import ISAS
+from codesign.schema.parts import ISAS
 from codesign.study.places import ASIDE, SHOWN, machines
 
 

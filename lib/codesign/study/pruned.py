@@ -13,7 +13,7 @@ import torch
 import transformers
 
 from codesign.blocks import BlockShape
-from codesign.corpus.sentences import sentences
+from codesign.corpus.docstrings import sentences
 from codesign.encoder import (
     example_inputs,
     has_tokenizer,
@@ -25,7 +25,8 @@ from codesign.encoder import (
 from codesign.errors import MissingRecord
 from codesign.folders import appearing
 from codesign.forward import EncoderForward
-from codesign.prune import PruneReport, prune_model
+from codesign.prune import prune_model
+from codesign.prune.report import PruneReport
 from codesign.records import Record
 from codesign.study.chain import Study
 from codesign.study.points import Point, by_scope

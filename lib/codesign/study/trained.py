@@ -19,15 +19,17 @@ from typing import Any
 import torch
 
 from codesign.blocks import DENSE, BlockShape
-from codesign.corpus import Task, load_task
+from codesign.corpus.task import Task, load_task
 from codesign.encoder import load_checkpoint, prunable_linears
 from codesign.progress import say, step
-from codesign.prune import norm, report
+from codesign.prune.report import norm, report
 from codesign.records import Record
 from codesign.study.chain import Study
 from codesign.study.points import Point
 from codesign.study.pruned import is_published, publish, require_files
-from codesign.train import Pruning, Recipe, Setting, bag_of_words, fidelity, hits, identity, train
+from codesign.train.evaluate import bag_of_words, fidelity, hits
+from codesign.train.recipe import Recipe
+from codesign.train.run import Pruning, Setting, identity, train
 
 #: The notebook whose parameters say what is trained.
 NOTEBOOK = "11_accuracy"

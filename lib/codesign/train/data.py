@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codesign.corpus import Example
+from codesign.corpus.task import Example
 from codesign.encoder import has_tokenizer, sentence_inputs
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codesign.corpus import Task
+from codesign.corpus.task import Task
 from codesign.train.data import Data
 from codesign.train.model import Classifier
 
@@ -75,21 +75,14 @@ class Fidelity:
 
 def fidelity(embeddings: np.ndarray, reference: np.ndarray, seed: int = 0) -> Fidelity:
     """Compare embeddings of the same texts by two models, float32 [texts, hidden]; at least three texts."""
+    from scipy.stats import spearmanr  # a second to import
+
     a, b = (_normalised(each) for each in (embeddings, reference))
     left, right = np.random.default_rng(seed).integers(len(a), size=(2, PAIRS))
     left, right = (side[left != right] for side in (left, right))
     similarities = ((each[left] * each[right]).sum(1) for each in (a, b))
-    return Fidelity(float(np.clip((a * b).sum(1).mean(), -1, 1)), spearman(*similarities))
-
-
-def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Rank correlation: Pearson's of the ranks, equal values having the mean of their ranks; 0 for a constant."""
-    from scipy.stats import rankdata  # a second to import
-
-    ranks = rankdata([a, b], axis=1)
-    if not ranks.std(axis=1).all():
-        return 0.0
-    return float(np.clip(np.corrcoef(ranks)[0, 1], -1, 1))
+    alike = np.nan_to_num(spearmanr(*similarities).statistic)  # nothing is alike where all texts are the same to one
+    return Fidelity(float(np.clip((a * b).sum(1).mean(), -1, 1)), float(alike))
 
 
 def _normalised(rows: np.ndarray) -> np.ndarray:

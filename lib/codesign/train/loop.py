@@ -6,10 +6,12 @@ a random generator, and equals an uninterrupted one bit for bit on the same mach
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +23,6 @@ from torch.optim import AdamW
 from codesign import machine
 from codesign.errors import InputError
 from codesign.prune.sparsifier import Sparsifier
-from codesign.train import saved
 from codesign.train.data import Data, Order
 from codesign.train.model import Classifier
 from codesign.train.recipe import Recipe
@@ -67,7 +68,6 @@ def fine_tune(
     steps: int,
     seed: int,
     path: Path,
-    identity: saved.Identity,
     report: Report,
     sparsifier: Sparsifier | None = None,
     teacher: Tensor | None = None,
@@ -86,9 +86,8 @@ def fine_tune(
         Number of steps in all, those before an interruption included.
     seed
         Of the order of examples and of dropout.
-    path, identity
-        Where the state of the unfinished run is kept, and whose it is. Nobody removes it: the caller does that when its
-        result is safe.
+    path
+        Where the state of the unfinished run is kept. Nobody removes it: the caller does that when its result is safe.
     report
         Told about every step.
     sparsifier
@@ -104,14 +103,14 @@ def fine_tune(
     Raises
     ------
     InputError
-        If the state belongs to another run, or the loss is no longer finite.
+        If the state cannot be read, or the loss is no longer finite.
     """
     optimiser = AdamW(_groups(model, recipe), lr=recipe.learning_rate, fused=True)
     device = model.head.weight.device
     done, before = 0, 0.0
     with machine.exclusive("training"), _repeatable(device):
         if path.exists():
-            state = saved.read(path, identity, device)
+            state = restore(path, device)
             model.load_state_dict(state["model"])
             optimiser.load_state_dict(state["optimiser"])
             if sparsifier:
@@ -147,7 +146,7 @@ def fine_tune(
             if (now := time.monotonic()) - last_saved >= SAVE_EVERY_S or done == steps:
                 state = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
                 state |= {"sparsifier": sparsifier.state()} if sparsifier else {}
-                saved.write(path, identity, **state, done=done, seconds=before + now - start)
+                save(path, **state, done=done, seconds=before + now - start)
                 last_saved = now
             report(done, steps, loss)
         return before + time.monotonic() - start
@@ -183,3 +182,29 @@ def _repeatable(device: torch.device) -> Iterator[None]:
             yield
         finally:
             torch.use_deterministic_algorithms(was)
+
+
+def save(path: Path, **content: object) -> None:
+    """Write tensors, numbers, and lists and dictionaries of them; a file that was there before stays until then."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    work = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        torch.save(content, work)
+        work.replace(path)
+    finally:
+        work.unlink(missing_ok=True)
+
+
+def restore(path: Path, device: torch.device) -> dict[str, Any]:
+    """Read back what `save` wrote, onto a device; nothing that the file contains is run.
+
+    Raises
+    ------
+    InputError
+        If it is no such file.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # whatever PyTorch says about a file that is torn or not ours
+        raise InputError("checkpoint", str(path), f"a file that a training run wrote ({error})") from error
+    return content

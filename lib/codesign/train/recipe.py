@@ -9,9 +9,6 @@ from pathlib import PurePath
 from typing import Any
 
 from codesign.corpus.task import DOCSTRINGS
-from codesign.errors import InputError, one_of
-from codesign.prune import ALLOCATIONS
-from codesign.prune.sparsifier import SCHEDULES
 
 #: Settings that the dense model's training does not depend on.
 _OF_PRUNING = ("allocation", "schedule", "prune_steps", "recover_steps", "temperature", "distillation")
@@ -28,7 +25,7 @@ class Recipe:
     Parameters
     ----------
     task
-        As in `codesign.corpus.load_task`.
+        As in `codesign.corpus.task.load_task`.
     train_each, test_each
         Examples of each label, at most; None: all.
     allocation, schedule
@@ -47,11 +44,6 @@ class Recipe:
     temperature, distillation
         The loss is (1 - distillation) * cross entropy + distillation * temperature^2 * KL(teacher || student), with
         both logits divided by the temperature (Hinton and others, 2015).
-
-    Raises
-    ------
-    InputError
-        If a setting is out of range.
     """
 
     task: str = DOCSTRINGS
@@ -69,19 +61,6 @@ class Recipe:
     weight_decay: float = 0.01
     temperature: float = 2.0
     distillation: float = 0.5
-
-    def __post_init__(self) -> None:
-        one_of("allocation", self.allocation, ALLOCATIONS)
-        one_of("schedule", self.schedule, SCHEDULES)
-        for name in ("dense_steps", "prune_steps", "batch", "seq", "recover_steps", "weight_decay"):
-            least = 0 if name in ("recover_steps", "weight_decay") else 1
-            if getattr(self, name) < least:
-                raise InputError(name, getattr(self, name), f"at least {least}", least)
-        for name in ("learning_rate", "head_rate", "temperature"):
-            if not getattr(self, name) > 0:
-                raise InputError(name, getattr(self, name), "more than 0")
-        if not 0 <= self.distillation <= 1:
-            raise InputError("distillation", self.distillation, "a share from 0 to 1", 0.5)
 
     @property
     def steps(self) -> int:

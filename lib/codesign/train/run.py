@@ -10,15 +10,14 @@ import torch
 from torch import Tensor
 
 from codesign.blocks import BlockShape
-from codesign.corpus import Task
+from codesign.corpus.task import Task
 from codesign.errors import one_of
 from codesign.prune import PRUNERS, check_blocks
 from codesign.prune.sparsifier import Sparsifier
 from codesign.schema import KINDS
-from codesign.train import saved
 from codesign.train.data import tokenize
 from codesign.train.evaluate import outputs
-from codesign.train.loop import Report, fine_tune
+from codesign.train.loop import Report, fine_tune, restore, save
 from codesign.train.model import Classifier, classifier, device
 from codesign.train.recipe import Recipe
 
@@ -97,7 +96,7 @@ def train(
     setting
         What to train.
     folder
-        Of this run and no other: it holds the unfinished state, and the result.
+        Of this run and no other (`identity` tells them apart): it holds the unfinished state, and the result.
     pruning
         What to prune; None trains the dense model.
     dense
@@ -113,9 +112,9 @@ def train(
     Raises
     ------
     InputError
-        If the folder belongs to another run, or the pruning cannot be done.
+        If a file in the folder cannot be read, or the pruning cannot be done.
     """
-    recipe, whose = setting.recipe, identity(setting, pruning)
+    recipe = setting.recipe
     model = classifier(setting.model, len(setting.task.labels), setting.seed)
     if pruning:
         one_of("pruner", pruning.pruner, PRUNERS)
@@ -141,13 +140,13 @@ def train(
             )
             how = {"steps": recipe.steps, "seed": 2 * setting.seed + 1}  # not the dense model's order again
             how |= {"sparsifier": sparsifier, "teacher": dense.train_logits}
-        seconds = fine_tune(model, texts, recipe, path=unfinished, identity=whose, report=report, **how)
+        seconds = fine_tune(model, texts, recipe, path=unfinished, report=report, **how)
         said = dict(zip(("test_logits", "test_embeddings"), outputs(model, asked), strict=True))
         if not pruning:
             said["train_logits"] = outputs(model, texts)[0]
-        saved.write(result, whose, model=model.state_dict(), seconds=seconds, **said)
+        save(result, model=model.state_dict(), seconds=seconds, **said)
         unfinished.unlink()
-    content = saved.read(result, whose, torch.device("cpu"))
+    content = restore(result, torch.device("cpu"))
     model.to("cpu")
     model.load_state_dict(content.pop("model"))
     model.eval()

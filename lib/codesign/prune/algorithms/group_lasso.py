@@ -9,8 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from codesign.prune.base import Pruner
-from codesign.prune.grid import root_mean_square, spread
+from codesign.prune.base import Pruner, root_mean_square, spread
 
 
 class GroupLasso(Pruner, name="group-lasso"):

@@ -10,8 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from codesign.prune.base import Pruner
-from codesign.prune.grid import block_means
+from codesign.prune.base import Pruner, block_means
 
 
 class L1(Pruner, name="l1"):

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from codesign.prune.base import Pruner
-from codesign.prune.grid import root_mean_square
+from codesign.prune.base import Pruner, root_mean_square
 
 
 class Magnitude(Pruner, name="magnitude"):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from codesign.prune.algorithms.group_lasso import GroupLasso
-from codesign.prune.grid import root_mean_square
+from codesign.prune.base import root_mean_square
 
 #: Added to a norm before it divides, as a share of the mean norm of its matrix: a block of norm zero may come back.
 EPSILON = 0.1
