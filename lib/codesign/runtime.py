@@ -22,6 +22,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,7 @@ class Encoder:
         with self._crew.turn():
             return self._function(*inputs, *self._params).numpy()
 
-    def profile(self, inputs: dict[str, np.ndarray], runs: int) -> list[dict[str, list[int]]]:
+    def profile(self, inputs: Mapping[str, np.ndarray], runs: int) -> list[dict[str, list[int]]]:
         """Time every function that an inference calls.
 
         The clock is read right before and right after each call. A time includes a few microseconds of the

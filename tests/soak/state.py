@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors import SafetensorError
 from tests.quick_reference import differences, facts
 from tests.soak.chain import study_in
@@ -17,6 +16,7 @@ from tests.soak.tally import Tally
 from codesign import checkpoint
 from codesign.checkpoint import WEIGHTS
 from codesign.compiler.database import HEADER
+from codesign.engines.base import load_arrays
 from codesign.errors import RecordError
 from codesign.records import LOCAL, Results
 from codesign.runtime import LIBRARY, MANIFEST, PARAMS
@@ -72,9 +72,8 @@ def _model(path: Path) -> None:
 
 
 def _examples(path: Path) -> None:
-    with np.load(path / "inputs.npz") as inputs:
-        dict(inputs)
-    np.load(path / "output.npy")
+    for name in ("inputs.npz", "outputs.npz"):
+        load_arrays(path / name)
 
 
 def _object(path: Path) -> Any:
@@ -103,7 +102,7 @@ def end_state(study: Study) -> dict[str, Any]:
         for record in study.found(kind, {})
     )
     workspace = study.build.parent
-    kept = (f"build/models/*/{WEIGHTS}", "build/examples/*/output.npy", f"build/artifacts/*/{PARAMS}")
+    kept = (f"build/models/*/{WEIGHTS}", "build/examples/*/outputs.npz", f"build/artifacts/*/{PARAMS}")
     files = {str(path.relative_to(workspace)): _digest(path) for pattern in kept for path in workspace.glob(pattern)}
     return {**facts(study), **said, "files": files, "times done": times_done}
 

@@ -27,12 +27,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     from codesign.forward import EncoderForward
 
     folder = tmp_path_factory.mktemp("tiny")
-    case = Tiny(folder / "checkpoint", folder / "inputs.npz", folder / "expected.npy")
+    case = Tiny(folder / "checkpoint", folder / "inputs.npz", folder / "expected.npz")
     model = load_encoder("bert-tiny", seed=1)
     save_checkpoint(model, case.checkpoint, {})
     inputs = example_inputs(model, batch=2, seq=16, seed=1, padded=True)
     np.savez(case.inputs, **inputs)
-    np.save(case.expected, EncoderForward(model)(*map(torch.from_numpy, inputs.values())).numpy())
+    output = EncoderForward(model)(*map(torch.from_numpy, inputs.values())).numpy()
+    np.savez(case.expected, last_hidden_state=output)
     return case
 
 

@@ -11,8 +11,8 @@ from codesign import plot as figures
 from codesign.answers import ledger
 from codesign.answers.frames import frame
 from codesign.answers.ledger import by_kind
-from codesign.engines import Job
-from codesign.engines.client import EngineRefused, Worker
+from codesign.engines import Job, Refused
+from codesign.engines.client import Worker
 from codesign.records import validate
 from codesign.schema.parts import KERNEL_KINDS
 from codesign.study import artefacts
@@ -89,5 +89,5 @@ def test_a_study_profiles_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     job = Job("torch-eager", str(next((study.build / "models").iterdir())), None, str(*where.glob("*/inputs.npz")), 2)
     with Worker(job) as worker:
         worker.prepare()
-        with pytest.raises(EngineRefused, match="does not tell its kernels apart"):
+        with pytest.raises(Refused, match="does not tell its kernels apart"):
             worker.profile(runs=1, discard=0)

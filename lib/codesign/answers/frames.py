@@ -15,7 +15,7 @@ from codesign.answers.words import shape_order
 from codesign.engines import SPARSE
 from codesign.errors import MissingRecord
 from codesign.isa import NATIVE
-from codesign.measure.ratios import Interval, Ratio, median, ratio
+from codesign.measure.ratios import Interval, median, ratio
 from codesign.measure.session import REFERENCES
 from codesign.records import Record, Results
 from codesign.schema import KINDS
@@ -249,7 +249,7 @@ class Frames:
         found = {block: r for (name, part, block), r in self.latencies.items() if (name, part) == (engine, scope)}
         return {block: found[block] for block in sorted(found, key=shape_order)}
 
-    def gain(self, slow: Record, fast: Record) -> Ratio:
+    def gain(self, slow: Record, fast: Record) -> Interval:
         """Return how many times ``fast`` is faster than ``slow``, through `RELATED` where sessions differ."""
         self.compared.extend((slow, fast))
         if slow["session_id"] == fast["session_id"]:
@@ -257,7 +257,7 @@ class Frames:
         shared = [self.in_session(record, RELATED, *DENSE) for record in (slow, fast)]
         return ratio(slow, fast, via=(shared[0], shared[1]) if shared[0] and shared[1] else None)
 
-    def speedup(self, slow: tuple[str, str, str], fast: tuple[str, str, str]) -> Ratio:
+    def speedup(self, slow: tuple[str, str, str], fast: tuple[str, str, str]) -> Interval:
         """Return how many times one contender is faster than another: a ratio of medians with its interval.
 
         The slow one is taken from the session of the fast one when it took part in it.

@@ -5,7 +5,7 @@ A new engine is a file with a subclass of `codesign.engines.base.Engine`, and a 
 
 from __future__ import annotations
 
-from codesign.engines.base import Engine, Job
+from codesign.engines.base import Engine, EngineError, Job, Refused
 from codesign.engines.deepsparse import DeepSparse
 from codesign.engines.onnxruntime import ONNXRuntime
 from codesign.engines.openvino import OpenVINO
@@ -39,7 +39,7 @@ ENGINES: dict[str, Engine] = {engine.name: engine for engine in _ALL}
 #: Engines that may leave zeros out. To all others pruned weights are like any others: one block shape stands for all.
 SPARSE = ("tvm-bsr", "tvm-bsr-whole", "tvm-bsr-token-major", "deepsparse", "torch-bsr")
 
-__all__ = ["ENGINES", "SPARSE", "Engine", "Job", "find"]
+__all__ = ["ENGINES", "SPARSE", "Engine", "EngineError", "Job", "Refused", "find"]
 
 
 def find(name: str) -> Engine:

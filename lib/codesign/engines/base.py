@@ -1,54 +1,74 @@
-"""What an engine is: a name, and a way to turn a job into a call that runs the encoder once."""
+"""What an engine is: a name, and a way to turn a job into a call from named inputs to named outputs."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
 from codesign.errors import InputError
 
-#: Runs the encoder once on the job's inputs; returns last_hidden_state, float32[batch, seq, hidden].
-Call = Callable[[], np.ndarray]
+#: Arrays by name. Inputs are named as the model names them (`codesign.forward`): int64[batch, seq] for an encoder.
+Arrays = Mapping[str, np.ndarray]
+#: The one output of an encoder, float32[batch, seq, hidden].
+OUTPUT = "last_hidden_state"
 
 
-@runtime_checkable
-class Profiled(Protocol):
-    """A call that can tell its kernels apart."""
-
-    def __call__(self) -> np.ndarray:
-        """Run the encoder once."""
-
-    def profile(self, runs: int) -> list[dict[str, list[int]]]:
-        """For each run: kernel -> nanoseconds of each of its calls."""
+def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Read arrays by name from a file (.npz), in its order."""
+    with np.load(path) as arrays:
+        return dict(arrays)
 
 
-class Refused(RuntimeError):
+def _of_encoder(output: np.ndarray) -> Arrays:
+    return {OUTPUT: output}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A loaded model with its inputs, which lie where the engine wants them: only `run` is timed."""
+
+    run: Callable[[], Any]
+    """Run the model once; return what the engine makes of it."""
+
+    outputs: Callable[[Any], Arrays] = _of_encoder
+    """Name what `run` returned: all outputs of the model, float32. As it is, the array that an encoder returns."""
+
+    profile: Callable[[int], list[dict[str, list[int]]]] | None = None
+    """For each of so many runs, kernel -> nanoseconds of each of its calls; None where kernels cannot be told apart."""
+
+
+class EngineError(RuntimeError):
+    """The engine failed, or computed something wrong; the message says how."""
+
+
+class Refused(EngineError):
     """The engine works, but takes no job like this one; the message is its own reason."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One encoder on one engine, as plain values, so that it can be sent to a worker process.
+    """One model on one engine, as plain values, so that it can be sent to a worker process.
 
     Parameters
     ----------
     engine
         Name in `codesign.engines.ENGINES`.
     checkpoint
-        Directory of the (pruned) encoder.
+        Directory of the (pruned) model.
     artifact
-        Directory of the compiled or converted encoder, for engines that load one.
+        Directory of the compiled or converted model, for engines that load one.
     inputs
-        File (.npz) with the encoder's inputs by name (`codesign.encoder.input_names`), int64[batch, seq].
+        File (.npz) with the model's inputs by name, in the order in which it takes them.
     threads
         Number of threads, the same for every engine of a session.
     block
-        Block shape the encoder was pruned in, for engines that store blocks; ``"dense"`` if it was not.
+        Block shape the model was pruned in, for engines that store blocks; ``"dense"`` if it was not.
     """
 
     engine: str
@@ -58,20 +78,15 @@ class Job:
     threads: int
     block: str = "dense"
 
-    def load_inputs(self) -> dict[str, np.ndarray]:
-        """Return the inputs by name, int64[batch, seq], in the order of the file, which is the model's."""
-        with np.load(self.inputs) as arrays:
-            return dict(arrays)
-
-    def require_artifact(self) -> str:
-        """Directory of the compiled encoder; InputError when the job has none."""
+    def require_artifact(self) -> Path:
+        """Directory of the compiled model; InputError when the job has none."""
         if self.artifact is None:
             raise InputError("artifact", None, f"a compiled encoder for {self.engine}: notebook 02_compile builds it")
-        return self.artifact
+        return Path(self.artifact)
 
 
 class Engine(Protocol):
-    """An engine in the settings with the lowest latency that it offers for its number type.
+    """An engine in the settings with the lowest latency that it offers for its number format.
 
     Its module imports the engine's library inside `prepare` only: the process that measures imports none of them.
     """
@@ -79,8 +94,11 @@ class Engine(Protocol):
     name: str
     """Name in records and on the command line."""
 
+    package: str
+    """The Python package that it needs."""
+
     format: str = "fp32"
-    """Number type that it computes in; what it returns is float32."""
+    """Number format that it computes in; what it returns is float32."""
 
     reads: str | None = None
     """Format in `codesign.engines.convert` that it loads as the job's artefact; None if it needs no conversion."""
@@ -90,9 +108,11 @@ class Engine(Protocol):
 
     def unavailable(self) -> str | None:
         """Why this engine cannot run here, or None."""
+        found = importlib.util.find_spec(self.package)
+        return None if found else f"the Python package {self.package!r} is not installed"
 
-    def prepare(self, job: Job) -> Call:
-        """Load or compile the encoder; called in a worker process of its own.
+    def prepare(self, job: Job, inputs: Arrays) -> Call:
+        """Load or compile the model, and put its inputs where it wants them; called in a worker process of its own.
 
         Raises
         ------
@@ -102,8 +122,3 @@ class Engine(Protocol):
 
     def settings(self, job: Job) -> dict[str, object]:
         """How the engine is set, for the record."""
-
-
-def missing(package: str) -> str | None:
-    """Why an engine that needs `package` cannot run here, or None."""
-    return None if importlib.util.find_spec(package) else f"the Python package {package!r} is not installed"

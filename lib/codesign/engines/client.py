@@ -12,30 +12,36 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
 from codesign import machine
 from codesign.engines import find
-from codesign.engines.base import Job
+from codesign.engines.base import Arrays, EngineError, Job, Refused, load_arrays
 
 _TAIL_LINES = 20
 #: Folder of this package, so that a worker runs this code in whatever environment its interpreter belongs to.
 _LIBRARY = Path(__file__).parents[2]
 
 
-class EngineError(RuntimeError):
-    """The engine raised an exception; its worker lives on."""
-
-
-class EngineRefused(EngineError):
-    """The engine takes no job like this one; the message is its own reason."""
-
-
-class WorkerDied(RuntimeError):
+class WorkerDied(EngineError):
     """The worker process is gone; the message ends with the last lines it wrote to stderr."""
+
+
+def max_abs_error(outputs: Arrays, expected: Path) -> float:
+    """Largest difference of outputs from those of the same name in a file (.npz).
+
+    Raises
+    ------
+    EngineError
+        When there are others, or others in shape, or one has a value that is not finite.
+    """
+    right = load_arrays(expected)
+    shapes, wanted = ({name: array.shape for name, array in arrays.items()} for arrays in (outputs, right))
+    if shapes != wanted or not all(np.isfinite(array).all() for array in outputs.values()):
+        raise EngineError(f"the outputs have shapes {shapes} or values that are not finite, expected {wanted}")
+    return max(float(np.abs(array.astype(np.float64) - right[name]).max()) for name, array in outputs.items())
 
 
 class Process:
@@ -96,7 +102,7 @@ class Process:
             raise WorkerDied(self._obituary(do))
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            kind, verb = (EngineRefused, "refused to") if answer["refused"] else (EngineError, "could not")
+            kind, verb = (Refused, "refused to") if answer["refused"] else (EngineError, "could not")
             raise kind(f"{self.name} {verb} {do}: {answer['error']}")
         return answer
 
@@ -111,9 +117,7 @@ class Process:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -140,12 +144,11 @@ class Worker(Process):
 
         Raises
         ------
-        EngineRefused
+        Refused
             When the engine takes no job like this one.
         EngineError
-            When it, or the conversion, fails otherwise.
-        WorkerDied
-            When it took the process with it. Any other request raises these two as well.
+            When it, or the conversion, fails otherwise: as a `WorkerDied` when it took the process with it. Any other
+            request raises these as well.
         """
         start = time.perf_counter()
         converted = self._convert()
@@ -157,11 +160,11 @@ class Worker(Process):
         answer["seconds"] = time.perf_counter() - start
         return answer
 
-    def output(self) -> tuple[np.ndarray, int]:
-        """Return the output of one call, float32[batch, seq, hidden], and how long the call took in ns."""
-        path = Path(self._directory.name) / "output.npy"
-        call_ns = self._ask("output", path=str(path))["call_ns"]
-        return np.load(path), call_ns
+    def output(self) -> tuple[Arrays, int]:
+        """Return the outputs of one call by name, and how long the call took in ns."""
+        path = str(Path(self._directory.name) / "outputs.npz")
+        call_ns = self._ask("output", path=path)["call_ns"]
+        return load_arrays(path), call_ns
 
     def run(self, *, calls: int, discard: int) -> tuple[list[int], list[int]]:
         """Make `discard` calls and then `calls` more; return the times of these and of those, in ns."""
@@ -173,7 +176,7 @@ class Worker(Process):
 
         Raises
         ------
-        EngineRefused
+        Refused
             When the engine cannot look at its kernels; only our compiled ones can.
         """
         found: list[dict[str, list[int]]] = self._ask("profile", runs=runs, discard=discard)["profile"]

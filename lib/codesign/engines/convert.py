@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
+from codesign.engines.base import OUTPUT, load_arrays
 
 #: File of each format in the directory of a converted encoder.
 FILES = {"onnx": "model.onnx", "openvino": "model.xml"}
@@ -38,8 +38,8 @@ def main(form: str, checkpoint: str, inputs: str, directory: str) -> None:
     from codesign.forward import EncoderForward, input_names
 
     bert = load_encoder(checkpoint, attention=ATTENTION[form])  # type: ignore[arg-type]
-    with np.load(inputs) as arrays:
-        example = {name: torch.from_numpy(arrays[name]) for name in input_names(bert.config)}
+    arrays = load_arrays(inputs)
+    example = {name: torch.from_numpy(arrays[name]) for name in input_names(bert.config)}
     {"onnx": _onnx, "openvino": _openvino}[form](EncoderForward(bert), example, Path(directory) / FILES[form])
 
 
@@ -48,7 +48,7 @@ def _onnx(model, example, path: Path) -> None:  # type: ignore[no-untyped-def]  
 
     names, tensors = list(example), tuple(example.values())
     # the older exporter: the newer one writes only operators that DeepSparse does not read
-    torch.onnx.export(model, tensors, path, dynamo=False, opset_version=OPSET, input_names=names)
+    torch.onnx.export(model, tensors, path, dynamo=False, opset_version=OPSET, input_names=names, output_names=[OUTPUT])
 
 
 def _openvino(model, example, path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -57,7 +57,7 @@ def _openvino(model, example, path: Path) -> None:  # type: ignore[no-untyped-de
 
     shapes = [openvino.PartialShape(tensor.shape) for tensor in example.values()]  # static shapes are planned ahead
     converted = openvino.convert_model(model, example_input=tuple(example.values()), input=shapes)
-    for place, name in zip(converted.inputs, example, strict=True):
+    for place, name in zip((*converted.inputs, *converted.outputs), (*example, OUTPUT), strict=True):
         place.get_tensor().set_names({name})
     openvino.save_model(converted, path, compress_to_fp16=False)  # the default would round the weights
 

@@ -11,9 +11,7 @@ import importlib.metadata
 import os
 from pathlib import Path
 
-import numpy as np
-
-from codesign.engines.base import Call, Engine, Job
+from codesign.engines.base import Arrays, Call, Engine, Job
 from codesign.engines.convert import ATTENTION, FILES, OPSET
 
 #: The environment that ``make peers`` makes.
@@ -22,28 +20,25 @@ PEERS = Path(__file__).parents[3] / ".venv" / "peers"
 
 class DeepSparse(Engine):
     name = "deepsparse"
+    package = "deepsparse"
     reads = "onnx"
     python = str(PEERS / "bin" / "python")
 
     def unavailable(self) -> str | None:
         return None if _version() else f"DeepSparse is not installed in {PEERS.parent.name}/peers: `make peers` does it"
 
-    def prepare(self, job: Job) -> Call:
+    def prepare(self, job: Job, inputs: Arrays) -> Call:
         os.environ["NM_DISABLE_ANALYTICS"] = "1"  # nothing is sent
         import deepsparse
 
-        arrays = list(job.load_inputs().values())  # it knows no names: the order is that of the ONNX file
+        arrays = list(inputs.values())  # it takes no names: the order is that of the ONNX file
         engine = deepsparse.Engine(
-            str(Path(job.require_artifact()) / FILES["onnx"]),
+            str(job.require_artifact() / FILES["onnx"]),
             batch_size=len(arrays[0]),
             num_cores=job.threads,
             scheduler=deepsparse.Scheduler.single_stream,
         )
-
-        def call() -> np.ndarray:
-            return engine.run(arrays, val_inp=False)[0]
-
-        return call
+        return Call(lambda: engine.run(arrays, val_inp=False)[0])
 
     def settings(self, job: Job) -> dict[str, object]:
         return {

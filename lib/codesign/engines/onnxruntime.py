@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
-
-from codesign.engines.base import Call, Engine, Job, missing
+from codesign.engines.base import Arrays, Call, Engine, Job
 from codesign.engines.convert import ATTENTION, FILES, OPSET
 
 # Spinning makes it faster, and is what disturbs its neighbours: it may spin between two operators, not after a call.
@@ -15,12 +11,10 @@ _SPINNING = {"session.intra_op.allow_spinning": "1", "session.force_spinning_sto
 
 class ONNXRuntime(Engine):
     name = "onnxruntime"
+    package = "onnxruntime"
     reads = "onnx"
 
-    def unavailable(self) -> str | None:
-        return missing("onnxruntime")
-
-    def prepare(self, job: Job) -> Call:
+    def prepare(self, job: Job, inputs: Arrays) -> Call:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -30,14 +24,10 @@ class ONNXRuntime(Engine):
         options.inter_op_num_threads = 1
         for name, value in _SPINNING.items():
             options.add_session_config_entry(name, value)
-        path = Path(job.require_artifact()) / FILES["onnx"]
+        path = job.require_artifact() / FILES["onnx"]
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        feed = job.load_inputs()
-
-        def call() -> np.ndarray:
-            return session.run(None, feed)[0]
-
-        return call
+        names = [output.name for output in session.get_outputs()]
+        return Call(lambda: session.run(None, inputs), lambda arrays: dict(zip(names, arrays, strict=True)))
 
     def settings(self, job: Job) -> dict[str, object]:
         return {

@@ -15,7 +15,7 @@ class TorchBF16(TorchEager):
     name = "torch-bf16"
     format = "bf16"
 
-    def adapt(self, model: Any, inputs: list[Any], job: Job) -> Any:
+    def adapt(self, model: Any, tensors: list[Any], job: Job) -> Any:
         import torch
 
         return model.to(torch.bfloat16)

@@ -12,7 +12,7 @@ from codesign.engines.torch_eager import TorchEager
 class TorchBSR(TorchEager):
     name = "torch-bsr"
 
-    def adapt(self, model: Any, inputs: list[Any], job: Job) -> Any:
+    def adapt(self, model: Any, tensors: list[Any], job: Job) -> Any:
         import torch
 
         from codesign.blocks import DENSE, BlockShape
@@ -27,7 +27,7 @@ class TorchBSR(TorchEager):
                 blocks = linear.weight.to_sparse_bsr((shape.rows, shape.cols))
                 if blocks.values().shape[0] < linear.weight.numel() // (shape.rows * shape.cols):
                     linear.weight = torch.nn.Parameter(blocks, requires_grad=False)
-            model(*inputs)
+            model(*tensors)
         except RuntimeError as error:
             raise Refused(str(error).splitlines()[0]) from error
         return model

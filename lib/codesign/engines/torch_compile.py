@@ -12,7 +12,7 @@ from codesign.engines.torch_eager import TorchEager
 class TorchCompile(TorchEager):
     name = "torch-compile"
 
-    def adapt(self, model: Any, inputs: list[Any], job: Job) -> Any:
+    def adapt(self, model: Any, tensors: list[Any], job: Job) -> Any:
         os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no pool of processes that lives on beside the timing
         import torch
         from torch._inductor import config
@@ -21,7 +21,7 @@ class TorchCompile(TorchEager):
         # torch.compile: given there, "freezing" does nothing.
         with config.patch(freezing=True, max_autotune=True):
             compiled: Any = torch.compile(model, fullgraph=True, dynamic=False)
-            compiled(*inputs)  # compiles
+            compiled(*tensors)  # compiles
         return compiled
 
     def settings(self, job: Job) -> dict[str, object]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import numpy as np
-
-from codesign.engines.base import Call, Engine, Job, missing
+from codesign.engines.base import Arrays, Call, Engine, Job
 
 # OpenMP's threads wait for each other by spinning. Woken after an idle gap they may share a core, and then one spins
 # while the other should run: single turns were seen at a hundred times the latency of the rest. Binding prevents it.
@@ -16,11 +14,9 @@ _BINDING = {"OMP_PROC_BIND": "close", "OMP_PLACES": "cores"}
 
 class TorchEager(Engine):
     name = "torch-eager"
+    package = "torch"
 
-    def unavailable(self) -> str | None:
-        return missing("torch")
-
-    def prepare(self, job: Job) -> Call:
+    def prepare(self, job: Job, inputs: Arrays) -> Call:
         os.environ.update(_BINDING)  # read once, when torch loads OpenMP
         import torch
 
@@ -29,19 +25,19 @@ class TorchEager(Engine):
 
         torch.set_num_threads(job.threads)
         torch.set_num_interop_threads(1)  # one encoder at a time has nothing to run beside itself
-        bert, given = load_encoder(job.checkpoint, attention="sdpa"), job.load_inputs()
-        inputs = [torch.from_numpy(given[name]) for name in input_names(bert.config)]
+        bert = load_encoder(job.checkpoint, attention="sdpa")
+        tensors = [torch.from_numpy(inputs[name]) for name in input_names(bert.config)]
         with torch.inference_mode():
-            model = self.adapt(EncoderForward(bert), inputs, job)
+            model = self.adapt(EncoderForward(bert), tensors, job)
 
         @torch.inference_mode()
-        def call() -> np.ndarray:
-            return model(*inputs).float().numpy()  # float() leaves float32 as it is
+        def run() -> Any:
+            return model(*tensors).float().numpy()  # float() leaves float32 as it is
 
-        return call
+        return Call(run)
 
-    def adapt(self, model: Any, inputs: list[Any], job: Job) -> Any:
-        """Make of the float32 encoder what is called instead; here nothing."""
+    def adapt(self, model: Any, tensors: list[Any], job: Job) -> Any:
+        """Make of the float32 encoder what is called instead, with its inputs in order; here nothing."""
         return model
 
     def settings(self, job: Job) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from codesign.measure.entrant import Contender
 from codesign.measure.protocol import PROTOCOLS, Protocol
-from codesign.measure.ratios import Interval, Ratio, median, ratio
+from codesign.measure.ratios import Interval, median, ratio
 from codesign.measure.session import run_session
 
-__all__ = ["PROTOCOLS", "Contender", "Interval", "Protocol", "Ratio", "median", "ratio", "run_session"]
+__all__ = ["PROTOCOLS", "Contender", "Interval", "Protocol", "median", "ratio", "run_session"]

@@ -10,13 +10,13 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from codesign import machine
 from codesign.engines.client import Process
 from codesign.measure.protocol import SPIN_S
+from codesign.progress import step
 
 #: Lowest share of the best rate between cores that is undisturbed. Where this was set up, cores on different L3 caches
 #: passed data on at less than 0.45 of it, and cores on one L3 at more than 0.7.
@@ -27,37 +27,32 @@ OWN = 0.6
 _OFTEN, _SHARE = 3, 0.02
 _PAUSE_S = 0.3  # long enough for a hypervisor to use the rest and move a core
 
-#: Between cores, and the slowest L2; None where there is no such rate.
-Pair = tuple[float | None, float | None]
 Timed = TypeVar("Timed")
 
 
-@dataclass(frozen=True)
-class Look:
-    """How fast cores pass data on, None for one thread; and each core its L2 while all read, in GB/s."""
+class Look(NamedTuple):
+    """How fast cores pass data on, and the slowest L2 while all are read, in GB/s; None where there is no such rate."""
 
     between_cores: float | None
-    l2: tuple[float, ...]
-
-    @property
-    def pair(self) -> Pair:
-        """The two rates that the rule compares."""
-        return self.between_cores, min(self.l2, default=None)
+    l2: float | None
 
     def worse(self, other: Look) -> Look:
         """The lower of each rate, for something that lies between two looks."""
-        known = [rate for rate in (self.between_cores, other.between_cores) if rate is not None]
-        return Look(min(known, default=None), tuple(map(min, self.l2, other.l2)))
+        return Look(*(None if a is None or b is None else min(a, b) for a, b in zip(self, other, strict=True)))
 
 
-def best(looks: Iterable[Look], ceiling: Pair = (None, None)) -> Pair:
+UNKNOWN = Look(None, None)
+
+
+def best(looks: Iterable[Look], ceiling: Look = UNKNOWN) -> Look:
     """The best rates: what looks reached often enough (or all, if they are few), or the `ceiling` where it is higher.
 
     Threads that share a core pass data on within it, faster than any two cores do; such looks say nothing about cores.
     """
-    pairs = [look.pair for look in looks]
-    l2 = _best([pair[1] for pair in pairs], ceiling[1])
-    return _best([pair[0] for pair in pairs if not _below(pair[1], l2, OWN)], ceiling[0]), l2
+    looks = list(looks)
+    l2 = _best([look.l2 for look in looks], ceiling.l2)
+    apart = [look.between_cores for look in looks if not _below(look.l2, l2, OWN)]
+    return Look(_best(apart, ceiling.between_cores), l2)
 
 
 def _best(rates: Iterable[float | None], ceiling: float | None) -> float | None:
@@ -66,33 +61,30 @@ def _best(rates: Iterable[float | None], ceiling: float | None) -> float | None:
     return max((rate for rate in (*known[:often][-1:], ceiling) if rate is not None), default=None)
 
 
-def disturbance(look: Look, best: Pair) -> str | None:
-    """Say what is wrong with the machine, or None: the rule by which a turn counts.
+def disturbed(look: Look, best: Look) -> bool:
+    """Say whether cores are far apart, or shared with others: the rule by which a turn does not count.
 
     It was fixed before anything was timed under it, and cannot see how long any engine took.
     """
-    (between_cores, l2), (most_between_cores, most_l2) = look.pair, best
-    if _below(between_cores, most_between_cores, NEAR):
-        return "cores far apart"
-    return "cores shared with others" if _below(l2, most_l2, OWN) else None
+    return _below(look.between_cores, best.between_cores, NEAR) or _below(look.l2, best.l2, OWN)
 
 
 def _below(rate: float | None, best: float | None, share: float) -> bool:
     return rate is not None and best is not None and rate < share * best
 
 
-def ceiling(records: Iterable[Mapping[str, Any]], threads: int) -> Pair:
+def ceiling(records: Sequence[Mapping[str, Any]], threads: int) -> Look:
     """What `ceiling` records of a machine promise to who looks at it with the same kernels and buffers.
 
     Of each the middle of its samples: the best of them was seen once.
     """
-    rates: dict[str, float] = {}
-    for record in records:
-        if record["threads"] == threads and record["samples"]:
-            level, rate = record["level"], statistics.median(record["samples"])
-            rates[level] = max(rates.get(level, 0.0), rate)
-    shared = rates.get("L2")  # as all threads read, who are as fast as the slowest of them
-    return rates.get("between cores"), None if shared is None else shared / threads
+
+    def most(level: str) -> float | None:
+        found = (each for each in records if (each["level"], each["threads"]) == (level, threads) and each["samples"])
+        return max((statistics.median(each["samples"]) for each in found), default=None)
+
+    shared = most("L2")  # as all threads read, who are as fast as the slowest of them
+    return Look(most("between cores"), None if shared is None else shared / threads)
 
 
 class Company(Process):
@@ -103,13 +95,12 @@ class Company(Process):
         super().__init__("the probe", sys.executable, "codesign.measure.probe", min(threads, machine.describe().cores))
 
     def prepare(self) -> None:
-        """Compile what the probe looks with; EngineError or WorkerDied when that does not work here."""
+        """Compile what the probe looks with; EngineError when that does not work here."""
         self._ask("prepare")
 
     def look(self) -> Look:
-        """Look once, some milliseconds; EngineError or WorkerDied when that does not work."""
-        answer = self._ask("look")
-        return Look(answer["between_cores"], tuple(answer["l2"]))
+        """Look once, some milliseconds; EngineError when that does not work."""
+        return Look(**self._ask("look"))
 
 
 class Watch:
@@ -121,21 +112,17 @@ class Watch:
         Looks at the machine once.
     wait_s
         Seconds that may be spent on waiting for it, all in all.
-    say
-        Shows what is waited for, and None when that is over.
     ceiling
         Rates that this machine has reached before.
     """
 
-    def __init__(
-        self, look: Callable[[], Look], wait_s: float, say: Callable[[str | None], None], ceiling: Pair = (None, None)
-    ) -> None:
-        self._ask, self._say, self._ceiling = look, say, ceiling
+    def __init__(self, look: Callable[[], Look], wait_s: float, ceiling: Look = UNKNOWN) -> None:
+        self._ask, self._ceiling = look, ceiling
         self._looks: list[Look] = []
         self.wait_s, self.waited_s = wait_s, 0.0
 
     @property
-    def best(self) -> Pair:
+    def best(self) -> Look:
         """The best rates up to now."""
         return best(self._looks, self._ceiling)
 
@@ -147,13 +134,12 @@ class Watch:
         tuple[Timed, Look]
             What `work` returned, and the worse of the looks before and after it.
         """
-        before, start_s = self._look(), self.waited_s
-        while (reason := disturbance(before, self.best)) and self.waited_s + _PAUSE_S <= self.wait_s:
-            self._say(f"waiting for the machine: {reason}, {self.waited_s - start_s:.0f} s so far")
+        before = self._look()
+        while disturbed(before, self.best) and self.waited_s + _PAUSE_S <= self.wait_s:
+            step(f"waiting for the machine: {self.waited_s:.0f} s so far")
             time.sleep(_PAUSE_S)
             self.waited_s += _PAUSE_S
             before = self._look()
-        self._say(None)
         done = work()
         return done, before.worse(self._look())
 

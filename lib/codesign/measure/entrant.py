@@ -9,11 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from codesign.engines import Job, find
-from codesign.engines.client import EngineError, EngineRefused, Worker, WorkerDied
-from codesign.measure.company import Look, Pair, disturbance
+from codesign.engines import EngineError, Job, Refused, find
+from codesign.engines.client import Worker, max_abs_error
+from codesign.measure.company import Look, disturbed
 from codesign.measure.protocol import SLOW_CALL_S, Plan, Protocol
 
 #: A larger error against fp32 PyTorch is a wrong result, whatever its speed, by the number type an engine computes in.
@@ -36,7 +34,7 @@ class Contender:
     artifact
         Directory of the compiled encoder, for engines that load one.
     expected
-        File (.npy): what PyTorch computes in float32 for the same weights and inputs, float32[batch, seq, hidden].
+        File (.npz): what PyTorch computes in float32 for the same weights and inputs, by name.
     inputs
         File (.npz) with the encoder's inputs by name, int64[batch, seq].
     control
@@ -74,9 +72,9 @@ class Turn(NamedTuple):
     look: Look
 
 
-def undisturbed(turns: Iterable[Turn], best: Pair) -> list[bool]:
+def undisturbed(turns: Iterable[Turn], best: Look) -> list[bool]:
     """Say of each turn whether the machine was as it should be; what is `best` may still change later."""
-    return [disturbance(turn.look, best) is None for turn in turns]
+    return [not disturbed(turn.look, best) for turn in turns]
 
 
 @dataclass(eq=False)
@@ -105,8 +103,8 @@ class Entrant:
         self.worker = Worker(self.contender.job())
         try:
             answer = self.worker.prepare()
-        except (EngineError, WorkerDied) as error:
-            self._leave("skipped" if isinstance(error, EngineRefused) else "failed", str(error))
+        except EngineError as error:
+            self._leave("skipped" if isinstance(error, Refused) else "failed", str(error))
             return
         self.disk_bytes = answer["disk_bytes"]
         self.settings = {**answer["settings"], "prepare_s": round(answer["seconds"], 3)}
@@ -116,24 +114,19 @@ class Entrant:
         if self.worker is None:
             return
         try:
-            output, call_ns = self.worker.output()
+            outputs, call_ns = self.worker.output()
             self.peak_rss_bytes = self.worker.peak_rss_bytes()
-        except (EngineError, WorkerDied) as error:
+            self.max_abs_err = max_abs_error(outputs, self.contender.expected)
+        except EngineError as error:
             self._leave("failed", str(error))
             return
-        expected = np.load(self.contender.expected)
-        if output.shape != expected.shape or not np.isfinite(output).all():
-            reason = f"the output has shape {output.shape} or values that are not finite, expected {expected.shape}"
-            self._leave("failed", reason)
-            return
-        self.max_abs_err = float(np.abs(output.astype(np.float64) - expected).max())
         allowed = self.settings["max_abs_err_allowed"] = WRONG_ABOVE[self.contender.format]
         if self.max_abs_err > allowed:
             reason = f"wrong output: max abs error {self.max_abs_err:.3g} against PyTorch, {allowed:g} allowed"
             self._leave("failed", reason)
             return
         if call_ns < SLOW_CALL_S * 1e9:  # a first call is slower than the next: look again where that is cheap
-            (call_ns,), _ = self._run(calls=1, discard=1)
+            (call_ns,), _ = self.run(calls=1, discard=1)
         self.call_s = call_ns / 1e9
 
     @property
@@ -148,22 +141,22 @@ class Entrant:
 
     def time_alone(self) -> list[int]:
         """Time a pass alone and return its samples; it decides what is planned, with those before."""
-        samples, _ = self._run(self.plan.solo, self.plan.solo_discard)
+        samples, _ = self.run(self.plan.solo, self.plan.solo_discard)
         self.call_s = statistics.median([*_samples(self.solo), *samples]) / 1e9
         return samples
 
     def take_turn(self) -> list[int]:
         """Time a turn and return its samples."""
-        samples, discarded = self._run(self.plan.calls, self.plan.discard)
+        samples, discarded = self.run(self.plan.calls, self.plan.discard)
         self.warmup.extend(discarded)
         return samples
 
-    def call_once(self) -> int:
-        """Time a single call, whatever has run before it; returns ns."""
-        (call_ns,), _ = self._run(calls=1, discard=0)
-        return call_ns
+    def run(self, calls: int, discard: int) -> tuple[list[int], list[int]]:
+        """Make `discard` calls and then `calls` more; return the times of these and of those, in ns."""
+        assert self.worker is not None
+        return self.worker.run(calls=calls, discard=discard)
 
-    def fields(self, best: Pair, *, everything: bool) -> dict[str, Any]:
+    def fields(self, best: Look, *, everything: bool) -> dict[str, Any]:
         """What there is to record; samples that do not count, because the machine was disturbed, are kept apart.
 
         Parameters
@@ -188,19 +181,20 @@ class Entrant:
         }
         if not self.turns:
             return {**found, "samples_ns": [], "rounds": [], "solo_ns": []}
-        counted, disturbed = _split(self.turns, best, everything)
-        solo, disturbed_solo = _split(self.solo, best, everything or not any(undisturbed(self.solo, best)))
+        counted, apart = _split(self.turns, best, everything)
+        solo, solo_apart = _split(self.solo, best, everything or not any(undisturbed(self.solo, best)))
         reduced = not self.protocol.is_full(self.plan)
+        looks, looks_apart = ([list(turn.look) for turn in turns] for turns in (counted, apart))
         return {
             **found,
             "settings": {**self.settings, **dataclasses.asdict(self.plan), "reduced": reduced},
             "samples_ns": _samples(counted),
             "rounds": [len(turn.samples) for turn in counted],
             "solo_ns": _samples(solo),
-            "disturbed_ns": _samples(disturbed),
-            "disturbed_rounds": [len(turn.samples) for turn in disturbed],
-            "disturbed_solo_ns": _samples(disturbed_solo),
-            "company": {"best": list(best), "turns": _rates(counted), "disturbed": _rates(disturbed)},
+            "disturbed_ns": _samples(apart),
+            "disturbed_rounds": [len(turn.samples) for turn in apart],
+            "disturbed_solo_ns": _samples(solo_apart),
+            "company": {"best": list(best), "turns": looks, "disturbed": looks_apart},
         }
 
     def close(self) -> None:
@@ -209,23 +203,15 @@ class Entrant:
             self.worker.close()
             self.worker = None
 
-    def _run(self, calls: int, discard: int) -> tuple[list[int], list[int]]:
-        assert self.worker is not None
-        return self.worker.run(calls=calls, discard=discard)
-
     def _leave(self, status: str, reason: str) -> None:
         self.status, self.reason = status, reason
         self.close()
 
 
-def _split(turns: Sequence[Turn], best: Pair, everything: bool) -> tuple[list[Turn], list[Turn]]:
+def _split(turns: Sequence[Turn], best: Look, everything: bool) -> tuple[list[Turn], list[Turn]]:
     pairs = [(turn, everything or fine) for turn, fine in zip(turns, undisturbed(turns, best), strict=True)]
     return [turn for turn, counts in pairs if counts], [turn for turn, counts in pairs if not counts]
 
 
 def _samples(turns: Iterable[Turn]) -> list[int]:
     return [ns for turn in turns for ns in turn.samples]
-
-
-def _rates(turns: Iterable[Turn]) -> list[list[float | None]]:
-    return [list(turn.look.pair) for turn in turns]

@@ -12,16 +12,17 @@ import uuid
 from collections.abc import Sequence
 
 from codesign import machine
-from codesign.engines.client import EngineError
+from codesign.engines import EngineError
 from codesign.measure.entrant import Contender, Entrant
 from codesign.measure.protocol import Protocol
+from codesign.measure.session import prepare
 from codesign.records import Record, Results, stamp
 
 WAYS = ("alone", "naive", "turns")
 _REST_S = 0.5  # between ways: threads of the other engine have gone to sleep by then
 
 #: The samples of one entrant in ns, round by round.
-Rounds = list[list[int]]
+Rounds = Sequence[list[int]]
 
 
 def compare_ways(
@@ -40,11 +41,9 @@ def compare_ways(
         start["session_id"] = f"{run_id}-{uuid.uuid4().hex[:8]}"
         for entrant in entrants:
             stack.callback(entrant.close)
-            entrant.prepare()
-        for entrant in entrants:
-            entrant.check()
-            if entrant.status != "ok":
-                raise EngineError(f"{entrant.contender.label()}: {entrant.reason}")
+        prepare(entrants)
+        if wrong := next((entrant for entrant in entrants if entrant.status != "ok"), None):
+            raise EngineError(f"{wrong.contender.label()}: {wrong.reason}")
         timed = time_ways(entrants)
     records = [
         {**start, **_fields(entrant), "way": way, **samples(rounds)}
@@ -68,19 +67,15 @@ def time_ways(entrants: Sequence[Entrant]) -> dict[str, list[Rounds]]:
     plans = [entrant.plan for entrant in entrants]
     time.sleep(_REST_S)
     calls = range(min(plan.rounds * plan.calls for plan in plans))
-    naive = [[[entrant.call_once()] for entrant in entrants] for _ in calls]
+    naive = [[entrant.run(calls=1, discard=0)[0] for entrant in entrants] for _ in calls]
     time.sleep(_REST_S)
     turns = [[entrant.take_turn() for entrant in entrants] for _ in range(min(plan.rounds for plan in plans))]
-    return {"alone": alone, "naive": _by_entrant(naive), "turns": _by_entrant(turns)}
+    return {"alone": alone, "naive": list(zip(*naive, strict=True)), "turns": list(zip(*turns, strict=True))}
 
 
 def samples(rounds: Rounds) -> Record:
     """The samples of one entrant as fields of a record."""
     return {"samples_ns": [ns for turn in rounds for ns in turn], "rounds": [len(turn) for turn in rounds]}
-
-
-def _by_entrant(turns: list[Rounds]) -> list[Rounds]:
-    return [list(rounds) for rounds in zip(*turns, strict=True)]
 
 
 def _fields(entrant: Entrant) -> Record:

@@ -4,11 +4,11 @@ It answers like a worker of an engine, with the same threads on the same CPUs:
 
 =====================  ====================================================================================
 ``{"do": "prepare"}``  ``{}``: compiles two of the kernels that measure ceilings, some seconds
-``{"do": "look"}``     ``{"between_cores": 110.5, "l2": [150.1, 152.3]}``: GB/s, some milliseconds
+``{"do": "look"}``     ``{"between_cores": 110.5, "l2": 150.1}``: GB/s, some milliseconds
 =====================  ====================================================================================
 
-``between_cores`` is how fast cores pass data on, null for one thread; ``l2`` how fast each core reads from its own L2
-while the others do the same, empty where the size of an L2 is unknown. It imports TVM's runtime and no engine.
+``between_cores`` is how fast cores pass data on, null for one thread; ``l2`` how fast the slowest core reads from its
+own L2 while the others do the same, null where the size of an L2 is unknown. It imports TVM's runtime and no engine.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class _Probe:
 
     def look(self) -> dict[str, Any]:
         # the caches first: TVM's threads spin for a while after a parallel kernel
-        l2 = self._at_once() if self._l2 else []
+        l2 = min(self._at_once()) if self._l2 else None
         return {"between_cores": self._between_cores and self._between_cores.median(), "l2": l2}
 
     def _at_once(self) -> list[float]:
@@ -109,5 +109,4 @@ class _Probe:
 
 
 if __name__ == "__main__":
-    probe = _Probe()
-    serve({"prepare": probe.prepare, "look": probe.look})
+    serve(_Probe())

@@ -9,6 +9,7 @@ what that makes of one engine in two processes; every ratio of two records is wi
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 from codesign.errors import InputError
 from codesign.schema import POINT
 
-_RESAMPLES = 2000
+_RESAMPLES, _CONFIDENCE = 2000, 0.95
 _TOLERANCE = 0.10  # of a time among the others against that alone, and of an engine against itself
 _POWERS = (1, -1, -1, 1)  # of a, b and the references of their sessions, in a ratio
 
@@ -27,7 +28,7 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and its confidence interval."""
+    """An estimate and its 95% confidence interval."""
 
     value: float
     low: float
@@ -38,22 +39,12 @@ class Interval:
         return self.low <= value <= self.high
 
 
-@dataclass(frozen=True)
-class Ratio(Interval):
-    """A ratio of medians; `indirect` when its records were not timed in one session."""
-
-    indirect: bool
-
-
-def median(record: Record, *, confidence: float = 0.95, seed: int = 0) -> Interval:
+def median(record: Record) -> Interval:
     """Median latency of one record, in ns; the interval is that of this process, and says nothing of another one."""
-    draws = _Bootstrap(seed).medians(record)
-    return Interval(float(np.median(_samples(record))), *_ends(draws, confidence))
+    return _within(record)
 
 
-def ratio(
-    a: Record, b: Record, *, via: tuple[Record, Record] | None = None, confidence: float = 0.95, seed: int = 0
-) -> Ratio:
+def ratio(a: Record, b: Record, *, via: tuple[Record, Record] | None = None) -> Interval:
     """Ratio of the median latencies of two records, a / b: how many times faster b is.
 
     Parameters
@@ -63,19 +54,14 @@ def ratio(
     via
         Records of one reference engine in the sessions of `a` and of `b`. For records of different sessions: the
         ratio is then (a / via[0]) / (b / via[1]), in which a drift between the sessions cancels.
-    confidence
-        Probability that the interval is meant to have.
-    seed
-        Seed of the bootstrap.
 
     Raises
     ------
     InputError
         When the records come from different machines or measurement versions, or one has no samples.
     """
-    plain = _within(a, b, via=via, confidence=confidence, seed=seed)
-    spread = spread_between(a, b, via=via)
-    return Ratio(plain.value, plain.low / spread, plain.high * spread, plain.indirect)
+    plain, spread = _within(a, b, *(via or ())), spread_between(a, b, via=via)
+    return Interval(plain.value, plain.low / spread, plain.high * spread)
 
 
 def spread_between(a: Record, b: Record, *, via: tuple[Record, Record] | None = None) -> float:
@@ -107,23 +93,6 @@ def process_spread(records: Sequence[Record]) -> float:
     return max((max(value, 1 / value) for value in ratios), default=1.0)
 
 
-def _within(
-    a: Record, b: Record, *, via: tuple[Record, Record] | None = None, confidence: float = 0.95, seed: int = 0
-) -> Ratio:
-    """Return the ratio of these very processes, as if any other would do the same."""
-    records = (a, b, *(via or ()))
-    for one, other in itertools.pairwise(records):
-        if one["machine_id"] != other["machine_id"]:
-            raise InputError("machine_id", other["machine_id"], f"records of one machine, {one['machine_id']}")
-        if one.get("measurement") != other.get("measurement"):
-            raise InputError("measurement", other.get("measurement"), f"version {one.get('measurement')}, as the other")
-    value = 1.0
-    for record, power in zip(records, _POWERS, strict=False):
-        value *= float(np.median(_samples(record))) ** power
-    draws = _draws(records, seed)
-    return Ratio(value, *_ends(draws, confidence), indirect=a["session_id"] != b["session_id"])
-
-
 def ratio_draws(a: Record, b: Record, *, seed: int = 0) -> np.ndarray:
     """Bootstrap draws of the ratio of two records of one session, a / b, float64[2000].
 
@@ -147,14 +116,13 @@ def doubts(records: Sequence[Record]) -> list[str]:
     itself (the A/A control) by more than is allowed there. A smaller difference between two processes of one engine is
     nothing that a repetition would cure: it widens every ratio of the session (`process_spread`).
     """
-    timed = [record for record in records if record["status"] == "ok"]
     pairs = _controlled(records)
     reasons = [] if pairs else ["no A/A control"]
     for twin, control in pairs:
         same = _within(twin, control)
         if same.low > 1 + _TOLERANCE or same.high < 1 / (1 + _TOLERANCE):
             reasons.append(f"A/A control: {control['engine']} / itself in [{same.low:.3f}, {same.high:.3f}]")
-    for record in timed:
+    for record in (record for record in records if record["status"] == "ok"):
         shift = float(np.median(record["samples_ns"]) / np.median(record["solo_ns"])) - 1
         if abs(shift) > _TOLERANCE:
             reasons.append(f"{record['engine']} {record['scope']} {record['block']}: {shift:+.0%} against alone")
@@ -164,47 +132,47 @@ def doubts(records: Sequence[Record]) -> list[str]:
 def _controlled(records: Sequence[Record]) -> list[tuple[Record, Record]]:
     """Pairs of an engine and its control among the records of a session, both timed."""
     timed = [record for record in records if record["status"] == "ok"]
-    return [(twin, control) for control in timed for twin in timed if _controls(control, twin)]
+    return [
+        (twin, control)
+        for control in timed
+        for twin in timed
+        if control["control"] is not None and twin["control"] is None
+        if all(control[field] == twin[field] for field in ("engine", *POINT))
+    ]
 
 
-def _controls(control: Record, twin: Record) -> bool:
-    same = all(control[field] == twin[field] for field in ("engine", *POINT))
-    return same and control["control"] is not None and twin["control"] is None
+def _within(*records: Record) -> Interval:
+    """The median of one record, or the ratio of two to four: of these very processes, as if any other did the same."""
+    for one, other in itertools.pairwise(records):
+        if one["machine_id"] != other["machine_id"]:
+            raise InputError("machine_id", other["machine_id"], f"records of one machine, {one['machine_id']}")
+        if one.get("measurement") != other.get("measurement"):
+            raise InputError("measurement", other.get("measurement"), f"version {one.get('measurement')}, as the other")
+    medians = zip(map(np.median, map(_samples, records)), _POWERS, strict=False)
+    value = math.prod(float(each) ** power for each, power in medians)
+    low, high = np.quantile(_draws(records), [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    return Interval(value, float(low), float(high))
 
 
-def _draws(records: Sequence[Record], seed: int) -> np.ndarray:
-    bootstrap, draws = _Bootstrap(seed), np.ones(_RESAMPLES)
+def _draws(records: Sequence[Record], seed: int = 0) -> np.ndarray:
+    """Draws of `_within`; records of one session with equally many rounds see the same drawn rounds."""
+    rng, draws = np.random.default_rng(seed), np.ones(_RESAMPLES)
+    drawn: dict[tuple[str, int], np.ndarray] = {}
     for record, power in zip(records, _POWERS, strict=False):
-        draws *= bootstrap.medians(record) ** power
-    return draws
-
-
-class _Bootstrap:
-    """Draws of medians; records of one session with equally many rounds see the same drawn rounds."""
-
-    def __init__(self, seed: int) -> None:
-        self._rng = np.random.default_rng(seed)
-        self._drawn: dict[tuple[str, int], np.ndarray] = {}
-
-    def medians(self, record: Record) -> np.ndarray:
-        """Median of each resample, float64[_RESAMPLES]."""
         samples, ends = _samples(record), np.cumsum(record["rounds"])
         rounds = np.full((len(ends), max(record["rounds"])), np.nan)
         for row, part in zip(rounds, np.split(samples, ends[:-1]), strict=True):
             row[: len(part)] = part
         key = (record["session_id"], len(ends))
-        if key not in self._drawn:
-            self._drawn[key] = self._rng.integers(len(ends), size=(_RESAMPLES, len(ends)))
-        pooled = rounds[self._drawn[key]].reshape(_RESAMPLES, -1)
-        return (np.nanmedian if np.isnan(rounds).any() else np.median)(pooled, axis=1)  # the latter is much faster
+        if key not in drawn:
+            drawn[key] = rng.integers(len(ends), size=(_RESAMPLES, len(ends)))
+        pooled = rounds[drawn[key]].reshape(_RESAMPLES, -1)
+        middle = np.nanmedian if np.isnan(rounds).any() else np.median  # the latter is much faster
+        draws *= middle(pooled, axis=1) ** power
+    return draws
 
 
 def _samples(record: Record) -> np.ndarray:
     if not record["samples_ns"]:
         raise InputError("record", f"{record['engine']} {record['block']}", "a latency record with samples")
     return np.asarray(record["samples_ns"], dtype=np.float64)
-
-
-def _ends(draws: np.ndarray, confidence: float) -> tuple[float, float]:
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)

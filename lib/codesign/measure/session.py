@@ -15,16 +15,13 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 from codesign import machine
-from codesign.engines import find
 from codesign.errors import InputError
 from codesign.measure.company import Company, Watch, ceiling
 from codesign.measure.entrant import Contender, Entrant, Turn, undisturbed
 from codesign.measure.protocol import REST_S, Protocol
 from codesign.measure.ratios import doubts, process_spread
+from codesign.progress import say, step
 from codesign.records import Record, Results, stamp
 
 #: Without these two a latency says nothing: absolute times drift, and only their ratios travel.
@@ -43,9 +40,8 @@ def run_session(
     profile: str,
     run_id: str,
     kind: str = "latency",
-    progress: bool = True,
 ) -> list[Record]:
-    """Time the contenders beside each other and append one record for each to `results`.
+    """Time the contenders beside each other and append one record for each to `results`; say so on stderr.
 
     The session adds the A/A control: the first torch eager once more. An engine that is not installed, or takes no such
     encoder, is recorded as skipped; one that cannot be prepared, or computes something wrong, as failed; neither has a
@@ -61,8 +57,6 @@ def run_session(
         Where the records go.
     profile, run_id, kind
         For the records, whose kind is ``latency`` or one with the same fields.
-    progress
-        Show a progress bar with the time left on stderr.
 
     Returns
     -------
@@ -73,65 +67,50 @@ def run_session(
     ------
     InputError
         When the contenders do not make a session.
-    WorkerDied, EngineError
-        When a worker died, or its engine raised, while it was timed; no record is written then.
+    EngineError
+        When an engine raised, or its worker died, while it was timed; no record is written then.
     """
     _check(contenders)
     twin = next(contender for contender in contenders if contender.engine == REFERENCES[0])
     everyone = [*contenders, dataclasses.replace(twin, control="A/A")]
     entrants = [Entrant(contender, protocol) for contender in everyone]
-    # Not rich's Jupyter display, which would leave a bar in the executed notebook; lines as long as they are.
-    console = Console(stderr=True, force_jupyter=False, quiet=not progress, soft_wrap=True, highlight=False)
-    with (
-        machine.exclusive(f"timing {len(everyone)} encoders (profile {profile})"),
-        contextlib.ExitStack() as stack,
-        Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console) as bar,
-    ):
+    with machine.exclusive(f"timing {len(everyone)} encoders (profile {profile})"), contextlib.ExitStack() as stack:
         load_average = machine.load_average()  # before we add to it ourselves
-        waiting = bar.add_task("", total=None, visible=False)
-
-        def say(text: str | None) -> None:
-            bar.update(waiting, description=text or "", visible=text is not None)
-
         threads, machine_id = twin.point["threads"], machine.describe().machine_id
         company = stack.enter_context(Company(threads))
         for entrant in entrants:
             stack.callback(entrant.close)
         company.prepare()
-        _prepare(entrants, bar)
+        step(f"preparing {len(everyone)} encoders")
+        prepare(entrants)
         start = stamp(kind, profile=profile, run_id=run_id, machine_id=machine_id)
         start["session_id"] = f"{run_id}-{uuid.uuid4().hex[:8]}"
         running = [entrant for entrant in entrants if entrant.status == "ok"]
         for entrant in running:
             entrant.settings |= {"cpus": machine.cpus(threads), "load_average": load_average}
         seconds = sum(protocol.seconds(entrant.call_s) for entrant in running)
-        console.print(f"timing {len(running)} encoders takes about {seconds:.0f} s")
+        say(f"timing {len(running)} encoders takes about {seconds:.0f} s")
         known = ceiling(results.read("ceiling", machine_id=machine_id), threads)
-        watch = Watch(company.look, (OVERRUN - 1) * seconds, say, known)
-        time_all(running, watch, seconds, bar, seed=start["session_id"])
+        watch = Watch(company.look, (OVERRUN - 1) * seconds, known)
+        time_all(running, watch, seconds, seed=start["session_id"])
     records = records_of(entrants, watch, start)
-    console.print(
-        f"{records[0]['disturbed_share']:.0%} of turns disturbed; waited {watch.waited_s:.0f} s for the machine"
-    )
+    say(f"{records[0]['disturbed_share']:.0%} of turns disturbed; waited {watch.waited_s:.0f} s for the machine")
     if reason := records[0]["flag_reason"]:
-        console.print(f"flagged: {reason}")
+        say(f"flagged: {reason}")
     for record in records:
         results.append(record)
     return records
 
 
-def _prepare(entrants: Sequence[Entrant], bar: Progress) -> None:
+def prepare(entrants: Sequence[Entrant]) -> None:
     """Load every encoder, then check every output; nothing is timed yet."""
-    task = bar.add_task("prepare", total=2 * len(entrants))
     with ThreadPoolExecutor(_PREPARE_AT_ONCE) as pool:
-        for _ in pool.map(Entrant.prepare, entrants):
-            bar.advance(task)
+        list(pool.map(Entrant.prepare, entrants))
     for entrant in entrants:
         entrant.check()
-        bar.advance(task)
 
 
-def time_all(entrants: Sequence[Entrant], watch: Watch, seconds: float, bar: Progress, seed: str) -> None:
+def time_all(entrants: Sequence[Entrant], watch: Watch, seconds: float, seed: str) -> None:
     """Time each entrant alone, and then in turns: as planned, and again where the machine was disturbed.
 
     Parameters
@@ -142,12 +121,10 @@ def time_all(entrants: Sequence[Entrant], watch: Watch, seconds: float, bar: Pro
         Waits for a better time, and says what was disturbed.
     seconds
         What this takes as planned; no round begins that would end after `OVERRUN` times as long.
-    bar
-        Shows the progress.
     seed
         Decides the order of turns.
     """
-    end, task = time.monotonic() + OVERRUN * seconds, bar.add_task("time", total=seconds)
+    end = time.monotonic() + OVERRUN * seconds
     turns_s = sum(entrant.plan.rounds * entrant.plan.turn_seconds(entrant.call_s) for entrant in entrants)
     while order := [entrant for entrant in entrants if _good(entrant.solo, watch) < entrant.passes]:
         pass_s = sum(entrant.plan.solo_seconds(entrant.call_s) for entrant in order)
@@ -156,7 +133,6 @@ def time_all(entrants: Sequence[Entrant], watch: Watch, seconds: float, bar: Pro
         for entrant in order:
             time.sleep(REST_S)
             entrant.solo.append(Turn(*watch.around(entrant.time_alone)))
-            bar.advance(task, entrant.plan.solo_seconds(entrant.call_s))
     shuffle = random.Random(seed).shuffle  # so that nobody always follows the same neighbour
     while order := [entrant for entrant in entrants if _good(entrant.turns, watch) < entrant.plan.rounds]:
         round_s = sum(entrant.plan.turn_seconds(entrant.call_s) for entrant in order)
@@ -165,7 +141,6 @@ def time_all(entrants: Sequence[Entrant], watch: Watch, seconds: float, bar: Pro
         shuffle(order)
         for entrant in order:
             entrant.turns.append(Turn(*watch.around(entrant.take_turn)))
-            bar.advance(task, entrant.plan.turn_seconds(entrant.call_s))
 
 
 def _good(turns: Sequence[Turn], watch: Watch) -> int:
@@ -190,7 +165,6 @@ def records_of(entrants: Sequence[Entrant], watch: Watch, common: Record) -> lis
 def _check(contenders: Sequence[Contender]) -> None:
     """Refuse contenders that cannot be compared, and files that do not exist, before anything is started."""
     for contender in contenders:
-        find(contender.engine)
         for name in ("checkpoint", "artifact", "expected", "inputs"):
             path = getattr(contender, name)
             if path is not None and not path.exists():
@@ -198,6 +172,5 @@ def _check(contenders: Sequence[Contender]) -> None:
     if missing := set(REFERENCES) - {contender.engine for contender in contenders}:
         raise InputError("contenders", [each.engine for each in contenders], f"{' and '.join(missing)} among them")
     threads = sorted({contender.point["threads"] for contender in contenders})
-    machine.cpus(threads[-1])
     if len(threads) > 1:
         raise InputError("threads", threads, "the same number for every contender of a session", threads[-1])

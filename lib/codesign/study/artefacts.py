@@ -10,12 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from codesign import compiler, machine
 from codesign.compiler import target_spec
 from codesign.engines import Job
-from codesign.engines.client import Worker
+from codesign.engines.client import Worker, max_abs_error
 from codesign.errors import MissingRecord
 from codesign.records import Record
 from codesign.runtime import MANIFEST
@@ -66,13 +64,13 @@ def ensure_built(study: Study, cases: Sequence[Case]) -> list[Record]:
 
 @contextmanager
 def running(study: Study, case: Case) -> Iterator[tuple[Worker, float]]:
-    """Start a built encoder; give it with the largest difference of its output from that of fp32 PyTorch."""
+    """Start a built encoder; give it with the largest difference of its outputs from those of fp32 PyTorch."""
     where = require_files(study, case.point)
     paths = str(where.checkpoint), str(artifact(study, case)), str(where.inputs)
     with Worker(Job(case.engine, *paths, threads=case.point.threads)) as worker:
         worker.prepare()
-        output, _ = worker.output()
-        yield worker, float(np.abs(output - np.load(where.expected)).max())
+        outputs, _ = worker.output()
+        yield worker, max_abs_error(outputs, where.expected)
 
 
 def ensure_profiled(study: Study, cases: Sequence[Case]) -> list[Record]:

@@ -22,6 +22,7 @@ from codesign.encoder import (
     save_checkpoint,
     sentence_inputs,
 )
+from codesign.engines.base import OUTPUT
 from codesign.errors import MissingRecord
 from codesign.folders import appearing
 from codesign.forward import EncoderForward
@@ -40,7 +41,7 @@ class Pruned(NamedTuple):
     inputs: Path
     """The encoder's inputs by name, int64[batch, seq] (npz)."""
     expected: Path
-    """What fp32 PyTorch computes from them, float32[batch, seq, hidden] (npy)."""
+    """What fp32 PyTorch computes from them, by name: float32[batch, seq, hidden] (npz)."""
 
     @property
     def complete(self) -> bool:
@@ -51,7 +52,7 @@ class Pruned(NamedTuple):
 def files(study: Study, point: Point) -> Pruned:
     """Name the files of a point, whether they exist or not."""
     load = study.build / "examples" / f"{point.weights_key()}-b{point.batch}-s{point.seq}"
-    return Pruned(study.build / "models" / point.weights_key(), load / "inputs.npz", load / "output.npy")
+    return Pruned(study.build / "models" / point.weights_key(), load / "inputs.npz", load / "outputs.npz")
 
 
 def require_files(study: Study, point: Point) -> Pruned:
@@ -143,4 +144,4 @@ def _save_expected(where: Pruned, model: transformers.BertModel, point: Point) -
         output = EncoderForward(model)(*map(torch.from_numpy, inputs.values())).numpy()
     with appearing(where.expected.parent) as work:
         np.savez(work / where.inputs.name, **inputs)  # type: ignore[arg-type]  # a name of ours is no option of savez
-        np.save(work / where.expected.name, output)
+        np.savez(work / where.expected.name, **{OUTPUT: output})
