@@ -114,9 +114,8 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--out", type=Path, metavar="DIR", help="where to put it (default: below build/artifacts)")
 
     for added in (bench, make):
-        added.add_argument("--prune", metavar="SHAPES@SPARSITY", help="prune first, as in 4x1@0.8 (default: do not)")
+        added.add_argument("--prune", metavar="SHAPES@SPARSITY", help="prune by magnitude first, as in 4x1@0.8")
         added.add_argument("--scope", help="attention, ffn or all: what to prune, or where to look for zeros")
-        added.add_argument("--pruner", help="how to prune (default: magnitude)")
         added.add_argument("--encoder-only", action="store_true", help="leave out the head of a model that has one")
         added.add_argument("--batch", default="1", help="sequences (default: 1)")
         added.add_argument("--seq", default="128", help="tokens a sequence (default: 128)")

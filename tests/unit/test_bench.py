@@ -72,13 +72,10 @@ SESSION = [
         (["--blocks", ""], "blocks='' is not valid"),
         (["--blocks", "4096x1"], "block='4096x1' is not valid: expected at most"),
         (["--prune", ""], "prune='' is not valid"),
-        (["--prune", "4x1@0.5", "--pruner", "group-lasso"], "one that needs no training"),
         (["--prune", "4x1@1.5"], "did you mean 4x1@0.999?"),
         (["--prune", "4x1@most"], "prune='4x1@most'"),
         (["--prune", "4x1@0.8", "--blocks", "8x1"], "none with --prune, which names the shapes itself"),
         (["--prune", "4096x1@0.8"], "did you mean 128x1?"),
-        (["--prune", "4x1@0.8", "--pruner", "as-found"], "with --prune, one that prunes: "),
-        (["--prune", "4x1@0.8", "--pruner", "magnitud"], "did you mean magnitude?"),
         (["--batch", "0"], "batch=0"),
         (["--batch", "many"], "batch='many'"),
         (["--batch", "null"], "batch=None"),
@@ -94,8 +91,6 @@ SESSION = [
             "at least one of tvm-bsr, tvm-bsr-whole, tvm-bsr-token-major, deepsparse, torch-bsr",
         ),
         (["--engines", "tvm-bsr"], "none of its all weights is zero: these are for pruned models"),
-        (["--pruner", "as-found"], "none without --prune: none of its all weights is zero"),
-        (["--pruner", "magnitude"], "did you mean --prune 4x1@0.8?"),
         (["--scope", "ffn"], "none without --prune: none of its ffn weights is zero"),
         (["--blocks", "4x1,8x1"], "did you mean --prune 4x1,8x1@0.8?"),
         (["--json", "no/such/folder/rows.json"], "a file in a folder that exists"),
@@ -190,8 +185,8 @@ def test_a_pruned_checkpoint_is_taken_as_it_was_found(pruned: Path, capsys: pyte
 
 
 def test_a_pruned_checkpoint_is_pruned_further_only_if_that_is_asked_for(pruned: Path) -> None:
-    with pytest.raises(InputError, match=r"none without --prune: the model is pruned already \(75.0% zeros\)"):
-        plan(Request(str(pruned), pruner="magnitude", **LOAD))
+    (taken,) = plan(Request(str(pruned), **LOAD)).points
+    assert (taken.pruner, taken.sparsity) == ("as-found", 0.75)
     (further,) = plan(Request(str(pruned), blocks=("16x1",), sparsity=0.9, **LOAD)).points
     assert (further.scope, further.pruner, further.block, further.sparsity) == ("all", "magnitude", "16x1", 0.9)
 

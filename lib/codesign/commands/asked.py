@@ -24,14 +24,14 @@ from codesign.engines import SPARSE, find
 from codesign.errors import InputError
 from codesign.isa import NATIVE
 from codesign.progress import say
-from codesign.prune import ONE_SHOT, check_blocks, refuse_untrained
+from codesign.prune import check_blocks
 from codesign.prune.report import AS_FOUND, Fit, best, fits, pruned_matrices
 from codesign.study.parameters import PARAMETERS, check, is_list, parse
 from codesign.study.points import Point
 from codesign.study.sessions import OURS
 
 #: Rules of notebook parameters that a request keeps, where it is typed.
-_TYPED = ("scope", "pruner", "batch", "seq", "threads", "isa")
+_TYPED = ("scope", "batch", "seq", "threads", "isa")
 PRUNER = "magnitude"
 #: How a user asks for pruning.
 PRUNE = "--prune 4x1@0.8"
@@ -58,7 +58,6 @@ class Request:
     engines: tuple[str, ...] = OURS
     isa: str = NATIVE
     scope: str | None = None
-    pruner: str | None = None
     blocks: tuple[str, ...] | None = None
     sparsity: float | None = None
     encoder_only: bool = False
@@ -150,23 +149,20 @@ def plan(request: Request) -> Plan:
     if head:
         say(f"{request.model}: without its head, {', '.join(head)}; what comes out is the last hidden state")
     example_inputs(model, request.batch, request.seq, seed=0)  # refuses a shape that the model does not take
-    refuse_untrained(request.pruner or PRUNER)
     linears = prunable_linears(model, request.scope or "all")
     for block in request.blocks or ():
         check_blocks(BlockShape.parse(block), {name: linear.weight for name, linear in linears.items()})
     weights = {name: linear.weight.detach().numpy() for name, linear in linears.items()}
     zeros, found = pruned_matrices(weights), list[Fit]()
-    if request.sparsity is not None:
-        if request.pruner == AS_FOUND:
-            raise InputError("pruner", AS_FOUND, f"with --prune, one that prunes: {', '.join(ONE_SHOT)}", PRUNER)
-    elif zeros:
-        found = fits(zeros.values())
+    pruner = PRUNER
+    if request.sparsity is None and not zeros:
+        return Plan([_point(request, model, pruner).dense], found, _for_dense(request, weights), head)
+    if request.sparsity is None:
+        found, pruner = fits(zeros.values()), AS_FOUND
         request = _as_found(request, model, set(zeros), found)
-    else:
-        return Plan([_point(request, model).dense], found, _for_dense(request, weights), head)
     if not set(request.engines) & set(SPARSE):
         raise InputError("engines", ",".join(request.engines), f"at least one of {', '.join(SPARSE)} among them")
-    point = _point(request, model)
+    point = _point(request, model, pruner)
     return Plan([replace(point, block=block) for block in request.blocks or ()], found, request.engines, head)
 
 
@@ -178,10 +174,8 @@ def _as_found(request: Request, model: transformers.BertModel, pruned: set[str],
         f"{request.model} is pruned already: {zeros:.1%} zeros in {len(pruned)} matrices ({scope}); "
         f"{fit.block} fits best, storing {fit.fill_in:.2f} elements for each that is not zero"
     )
-    if request.pruner not in (None, AS_FOUND):
-        _refuse("pruner", request.pruner, f"the model is pruned already ({zeros:.1%} zeros) and is taken as it is")
     blocks = request.blocks or (str(fit.block),)
-    return replace(request, scope=scope, pruner=AS_FOUND, blocks=blocks, sparsity=round(zeros, 4))
+    return replace(request, scope=scope, blocks=blocks, sparsity=round(zeros, 4))
 
 
 def _for_dense(request: Request, weights: dict[str, np.ndarray]) -> tuple[str, ...]:
@@ -195,9 +189,8 @@ def _for_dense(request: Request, weights: dict[str, np.ndarray]) -> tuple[str, .
     if request.blocks is not None:
         blocks = ",".join(request.blocks)
         _refuse("blocks", blocks, f"{why}: there are no blocks to leave out", f"--prune {blocks}@0.8")
-    for name, value in (("pruner", request.pruner), ("scope", request.scope)):
-        if value is not None:
-            _refuse(name, value, why)
+    if request.scope is not None:
+        _refuse("scope", request.scope, why)
     engines = tuple(engine for engine in request.engines if engine not in SPARSE)
     if not engines:
         _refuse("engines", ",".join(request.engines), f"{why}: these are for pruned models")
@@ -209,11 +202,11 @@ def _refuse(name: str, value: object, why: str, nearest: str = PRUNE) -> NoRetur
     raise InputError(name, value, f"none without --prune: {why}", nearest)
 
 
-def _point(request: Request, model: transformers.BertModel) -> Point:
+def _point(request: Request, model: transformers.BertModel, pruner: str) -> Point:
     """Describe the first point of a request; what it leaves open has no meaning for a dense one."""
     name, seed = _named(request.model, model)
     block = (request.blocks or ("1x1",))[0]
-    pruning = request.scope or "all", request.pruner or PRUNER, block, float(request.sparsity or 0)
+    pruning = request.scope or "all", pruner, block, float(request.sparsity or 0)
     return Point(name, seed, *pruning, request.batch, request.seq, request.threads)
 
 

@@ -20,10 +20,8 @@ import numpy as np
 from codesign.errors import InputError
 
 #: What an instruction does, as far as the ports of the processor care. A spill moves a vector to or from the stack.
-ROLES = FMA, BROADCAST, LOAD, INDEX, STORE, SPILL, OTHER = (
-    *("fma", "broadcast", "load"),
-    *("index", "store", "spill", "other"),
-)
+ROLES = ("fma", "broadcast", "load", "index", "store", "spill", "other")
+FMA, BROADCAST, LOAD, INDEX, STORE, SPILL, OTHER = ROLES
 
 LABEL = re.compile(r"([.\w$]+):")
 _FMA = re.compile(r"vfn?m(add|sub)\d{3}[ps][sdh]")
@@ -62,11 +60,6 @@ class Instruction:
         return _FMA.fullmatch(self.mnemonic) is not None
 
     @property
-    def writes_memory(self) -> bool:
-        """Whether its destination is memory."""
-        return bool(self.operands) and _is_memory(self.operands[-1]) and not self.mnemonic.startswith(_NO_RESULT)
-
-    @property
     def reads_memory(self) -> bool:
         """Whether it occupies a load port: a source in memory, also the destination of an addition there."""
         if self.mnemonic.startswith(_NO_ACCESS):
@@ -85,7 +78,7 @@ class Instruction:
             return SPILL
         if self.mnemonic.startswith("vbroadcast") and self.reads_memory:
             return BROADCAST
-        if self.writes_memory:
+        if memory and memory[-1] == self.operands[-1] and not self.mnemonic.startswith(_NO_RESULT):
             return STORE
         if self.reads_memory:
             return LOAD if vector else INDEX
