@@ -22,9 +22,7 @@ from codesign.compiler import ceilings, target_spec
 from codesign.compiler.ceilings import (
     EXCHANGE,
     LEVELS,
-    Ceiling,
     Exchange,
-    Kernel,
     Stream,
     buffer_bytes,
     compiled,
@@ -32,10 +30,10 @@ from codesign.compiler.ceilings import (
     peak,
     stream,
 )
-from codesign.compiler.peaks import BYTES, INSTRUCTIONS, ROWS, TILE_INSTRUCTIONS, Instruction, Peak, TilePeak
+from codesign.compiler.peaks import BYTES, INSTRUCTIONS, ROWS, TILE_INSTRUCTIONS, Instruction, Peak, Probe, TilePeak
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import tvm
-from codesign.compiler.workers import builders, runner
+from codesign.compiler.workers import builders, outcome, runner
 from codesign.schema import KINDS
 from codesign.study.ceilings import ensure_ceilings
 from codesign.study.chain import open_study
@@ -83,7 +81,7 @@ def runners() -> Iterator[Callable[[int], Any]]:
         pools(threads).shutdown()
 
 
-def computed(kernel: Kernel, spec: TargetSpec) -> tuple[np.ndarray, np.ndarray]:
+def computed(kernel: Probe, spec: TargetSpec) -> tuple[np.ndarray, np.ndarray]:
     """Run it where it is compiled; return what came out, and what should have."""
     if isinstance(kernel, TilePeak):
         isa.request_amx()
@@ -94,7 +92,7 @@ def computed(kernel: Kernel, spec: TargetSpec) -> tuple[np.ndarray, np.ndarray]:
     return y.numpy(), expected(kernel, *inputs)
 
 
-def expected(kernel: Kernel, count: np.ndarray, *inputs: np.ndarray) -> np.ndarray:
+def expected(kernel: Probe, count: np.ndarray, *inputs: np.ndarray) -> np.ndarray:
     """What a kernel computes, as plainly as possible."""
     match kernel:
         case Exchange():
@@ -106,9 +104,10 @@ def expected(kernel: Kernel, count: np.ndarray, *inputs: np.ndarray) -> np.ndarr
             packed = 4 // (BYTES // a.shape[1])  # factors in four bytes, which belong to one column of b
             b = b.reshape(ROWS, ROWS, packed).transpose(0, 2, 1).reshape(-1, ROWS)
             return np.tile(count[0] * (a @ b), (kernel.threads, kernel.chains, 1))
+    assert isinstance(kernel, Peak)
     start, a, b = inputs
     y = start.reshape(kernel.chains, -1)
-    if kernel.instruction.scaled:
+    if kernel.instruction.format == "fp32" or kernel.instruction.isa in ("avx2", "avx512bw"):  # the sums are factors
         for _ in range(count[0]):
             y = y.astype(np.float64) * a + b if y.dtype != np.int32 else y + saturating(y, b)
     else:
@@ -131,11 +130,11 @@ def saturating(sums: np.ndarray, b: np.ndarray) -> np.ndarray:
     return pairs.reshape(len(sums), -1, 2).sum(axis=2).astype(np.int32)
 
 
-def assembly(kernel: Kernel, spec: TargetSpec) -> list[str]:
+def assembly(kernel: Probe, spec: TargetSpec) -> list[str]:
     return compiled(kernel, spec).mod.inspect_source("asm").splitlines()
 
 
-def check(kernel: Kernel, spec: TargetSpec, runners: Callable[[int], Any]) -> None:
+def check(kernel: Probe, spec: TargetSpec, runners: Callable[[int], Any]) -> None:
     np.testing.assert_array_equal(*runners(spec.threads).submit(computed, kernel, spec).result())
 
 
@@ -193,8 +192,8 @@ def test_an_instruction_that_the_target_lacks_is_a_reason_and_ends_no_process_of
     instruction: Instruction, compiler: Any
 ) -> None:
     lacking = TargetSpec("x86-64-v3" if instruction.isa.startswith("avx512") else "x86-64", 4, 16, 1)
-    samples, reason = ceilings._timed(compiler, peak(instruction, 1), lacking)
-    assert samples == []
+    samples, reason = outcome(compiler.submit(ceilings.rates, peak(instruction, 1), lacking))
+    assert samples is None
     assert reason
 
 
@@ -237,8 +236,8 @@ def test_every_launch_of_an_exchange_is_one_parallel_loop() -> None:
 
 
 def test_work_counts_two_operations_for_a_multiply_add_and_four_bytes_for_a_float() -> None:
-    assert Peak(Instruction("avx512f", "fp32", "float32", 16), 28, 2).work(10) == 2 * 10 * 28 * 16 * 2
-    assert Peak(INSTRUCTIONS[-1], 28, 1).work(10) == 2 * 10 * 28 * 64
+    assert Peak(Instruction("avx512f", "fp32", "float32", 16), 2, 28).work(10) == 2 * 10 * 28 * 16 * 2
+    assert Peak(INSTRUCTIONS[-1], 1, 28).work(10) == 2 * 10 * 28 * 64
     assert [TilePeak(each, 2).work(10) for each in TILE_INSTRUCTIONS] == [2 * 10 * 6 * 2 * 16**3 * k for k in (2, 4)]
     assert Stream(16, 10, 2).work(3) == 3 * 2 * 10 * 12 * 16 * 4
 
@@ -262,19 +261,28 @@ def test_kernels_have_the_sizes_of_their_buffers(spec: TargetSpec) -> None:
     assert exchange(unknown, spec).bytes == stream(unknown, "L2", spec).bytes == 0
 
 
-def made_up(instruction: Instruction) -> Ceiling:
-    best = 5.0 if instruction.format == "fp32" else None
-    reason = None if best else "this CPU has no such thing"
-    samples = [4.0, 5.0] if best else []
-    return Ceiling("registers", instruction.isa, instruction.format, "cpu", 1, 0, "GFLOP/s", best, samples, reason)
+class Timed:
+    """A pool in which nothing runs: float32 has a rate, and the rest fails."""
+
+    def submit(self, function: Any, probe: Probe, spec: TargetSpec) -> Timed:
+        self.works = isinstance(probe, Peak) and probe.instruction.format == "fp32"
+        return self
+
+    def result(self) -> list[float]:
+        if not self.works:
+            raise ValueError("no such thing")
+        return [4.0, 5.0]
 
 
 def test_ceilings_are_measured_once_and_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
-    monkeypatch.setattr(ceilings, "measure", lambda: map(made_up, INSTRUCTIONS))
+    monkeypatch.setattr(ceilings, "runner", lambda threads: Timed())
     study = open_study("local", "quick")
     first = ensure_ceilings(study)
     assert ensure_ceilings(study) == first
-    assert len(study.results.read("ceiling")) == len(INSTRUCTIONS)
-    assert [record["rate"] for record in first] == [5.0, 5.0, *[None] * 5]
+    kinds = {(record["threads"], record["level"], record["isa"], record["format"]) for record in first}
+    assert len(study.results.read("ceiling")) == len(first) == len(kinds) > len(INSTRUCTIONS)
+    for record in first:
+        works = record["level"] == "registers" and record["format"] == "fp32" and not record["reason"]
+        assert (record["rate"], record["samples"]) == ((5.0, [4.0, 5.0]) if works else (None, []))
     assert first[0].keys() >= KINDS["ceiling"].model_fields.keys()

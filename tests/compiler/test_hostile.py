@@ -150,7 +150,7 @@ def test_a_full_row_among_empty_ones_does_not_drag_others_along() -> None:
 @pytest.mark.parametrize("seq", [1, 5, 37])
 def test_a_sequence_without_a_single_real_token_gives_finite_numbers(seq: int, spec: TargetSpec) -> None:
     padded = -(-seq // spec.lanes) * spec.lanes
-    attention = Attention(batch=3, seq=seq, seq_padded=padded, heads=2, head_dim=8)
+    attention = Attention(batch=3, seq=seq, seq_padded=padded, heads=2, head_dim=8, slab=padded)
     query, key, value, bias = attention.example_inputs(np.random.default_rng(0))
     lowest = np.finfo(np.float32).min
     bias[:] = 0.0

@@ -11,7 +11,7 @@ import pytest
 
 from codesign.blocks import BlockShape
 from codesign.compiler import Lowered, TargetSpec, extract_tasks, lower_encoder
-from codesign.compiler.layout import TOKEN_MAJOR, slabs_for, stored_as
+from codesign.compiler.layout import TOKEN_MAJOR, layout_for
 from codesign.compiler.operators import Linear
 from codesign.compiler.operators.linear import panel_rows, strip_of, strip_rows
 from codesign.encoder import load_encoder, save_checkpoint
@@ -49,10 +49,10 @@ def test_tasks_of_several_models_are_shared(lowered: Lowered, dense: Lowered) ->
 
 
 @pytest.mark.parametrize("shape", [(48, 8), (50, 8), (7, 3)])
-def test_a_dense_weight_is_one_block_a_block_row(shape: tuple[int, int]) -> None:
+def test_a_dense_weight_is_one_block_a_block_row(shape: tuple[int, int], spec: TargetSpec) -> None:
     weight = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     weight[0] = 0.0
-    stored = stored_as(weight, None)
+    stored = layout_for(1, 128, spec, strips=False).stored(weight, None)
     np.testing.assert_array_equal(np.concatenate(stored.data)[: shape[0]], weight)
     assert stored.nnz_blocks == stored.grid[0]
 
@@ -73,9 +73,9 @@ def test_what_cannot_be_lowered_is_refused_by_name(
 
 
 def test_token_major_tokens_are_not_padded(spec: TargetSpec) -> None:
-    slabs = slabs_for(2, 37, spec, TOKEN_MAJOR)
-    assert (slabs.padded, slabs.slab) == (37, 1)
-    assert slabs.token_shares * slabs.row_shares == spec.threads
+    layout = layout_for(2, 37, spec, TOKEN_MAJOR)
+    assert (layout.padded, layout.slab, layout.tokens) == (37, 1, 74)
+    assert layout.linear((64, 64), BlockShape(32, 1), 9, "bias").threads == spec.threads
 
 
 def test_strips_are_as_high_as_a_register_tile_over_the_vectors_of_a_slab() -> None:

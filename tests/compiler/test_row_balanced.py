@@ -10,11 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.compiler.conftest import run
 
-from codesign.blocks import BlockShape
-from codesign.bsr import BSRMatrix
 from codesign.compiler import TargetSpec, open_database, tune
 from codesign.compiler.database import trials
-from codesign.compiler.operators import RowBalanced, operator_of, pack_row_balanced
+from codesign.compiler.operators import RowBalanced, operator_of
 from codesign.compiler.tasks import task_of
 from codesign.errors import InputError
 
@@ -50,25 +48,6 @@ def test_the_kernel_is_the_dense_product(operator: RowBalanced, seed: int, spec:
     shape = operator.arguments()[-1].shape
     np.testing.assert_allclose(operator.oracle(*inputs), expected.reshape(shape), atol=1e-9)
     np.testing.assert_allclose(run(operator.unscheduled(), inputs, shape, spec), expected.reshape(shape), atol=1e-4)
-
-
-@given(operator=layers(), seed=st.integers(0, 99))
-def test_packing_keeps_the_matrix(operator: RowBalanced, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    _, data, indices, _ = operator.example_inputs(rng)
-    weight = dense_of(operator, data, indices).astype(np.float32)
-    packed, where = pack_row_balanced(BSRMatrix.from_dense(weight, BlockShape(operator.rows, operator.cols)))
-    assert (where == indices).all()
-    assert (packed == data).all()
-
-
-def test_rows_that_differ_are_refused() -> None:
-    weight = np.zeros((8, 8), np.float32)
-    weight[:4, :3], weight[4:, :2] = 1, 1
-    with pytest.raises(InputError, match=r"2 to 3 blocks a block-row.*equally many blocks"):
-        pack_row_balanced(BSRMatrix.from_dense(weight, BlockShape(4, 1)))
-    with pytest.raises(InputError, match="0 to 0 blocks"):
-        pack_row_balanced(BSRMatrix.from_dense(np.zeros((8, 8), np.float32), BlockShape(4, 1)))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,9 +25,8 @@ from codesign.compiler.operators import (
     pack,
 )
 from codesign.compiler.operators.base import as_slabs
-from codesign.compiler.operators.linear import DTYPES
 from codesign.compiler.schedules import applicable, find_family, refusals
-from codesign.compiler.schedules.linear import RowTile, balanced
+from codesign.compiler.schedules.linear import balanced
 from codesign.compiler.tvm_compat import tirx, tvm
 from codesign.errors import InputError
 
@@ -36,14 +34,14 @@ from codesign.errors import InputError
 COMPILES = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 OPERATORS: list[Operator] = [
-    Attention(batch=2, seq=13, seq_padded=16, heads=3, head_dim=8),
-    Attention(batch=1, seq=32, seq_padded=32, heads=2, head_dim=12),
+    Attention(batch=2, seq=13, seq_padded=16, heads=3, head_dim=8, slab=16),
+    Attention(batch=1, seq=32, seq_padded=32, heads=2, head_dim=12, slab=32),
     Attention(batch=2, seq=61, seq_padded=64, heads=2, head_dim=4, slab=32),
-    LayerNorm(features=24, tokens=32, epsilon=1e-12),
+    LayerNorm(features=24, tokens=32, epsilon=1e-12, slab=32),
     LayerNorm(features=24, tokens=96, epsilon=1e-12, slab=48),
-    LayerNorm(features=7, tokens=16, epsilon=1e-5),
-    ToFeatureMajor(batch=2, seq=13, seq_padded=16, features=24),
-    ToTokenMajor(batch=2, seq=13, seq_padded=16, features=7),
+    LayerNorm(features=7, tokens=16, epsilon=1e-5, slab=16),
+    ToFeatureMajor(batch=2, seq=13, seq_padded=16, features=24, slab=16),
+    ToTokenMajor(batch=2, seq=13, seq_padded=16, features=7, slab=16),
     ToFeatureMajor(batch=2, seq=45, seq_padded=48, features=24, slab=16),
     ToTokenMajor(batch=2, seq=45, seq_padded=48, features=7, slab=16),
     LayerNorm(features=48, tokens=10, epsilon=1e-12, slab=1),
@@ -76,7 +74,6 @@ def linears(draw: st.DrawFn) -> Linear:
         slab=16 * width,
         token_shares=draw(st.sampled_from([share for share in (1, 2, 3) if slabs % share == 0])),
         strip=draw(st.sampled_from([rows for rows in range(1, block.rows + 1) if block.rows % rows == 0])),
-        dtype=draw(st.sampled_from(DTYPES)),
     )
 
 
@@ -194,27 +191,6 @@ def test_strips_of_a_block_row_follow_each_other() -> None:
     np.testing.assert_array_equal(packed.indices, [1, 3, 2])
     empty = pack(BSRMatrix.from_dense(np.zeros((8, 5), np.float32), BlockShape(4, 1)), 1, 2)
     assert empty.data.shape == (2, 1, 2)
-
-
-def test_weights_are_stored_in_half_the_bytes_and_widened(spec: TargetSpec) -> None:
-    linear = Linear(100, 70, 96, 32, 1, 3, 1, "bias", slab=48, token_shares=2, dtype="float16")
-    inputs = inputs_of(linear)
-    assert inputs[1].dtype == np.float16
-    assert names(linear, spec) == ["token_tile", "row_tile"]
-    check_points(linear, spec, 5, inputs)
-    assert operator_of(linear.unscheduled()) == linear
-    assert "dtype" not in replace(linear, dtype="float32").attributes()
-
-
-def test_a_family_refuses_weights_of_a_type_that_it_cannot_read(
-    monkeypatch: pytest.MonkeyPatch, spec: TargetSpec
-) -> None:
-    linear = Linear(64, 64, 64, 32, 1, 40, 2, "bias", dtype="float16")
-    monkeypatch.setattr(RowTile, "dtypes", ("float32",))
-    assert names(linear, spec) == ["token_tile"]
-    assert refusals(linear, spec)["row_tile"] == "weights are float16, not float32"
-    with pytest.raises(InputError, match="did you mean float32"):
-        Linear(64, 64, 64, 32, 1, 40, 2, "bias", dtype="bfloat16")
 
 
 def test_strips_divide_a_block_and_whole_ones_do_not_show_in_a_task() -> None:

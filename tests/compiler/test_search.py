@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codesign.compiler import TargetSpec, open_database, tune
-from codesign.compiler.cost_model import CostModel, DecisionModel
 from codesign.compiler.database import trials
 from codesign.compiler.operators import Linear
 from codesign.compiler.schedules import applicable
-from codesign.compiler.search import FIRST, STEP, choose, pick
+from codesign.compiler.search import FIRST, STEP, CostModel, DecisionModel, choose, pick
 from codesign.compiler.space import candidates, picked, register_rule, space_generator
 from codesign.compiler.tasks import best_decisions, task_of
-from codesign.compiler.tvm_compat import MeasureCandidate, Schedule, ms
+from codesign.compiler.tvm_compat import MeasureCandidate, ms
 
 
 def linear(spec: TargetSpec, outputs: int = 32, rows: int = 8) -> Linear:
@@ -118,10 +117,7 @@ def test_a_small_budget_is_kept_and_what_was_found_replays(spec: TargetSpec, tmp
     opened = open_database(folder, spec)
     records = trials(opened, task.module)
     assert len(records) == len(measured) == budget
-    schedules = [Schedule(task.module) for _ in records]
-    for record, schedule in zip(records, schedules, strict=True):
-        record.trace.apply_to_schedule(schedule, False)
-    decisions = [picked(schedule)[1] for schedule in schedules]
+    decisions = [picked(record.as_measure_candidate().sch)[1] for record in records]
     defaults = [family.points(task.operator, spec)[0] for _, family in applicable(task.operator, spec)]
     assert any(default in decisions for default in defaults), "the default of a family is always tried"
     assert len({tuple(each.items()) for each in decisions}) == budget

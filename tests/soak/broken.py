@@ -87,7 +87,7 @@ def one_round(seed: int) -> list[Tally]:
                         _build(operator, family, decisions, spec, each, Path(tempfile.mkdtemp(dir=scratch)))
                         for each in (name, None)
                     )
-                    _judge(tally, name, lambda library: pool.submit(run_candidate, library, []).result(), wrong, right)
+                    _judge(tally, name, lambda library: pool.submit(run_candidate, library).result(), wrong, right)
         finally:
             pool.shutdown()
     return list(tallies.values())

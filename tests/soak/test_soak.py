@@ -87,7 +87,7 @@ def test_a_wrong_kernel_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_layer_norm_of_alike_features_is_judged_by_its_condition() -> None:
-    operator = patterns.LayerNorm(features=2, tokens=16, epsilon=1e-12)
+    operator = patterns.LayerNorm(features=2, tokens=16, epsilon=1e-12, slab=16)
     x = np.tile(np.float32([[1000.0], [1000.1]]), (1, 16))
     arrays = [patterns.as_slabs(x, 16), *np.ones((2, 2), np.float32)]
     want = operator.oracle(*arrays)

@@ -54,8 +54,8 @@ from codesign.compiler.operators import ToFeatureMajor
 from codesign.compiler.schedules import families_for, refusals
 from codesign.compiler.tvm_compat import tvm
 spec = target_spec(1)
-assert "padded to 16" in refusals(ToFeatureMajor(2, 13, 16, 10), spec)["layout_rows"]
-operator = ToFeatureMajor(batch=2, seq=16, seq_padded=16, features=10)
+assert "padded to 16" in refusals(ToFeatureMajor(2, 13, 16, 10, 16), spec)["layout_rows"]
+operator = ToFeatureMajor(batch=2, seq=16, seq_padded=16, features=10, slab=16)
 (family,) = (family for family in families_for(operator) if family.name == "layout_rows")
 inputs = operator.example_inputs(np.random.default_rng(0))
 want = operator.oracle(*inputs)

@@ -12,7 +12,7 @@ from codesign.compiler.database import open_database
 from codesign.compiler.lower import PIPELINES, Lowered, lower_encoder
 from codesign.compiler.target import TargetSpec, target_spec
 from codesign.compiler.tasks import Task, extract_tasks, task_records
-from codesign.compiler.tune import TuneProgress, TuningReport, planned_trials, tune
+from codesign.compiler.tune import TuneProgress, TuningReport, tune
 from codesign.errors import MissingTask
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "extract_tasks",
     "lower_encoder",
     "open_database",
-    "planned_trials",
     "target_spec",
     "task_records",
     "tune",

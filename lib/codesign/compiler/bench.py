@@ -6,28 +6,33 @@ it keeps every sample of both: *hot* calls use the same weights again and again,
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from codesign import machine
-from codesign.compiler.ceilings import timer
-from codesign.compiler.operators import Linear, operator_from
-from codesign.compiler.peaks import INSTRUCTIONS, Peak
+from codesign.compiler.ceilings import peak, timer
+from codesign.compiler.operators import Linear
+from codesign.compiler.peaks import INSTRUCTIONS, Probe
 from codesign.compiler.schedules import Decisions, applicable
 from codesign.compiler.space import scheduled
 from codesign.compiler.target import TargetSpec
-from codesign.compiler.trial import COLD_BYTES, WEIGHTS, argument_sets, build_candidate, checked, run_candidate
+from codesign.compiler.trial import (
+    COLD_BYTES,
+    build_candidate,
+    case,
+    check,
+    run_candidate,
+    seconds_a_call,
+    sets_of,
+    weight_bytes,
+)
 from codesign.compiler.tvm_compat import tvm
-from codesign.compiler.workers import builders, runner
+from codesign.compiler.workers import Workshop, outcome
 from codesign.errors import InputError
 
 #: A layer that was pruned to a few blocks would have half a million copies, minutes of calls, and hours where another
@@ -62,8 +67,8 @@ class Candidate:
     decisions: Decisions
 
 
-class Bench:
-    """Worker processes that build and time candidates for one target; a candidate that crashes takes only its worker.
+class Bench(Workshop):
+    """A workshop for single kernels; a candidate that crashes takes only its worker.
 
     Parameters
     ----------
@@ -74,23 +79,13 @@ class Bench:
     """
 
     def __init__(self, spec: TargetSpec, seed: int) -> None:
-        self.spec, self.seed = spec, seed
-
-    def __enter__(self) -> Self:
-        self._directory = tempfile.mkdtemp(prefix="codesign-kernels-")
-        self._builders = builders(machine.describe().cores)
-        self._runner = runner(self.spec.threads)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._builders.shutdown()
-        self._runner.shutdown()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        super().__init__(spec)
+        self.seed = seed
 
     def build(self, points: Sequence[Candidate]) -> list[Path | str]:
         """Compile candidates side by side, as the tuner would; a reason stands in the place of one that fails."""
-        tasks = [self._builders.submit(_build, point, self.spec, self._directory) for point in points]
-        return [_result(task) for task in tasks]
+        calls = [self.builders.submit(_build, point, self.spec, self.folder) for point in points]
+        return [_result(call) for call in calls]
 
     def time(self, library: Path, samples: int, seconds: float) -> Timing | str:
         """Check and time a library of `build`; a reason where it crashes, hangs, or its result is wrong.
@@ -102,34 +97,24 @@ class Bench:
         seconds
             Least duration of one sample.
         """
-        return _result(self._runner.submit(time_library, library, self.seed, samples, seconds))
+        return _result(self.runner.submit(time_library, library, self.seed, samples, seconds))
 
     def trial(self, library: Path) -> list[float] | str:
         """Check and time a library of `build` as the tuner does: seconds a call, or the reason why not."""
-        return _result(self._runner.submit(run_candidate, str(library), []))
+        return _result(self.runner.submit(run_candidate, str(library)))
 
     def peak(self) -> float | str:
         """Multiply-adds in registers at this moment, in GFLOP/s: the clock that a kernel's share must be taken of."""
-        return _result(self._runner.submit(peak_rate, self.spec))
+        return _result(self.runner.submit(peak_rate, self.spec))
 
 
 def _build(point: Candidate, spec: TargetSpec, directory: str) -> Path:
     return Path(build_candidate(scheduled(point.operator, point.family, point.decisions), spec, directory))
 
 
-def _result(task: Any) -> Any:
-    try:
-        return task.result()
-    except Exception as error:  # whatever a candidate does to its worker is that candidate's result
-        return f"{type(error).__name__}: {error}".splitlines()[0][:200]
-
-
-@lru_cache(maxsize=16)  # all block shapes of a matrix take turns
-def _case(attributes: str, seed: int) -> tuple[list[np.ndarray], np.ndarray, float]:
-    """Inputs and expected output of a linear, and the balance of its threads."""
-    operator = operator_from(attributes)
-    inputs = operator.example_inputs(np.random.default_rng(seed))
-    return inputs, operator.oracle(*inputs), balance(inputs[3], inputs[4])
+def _result(call: Any) -> Any:
+    result, reason = outcome(call)
+    return result if reason is None else reason
 
 
 def balance(indptr: np.ndarray, bounds: np.ndarray) -> float:
@@ -146,17 +131,6 @@ def balance(indptr: np.ndarray, bounds: np.ndarray) -> float:
     return float(shares.mean() / shares.max()) if shares.any() else 1.0
 
 
-@lru_cache(maxsize=1)
-def _sets(attributes: str, seed: int) -> list[list[Any]]:
-    """Arguments with weights of their own, the first for hot calls and all for cold ones."""
-    inputs = _case(attributes, seed)[0]
-    return argument_sets(inputs, min(-(-COLD_BYTES // _bytes(inputs)), MOST_COPIES))
-
-
-def _bytes(inputs: list[np.ndarray]) -> int:
-    return sum(array.nbytes for array in inputs[WEIGHTS])
-
-
 def time_library(library: Path, seed: int, samples: int, seconds: float) -> Timing:
     """Check and time a built linear in the calling process, a worker that `runner` has started.
 
@@ -166,24 +140,30 @@ def time_library(library: Path, seed: int, samples: int, seconds: float) -> Timi
         If the result is wrong; it then gets no time.
     """
     attributes = (library.parent / "operator.json").read_text()
-    (inputs, expected, even), known = _case(attributes, seed), _sets.cache_info().hits
-    sets = _sets(attributes, seed)
+    _, inputs, expected = case(attributes, seed)
+    copies, known = min(-(-COLD_BYTES // weight_bytes(inputs)), MOST_COPIES), sets_of.cache_info().hits
+    sets = sets_of(attributes, seed, copies)
     function = tvm.runtime.load_module(str(library))["main"]
-    out, error = checked(function, sets[0], expected)
-    if _sets.cache_info().hits == known:  # just made: the first pass over them is unlike all others
-        _pass(function, sets, out)
+    out = tvm.runtime.empty(expected.shape)
+    error = check(function, sets[0], out, expected)
+
+    def sample(sets: Sequence[list[Any]], least: float) -> float:
+        return round(seconds_a_call(function, sets, out, least) * 1e9, 1)
+
+    if sets_of.cache_info().hits == known:  # just made: the first pass over them is unlike all others
+        sample(sets, 0.0)
     hot, cold = [], []
     for _ in range(samples):
-        _sample(function, sets[:1], out, seconds / 2)  # thrown away: the turn of another kernel has just ended
-        hot.append(_sample(function, sets[:1], out, seconds))
-        cold.append(_sample(function, sets, out, seconds))
-    return Timing(hot, cold, error, _bytes(inputs) * len(sets), even)
+        sample(sets[:1], seconds / 2)  # thrown away: the turn of another kernel has just ended
+        hot.append(sample(sets[:1], seconds))
+        cold.append(sample(sets, seconds))
+    return Timing(hot, cold, error, weight_bytes(inputs) * copies, balance(inputs[3], inputs[4]))
 
 
 @lru_cache(maxsize=1)
-def _peak(spec: TargetSpec) -> tuple[Peak, Callable[[int], float]]:
+def _peak(spec: TargetSpec) -> tuple[Probe, Callable[[int], float]]:
     instruction = next(i for i in INSTRUCTIONS if (i.format, i.lanes) == ("fp32", spec.lanes))
-    kernel = Peak(instruction, spec.registers - 4, spec.threads)
+    kernel = peak(instruction, spec.threads)
     return kernel, timer(kernel, spec)
 
 
@@ -191,20 +171,6 @@ def peak_rate(spec: TargetSpec) -> float:
     """Time multiply-adds in registers in the calling process: the best of a few samples, in GFLOP/s."""
     kernel, seconds = _peak(spec)
     return round(max(kernel.work(_PEAK_PASSES) / seconds(_PEAK_PASSES) / 1e9 for _ in range(_PEAK_SAMPLES)), 2)
-
-
-def _sample(function: Any, sets: Sequence[list[Any]], out: Any, seconds: float) -> float:
-    """Nanoseconds a call, going through the sets of arguments for at least ``seconds``."""
-    calls, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < seconds:
-        _pass(function, sets, out)
-        calls += len(sets)
-    return round(elapsed / calls * 1e9, 1)
-
-
-def _pass(function: Any, sets: Sequence[list[Any]], out: Any) -> None:
-    for arguments in sets:
-        function(*arguments, out)
 
 
 @dataclass(frozen=True)

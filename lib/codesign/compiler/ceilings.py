@@ -19,13 +19,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codesign import machine
-from codesign.compiler.operators.base import Argument, Operator, primfunc
-from codesign.compiler.peaks import INSTRUCTIONS, TILE_INSTRUCTIONS, Instruction, Peak, TilePeak
+from codesign.compiler.operators.base import Argument, primfunc
+from codesign.compiler.peaks import INSTRUCTIONS, TILE_INSTRUCTIONS, Instruction, Peak, Probe, TilePeak
 from codesign.compiler.scalar import f32
 from codesign.compiler.schedules.emit import Registers
 from codesign.compiler.target import TargetSpec, target_spec
 from codesign.compiler.tvm_compat import T, tirx, tvm
-from codesign.compiler.workers import runner
+from codesign.compiler.workers import outcome, runner
 from codesign.isa import cpu_flags, isa_of, request_amx
 
 #: Where operands come from, the fastest first.
@@ -39,7 +39,7 @@ _DRAM_LEAST = 256 * _MIB
 
 
 @dataclass(frozen=True)
-class Stream(Operator):
+class Stream(Probe):
     """Sums over a buffer of its own on every thread, again and again.
 
     How large the buffer is, the compiler does not know: it can keep no part of it in registers.
@@ -61,7 +61,6 @@ class Stream(Operator):
 
     @property
     def bytes(self) -> int:
-        """Size of all buffers together."""
         return 4 * self.threads * self.tiles * self.vectors * self.lanes
 
     def loops(self, passes: int) -> np.ndarray:
@@ -77,7 +76,6 @@ class Stream(Operator):
         return [self.loops(3), np.broadcast_to(rng.integers(0, 9, shape[1:]).astype(np.float32), shape)]
 
     def function(self) -> tirx.PrimFunc:
-        """Emit the loops."""
         with primfunc(self) as ((loops, x, y), finish), T.parallel(0, self.threads) as p:
             tile = Registers(1, self.vectors, self.lanes)
             tile.fill(f32(0.0))
@@ -88,7 +86,7 @@ class Stream(Operator):
 
 
 @dataclass(frozen=True)
-class Exchange(Operator):
+class Exchange(Probe):
     """Threads that pass parts of a buffer on: each updates what another wrote in the launch before.
 
     A part lies in the cache of whoever wrote it, so the rate is that of dirty cache lines moving between cores.
@@ -104,7 +102,6 @@ class Exchange(Operator):
 
     @property
     def bytes(self) -> int:
-        """Size of all parts together."""
         return 4 * self.threads * self.vectors * self.lanes
 
     def part(self, share: Any, launch: Any) -> Any:
@@ -126,7 +123,7 @@ class Exchange(Operator):
         return [self.loops(3)]
 
     def function(self) -> tirx.PrimFunc:
-        """Emit the loops; the first launch starts the sums."""
+        # the first launch starts the sums
         with primfunc(self) as ((loops, y), finish), T.serial(0, loops[0]) as k, T.parallel(0, self.threads) as p:
             part = self.part(p, k)
             with T.serial(0, self.vectors) as vector, T.vectorized(0, self.lanes) as lane:
@@ -135,69 +132,50 @@ class Exchange(Operator):
         return finish()
 
 
-Kernel = Exchange | Peak | Stream | TilePeak
+def measure() -> Iterator[dict[str, Any]]:
+    """Measure every ceiling, first with one thread, then with one on every core; takes about half a minute.
 
-
-@dataclass(frozen=True)
-class Ceiling:
-    """A measured ceiling, as fields of a `ceiling` record.
-
-    ``rate`` is the best of ``samples``, in ``unit``; or None, and there is a ``reason``. ``level`` is where operands
-    come from; ``bytes`` the memory that all threads read together.
+    Yields
+    ------
+    dict
+        Fields of a `ceiling` record: ``rate`` is the best of ``samples``, in ``unit``; or None, and there is a
+        ``reason``. ``level`` is where operands come from; ``bytes`` the memory that all threads read together.
     """
-
-    level: str
-    isa: str
-    format: str
-    target: str
-    threads: int
-    bytes: int
-    unit: str
-    rate: float | None
-    samples: list[float]
-    reason: str | None
-
-
-def measure() -> Iterator[Ceiling]:
-    """Measure every ceiling, first with one thread, then with one on every core; takes about half a minute."""
-    for threads in sorted({1, machine.describe().cores}):
-        pool = runner(threads)
-        for instruction in (*INSTRUCTIONS, *TILE_INSTRUCTIONS):
-            yield _peak(pool, instruction, threads)
-        spec, info = target_spec(threads), machine.describe()
-        for level in LEVELS[1:]:
-            yield _moved(pool, stream(info, level, spec), level, spec)
+    info, here = machine.describe(), isa_of(cpu_flags()).formats
+    for threads in sorted({1, info.cores}):
+        pool, spec = runner(threads), target_spec(threads)
+        for each in (*INSTRUCTIONS, *TILE_INSTRUCTIONS):
+            what = "registers", each.isa, each.format, "Gop/s" if each.format == "int8" else "GFLOP/s"
+            lacking = None if each.isa in here[each.format] else f"this CPU has no {each.isa}"
+            target = target_spec(threads, "avx2") if each.isa == "avx2" else spec
+            yield _ceiling(pool, peak(each, threads), target, what, lacking)
+        probes: list[tuple[str, Probe]] = [(level, stream(info, level, spec)) for level in LEVELS[1:]]
         if threads > 1:
-            yield _moved(pool, exchange(info, spec), EXCHANGE, spec)
+            probes.append((EXCHANGE, exchange(info, spec)))
+        for level, probe in probes:
+            what = level, "avx512f" if spec.lanes == 16 else "avx2", "fp32", "GB/s"
+            lacking = f"no size of buffer that certainly comes from {level}: a cache is unknown, or hardly larger"
+            yield _ceiling(pool, probe, spec, what, None if probe.bytes else lacking)
 
 
-def _peak(pool: Any, instruction: Instruction, threads: int) -> Ceiling:
-    unit = "Gop/s" if instruction.format == "int8" else "GFLOP/s"
-    spec = target_spec(threads, "avx2" if instruction.isa == "avx2" else "native")
-    samples: list[float] = []
-    reason: str | None = f"this CPU has no {instruction.isa}"
-    if instruction.isa in isa_of(cpu_flags()).formats[instruction.format]:
-        samples, reason = _timed(pool, peak(instruction, threads), spec)
-    best = max(samples, default=None)
-    isa, format_ = instruction.isa, instruction.format
-    return Ceiling("registers", isa, format_, spec.cpu, threads, 0, unit, best, samples, reason)
+def _ceiling(
+    pool: Any, probe: Probe, spec: TargetSpec, what: tuple[str, str, str, str], lacking: str | None
+) -> dict[str, Any]:
+    """Time a probe in the worker, if nothing is lacking; ``what`` is level, isa, format and unit."""
+    samples, reason = (None, lacking) if lacking else outcome(pool.submit(rates, probe, spec))
+    best = max(samples) if samples else None
+    return {
+        **dict(zip(("level", "isa", "format", "unit"), what, strict=True)),
+        **{"target": spec.cpu, "threads": spec.threads, "bytes": probe.bytes},
+        **{"rate": best, "samples": samples or [], "reason": reason},
+    }
 
 
 def peak(instruction: Instruction, threads: int) -> Peak | TilePeak:
     """The kernel that repeats an instruction, on all registers but four where they are vectors."""
     if instruction in TILE_INSTRUCTIONS:
         return TilePeak(instruction, threads)
-    return Peak(instruction, (32 if instruction.lanes == 16 else 16) - 4, threads)
-
-
-def _moved(pool: Any, kernel: Exchange | Stream, level: str, spec: TargetSpec) -> Ceiling:
-    samples: list[float] = []
-    reason: str | None = f"no size of buffer that certainly comes from {level}: a cache is unknown, or hardly larger"
-    if kernel.bytes:
-        samples, reason = _timed(pool, kernel, spec)
-    isa = "avx512f" if spec.lanes == 16 else "avx2"
-    best = max(samples, default=None)
-    return Ceiling(level, isa, "fp32", spec.cpu, spec.threads, kernel.bytes, "GB/s", best, samples, reason)
+    return Peak(instruction, threads, (32 if instruction.lanes == 16 else 16) - 4)
 
 
 def stream(info: machine.MachineInfo, level: str, spec: TargetSpec) -> Stream:
@@ -231,20 +209,12 @@ def buffer_bytes(info: machine.MachineInfo, level: str, threads: int) -> int:
             return int(min(max(4 * l3, _DRAM_LEAST), info.memory_gib * _GIB / 8)) // threads
 
 
-def _timed(pool: Any, kernel: Kernel, spec: TargetSpec) -> tuple[list[float], str | None]:
-    """Rates in the worker; none, and the reason, where the kernel does not compile or run."""
-    try:
-        return pool.submit(rates, kernel, spec).result(), None
-    except Exception as error:  # whatever LLVM says of an instruction is the result
-        return [], f"{type(error).__name__}: {error}".splitlines()[0][:200]
-
-
-def compiled(kernel: Kernel, spec: TargetSpec) -> Any:
+def compiled(kernel: Probe, spec: TargetSpec) -> Any:
     """Compile a ceiling kernel in this process: LLVM ends it where the target lacks an instruction."""
     return tvm.compile(tvm.IRModule({"main": kernel.function()}), target=spec.target)
 
 
-def timer(kernel: Kernel, spec: TargetSpec) -> Callable[[int], float]:
+def timer(kernel: Probe, spec: TargetSpec) -> Callable[[int], float]:
     """Compile a kernel; what is returned runs it for a number of passes and returns the seconds."""
     if isinstance(kernel, TilePeak):
         request_amx()
@@ -262,7 +232,7 @@ def timer(kernel: Kernel, spec: TargetSpec) -> Callable[[int], float]:
     return seconds
 
 
-def rates(kernel: Kernel, spec: TargetSpec) -> list[float]:
+def rates(kernel: Probe, spec: TargetSpec) -> list[float]:
     """Time a kernel: billions of operations, or of bytes, a second, one value a sample."""
     seconds, passes = timer(kernel, spec), 1
     while (elapsed := seconds(passes)) < _SAMPLE_S:

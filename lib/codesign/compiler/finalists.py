@@ -8,6 +8,7 @@ of a new record with the same trace, and only these records are chosen from (`co
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from codesign.compiler.database import TRIAL_SAMPLES, looked_at, seconds_of, trials
-from codesign.compiler.target import TargetSpec
 from codesign.compiler.tasks import Task
-from codesign.compiler.trial import build_candidate, discard, run_candidate, shapes_of
+from codesign.compiler.trial import built_in, run_candidate
 from codesign.compiler.tvm_compat import ms
+from codesign.compiler.workers import Workshop, outcome
 
 #: How many trials of a task are looked at again.
 FINALISTS = 4
@@ -40,26 +41,23 @@ def _valid(opened: ms.Database, task: Task) -> list[Any]:
     return [record for record in trials(opened, task.module) if seconds_of(record) is not None]
 
 
-def look_again(task: Task, opened: ms.Database, spec: TargetSpec, directory: Path, builders: Any, runner: Any) -> int:
+def look_again(task: Task, opened: ms.Database, shop: Workshop) -> int:
     """Time the best trials of a task, which has some, again and record what that found; return how many there were.
 
-    A trial that fails now, for whatever reason, is no candidate any more: it gets no new record. ``directory`` is for
-    what is built; ``builders`` and ``runner`` are the pools of worker processes of a tuning run.
+    A trial that fails now, for whatever reason, is no candidate any more: it gets no new record.
     """
     best = sorted(_valid(opened, task), key=lambda record: seconds_of(record) or 0.0)[:FINALISTS]
     modules = [record.as_measure_candidate().sch.mod for record in best]
-    building = [builders.submit(build_candidate, module, spec, str(directory)) for module in modules]
-    libraries = [_outcome(future) for future in building]
-    arguments = shapes_of(best[0].args_info)
+    libraries = [library for library, _ in built_in(shop, modules)]
     samples: list[list[float]] = [[] for _ in best]
     rng = np.random.default_rng(0)
     for _ in range(PASSES):
         for at in rng.permutation(len(best)):
             if libraries[at] is not None:
-                seconds = _outcome(runner.submit(run_candidate, libraries[at], arguments))
+                seconds, _ = outcome(shop.runner.submit(run_candidate, libraries[at]))
                 samples[at].extend([] if seconds is None else [float(np.median(seconds))])
     for library in filter(None, libraries):
-        discard(library, str(directory))
+        shutil.rmtree(Path(library).parent)
     # the fastest first: if a kill comes between two of them, the best is there
     timed = [at for at, found in enumerate(samples) if len(found) == PASSES]
     for at in sorted(timed, key=lambda at: float(np.median(samples[at]))):
@@ -67,11 +65,3 @@ def look_again(task: Task, opened: ms.Database, spec: TargetSpec, directory: Pat
         again = ms.database.TuningRecord(record.trace, record.workload, samples[at], record.target, record.args_info)
         opened.commit_tuning_record(again)
     return len(best)
-
-
-def _outcome(future: Any) -> Any:
-    """Result of a worker, or None: a candidate may crash it, hang, or compute something else under another schedule."""
-    try:
-        return future.result()
-    except Exception:  # whatever a candidate does to its worker rules it out
-        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from codesign.blocks import BlockShape
-from codesign.compiler.layout import FEATURE_MAJOR, LAYOUTS
-from codesign.compiler.rewrite import Rewriter
+from codesign.compiler.layout import FEATURE_MAJOR, LAYOUTS, layout_for
+from codesign.compiler.rewrite import Rewriter, Weights
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import Schedule, relax, silenced, tirx, tvm
 from codesign.errors import InputError
@@ -53,8 +54,6 @@ def lower_encoder(
     pipeline: str = "codesign",
     layout: str = FEATURE_MAJOR,
     strips: bool = True,
-    dtype: str = "float32",
-    seed: int = 0,
 ) -> Lowered:
     """Lower an encoder to tunable functions.
 
@@ -75,16 +74,11 @@ def lower_encoder(
     strips
         Whether our pipeline stores weights in strips of a few rows (`codesign.compiler.operators.Linear`); if not,
         and wherever activations are token-major, blocks are stored whole.
-    dtype
-        In which our pipeline stores weights, one of `codesign.compiler.operators.linear.DTYPES`. It computes in
-        float32.
-    seed
-        Of random weights.
 
     Raises
     ------
     InputError
-        If the pipeline, the layout or the dtype is unknown.
+        If the pipeline or the layout is unknown, or no schedule family computes a linear of the model.
     """
     if pipeline not in PIPELINES:
         raise InputError("pipeline", pipeline, f"one of {', '.join(PIPELINES)}", "codesign")
@@ -92,21 +86,20 @@ def lower_encoder(
         raise InputError("layout", layout, f"one of {', '.join(LAYOUTS)}", FEATURE_MAJOR)
     # torch and transformers take seconds to import, which the tuner's workers need not pay
     from codesign.checkpoint import left_out
-    from codesign.compiler.frontend import import_encoder
     from codesign.encoder import load_encoder, prunable_linears
     from codesign.forward import input_names
 
-    model = load_encoder(str(checkpoint), seed=seed, attention="sdpa")
+    model = load_encoder(str(checkpoint), attention="sdpa")
     with silenced(), spec.target:
-        imported = import_encoder(model, batch, seq, decompose=pipeline == "stock")
+        function, weights = import_encoder(model, batch, seq, decompose=pipeline == "stock")
         if pipeline == "codesign":
-            rewriter = Rewriter(imported, block, batch, seq, spec, layout, strips, dtype)
+            rewriter = Rewriter(function, weights, block, layout_for(batch, seq, spec, layout, strips=strips))
             module, params = rewriter.run()
             dense = sum(linear.is_dense for linear in rewriter.stored.values())
             stored = len(rewriter.stored) - dense, dense
         else:
-            module = tvm.IRModule({"main": imported.function.with_attr("global_symbol", "main")})
-            params = {name: imported.arrays[path] for name, path in imported.weights.items()}
+            module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
+            params = {name: array for name, (_, array) in weights.items()}
             stored = 0, len(prunable_linears(model, "all"))
         module = tvm.transform.Sequential(
             [
@@ -125,8 +118,45 @@ def lower_encoder(
     config = model.config
     sizes = {"vocabulary": config.vocab_size, "types": config.type_vocab_size}
     about = {"inputs": list(input_names(config)), **sizes, "left_out": left_out(config)}
-    weights = digest_of_weights(imported.arrays)
-    return Lowered(module, params, pipeline, spec, batch, seq, about, *stored, block if stored[0] else None, weights)
+    digest = digest_of_weights(dict(weights.values()))
+    return Lowered(module, params, pipeline, spec, batch, seq, about, *stored, block if stored[0] else None, digest)
+
+
+def import_encoder(model: Any, batch: int, seq: int, *, decompose: bool) -> tuple[relax.Function, Weights]:
+    """Export an encoder from PyTorch and import it into Relax, with its weights as arguments.
+
+    Keeping weights out of the IR keeps every pass fast.
+
+    Parameters
+    ----------
+    model
+        From `codesign.encoder.load_encoder`.
+    batch, seq
+        The shape that the compiled encoder will accept.
+    decompose
+        True takes PyTorch's decompositions, as TVM's importer does by default; False keeps attention one operator.
+    """
+    import torch
+    from tvm.relax.frontend.torch import from_exported_program
+
+    from codesign.encoder import example_inputs
+    from codesign.forward import EncoderForward
+
+    forward = EncoderForward(model)
+    inputs = tuple(torch.from_numpy(array) for array in example_inputs(model, batch, seq, seed=0).values())
+    with torch.no_grad(), warnings.catch_warnings():
+        # torch.export pickles its own deprecated tree specs
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        program = torch.export.export(forward, inputs, strict=False)
+        module = from_exported_program(
+            program, keep_params_as_input=True, unwrap_unit_return_tuple=True, run_ep_decomposition=decompose
+        )
+    function = module["main"]
+    paths = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs}
+    names = [param.name for param in function.params[int(function.attrs["num_input"]) :]]
+    state = forward.state_dict(keep_vars=False)
+    weights = {name: (paths[name], np.ascontiguousarray(state[paths[name]].numpy())) for name in names}
+    return function.without_attr("params"), weights
 
 
 def _free_weight_layouts(module: tvm.IRModule) -> tvm.IRModule:

@@ -19,8 +19,8 @@ class Instruction:
 
     ``isa`` is what a CPU must have; there are ``lanes`` sums of type ``total``, and each takes in ``products`` of
     ``format``. Where TVM has no vectors of such types, ``llvm`` is a function of LLVM named ``isa``, of the sums and
-    two vectors of packed operands. (TVM widens every bfloat16 vector before code generation.) ``scaled`` says that the
-    sums are themselves a factor, so that no product can be moved out of a loop.
+    two vectors of packed operands. (TVM widens every bfloat16 vector before code generation.) No product can be moved
+    out of a loop: in some instructions the sums are themselves a factor, and LLVM knows nothing of the others.
     """
 
     isa: str
@@ -29,7 +29,27 @@ class Instruction:
     lanes: int
     products: int = 1
     llvm: str = ""
-    scaled: bool = False
+
+
+class Probe(Operator):
+    """A kernel that does one thing over and over, as often as its first input says."""
+
+    @property
+    def bytes(self) -> int:
+        """Size of the memory that all threads go through together."""
+        return 0
+
+    def loops(self, passes: int) -> np.ndarray:
+        """The first input."""
+        return np.array([passes], np.int32)
+
+    def work(self, passes: int) -> int:
+        """What a call does: operations, or bytes moved."""
+        raise NotImplementedError
+
+    def function(self) -> tirx.PrimFunc:
+        """Emit the loops."""
+        raise NotImplementedError
 
 
 def _halves(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -74,15 +94,15 @@ def _vpdpbusd(isa: str, lanes: int) -> Instruction:
 
 
 def _vpmaddubsw(isa: str, lanes: int, products: str, pairs: str) -> Instruction:
-    return Instruction(isa, "int8", "int32", lanes, 4, _maddubs(isa, lanes, products, pairs), scaled=True)
+    return Instruction(isa, "int8", "int32", lanes, 4, _maddubs(isa, lanes, products, pairs))
 
 
 _DPBF16PS = _dot("avx512_bf16", 16, "float", "<32 x bfloat>", "llvm.x86.avx512bf16.dpbf16ps.512")
 
 #: Of vectors, by number format and by age.
 INSTRUCTIONS = (
-    Instruction("avx2", "fp32", "float32", 8, scaled=True),
-    Instruction("avx512f", "fp32", "float32", 16, scaled=True),
+    Instruction("avx2", "fp32", "float32", 8),
+    Instruction("avx512f", "fp32", "float32", 16),
     Instruction("avx512_bf16", "bf16", "float32", 16, 2, _DPBF16PS),
     _vpmaddubsw("avx2", 8, "llvm.x86.avx2.pmadd.ub.sw", "llvm.x86.avx2.pmadd.wd"),
     _vpmaddubsw("avx512bw", 16, "llvm.x86.avx512.pmaddubs.w.512", "llvm.x86.avx512.pmaddw.d.512"),
@@ -100,16 +120,24 @@ _INTRINSICS = {"amx_bf16": "tdpbf16ps", "amx_int8": "tdpbusd"}
 
 
 @dataclass(frozen=True)
-class Peak(Operator):
+class _InRegisters(Probe):
+    instruction: Instruction
+    threads: int
+    chains: int
+
+    def work(self, passes: int) -> int:
+        """Operations of a call, two for each multiply-add."""
+        return 2 * passes * self.chains * self.instruction.lanes * self.instruction.products * self.threads
+
+
+@dataclass(frozen=True)
+class Peak(_InRegisters):
     """Independent chains of one instruction on every thread, as many as there are registers for.
 
     Each chain starts elsewhere: equal ones could be computed once.
     """
 
     kind: ClassVar[str] = "ceiling_peak"
-    instruction: Instruction
-    chains: int
-    threads: int
 
     def arguments(self) -> list[Argument]:
         lanes, total = self.instruction.lanes, self.instruction.total
@@ -121,14 +149,6 @@ class Peak(Operator):
             Argument("b", (lanes,), operand),
             Argument("y", (self.threads, self.chains * lanes), total),
         ]
-
-    def loops(self, passes: int) -> np.ndarray:
-        """The first input: how often every chain is lengthened."""
-        return np.array([passes], np.int32)
-
-    def work(self, passes: int) -> int:
-        """Operations of a call, two for each multiply-add."""
-        return 2 * passes * self.chains * self.instruction.lanes * self.instruction.products * self.threads
 
     def example_inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
         start = rng.integers(0, 100, self.chains * self.instruction.lanes).astype(self.instruction.total)
@@ -143,7 +163,6 @@ class Peak(Operator):
         return [self.loops(3), start, a, b]
 
     def function(self) -> tirx.PrimFunc:
-        """Emit the loops."""
         lanes, text = self.instruction.lanes, self.instruction.llvm
         imported = T.attr(0, "pragma_import_llvm", text) if text else contextlib.nullcontext()
         with primfunc(self) as ((loops, start, a, b, y), finish), imported, T.parallel(0, self.threads) as p:
@@ -155,7 +174,7 @@ class Peak(Operator):
                     return T.call_pure_extern(
                         f"{self.instruction.total}x{lanes}", self.instruction.isa, total, a[whole], b[whole]
                     )
-                return total * a[whole] + b[whole]  # `scaled`: no product can be moved out of the loop
+                return total * a[whole] + b[whole]
 
             self._each(lambda at: T.buffer_store(tile, start[at], [at]))
             with T.serial(0, loops[0]):
@@ -169,16 +188,14 @@ class Peak(Operator):
 
 
 @dataclass(frozen=True)
-class TilePeak(Operator):
+class TilePeak(_InRegisters):
     """Independent sums of one product of tiles on every thread: six of them, as the factors take two registers.
 
     The process must have asked for the registers (`codesign.isa.request_amx`); every thread configures its own.
     """
 
     kind: ClassVar[str] = "ceiling_tile_peak"
-    instruction: Instruction
-    threads: int
-    chains: ClassVar[int] = 6
+    chains: int = 6
 
     def arguments(self) -> list[Argument]:
         return [
@@ -188,14 +205,6 @@ class TilePeak(Operator):
             Argument("b", (ROWS, BYTES), "uint8"),
             Argument("y", (self.threads, self.chains * ROWS, ROWS), self.instruction.total),
         ]
-
-    def loops(self, passes: int) -> np.ndarray:
-        """The first input: how often every sum is lengthened."""
-        return np.array([passes], np.int32)
-
-    def work(self, passes: int) -> int:
-        """Operations of a call, two for each multiply-add."""
-        return 2 * passes * self.chains * self.instruction.lanes * self.instruction.products * self.threads
 
     def example_inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
         config = np.zeros(BYTES, np.uint8)
@@ -209,7 +218,6 @@ class TilePeak(Operator):
         return [self.loops(3), config, a, b]
 
     def function(self) -> tirx.PrimFunc:
-        """Emit the loops."""
         product = _INTRINSICS[self.instruction.isa]
         a_tile, b_tile = self.chains, self.chains + 1
         with primfunc(self) as ((loops, config, a, b, y), finish), T.parallel(0, self.threads) as p:

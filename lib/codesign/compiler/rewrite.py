@@ -9,67 +9,81 @@ values.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from codesign.blocks import BlockShape
-from codesign.compiler.layout import FEATURE_MAJOR, TOKEN_MAJOR, linear_over, slabs_for, stored_as
-from codesign.compiler.operators import Linear, Operator, ToFeatureMajor, ToTokenMajor, pack
-from codesign.compiler.operators.linear import DENSE_ROWS, PANEL_ROWS, panel_rows
-from codesign.compiler.rules import HIDDEN, RULES, FeatureMajor, Pending, Weight, shape_of
+from codesign.compiler.layout import FEATURE_MAJOR, TOKEN_MAJOR, Layout
+from codesign.compiler.operators import Attention, LayerNorm, Linear, Operator, ToFeatureMajor, ToTokenMajor, pack
 from codesign.compiler.schedules import applicable, refusals
-from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import relax, tvm
 from codesign.errors import InputError
 
-if TYPE_CHECKING:  # imports torch
-    from codesign.compiler.frontend import Imported
+#: Logical axes of a hidden state: batch, sequence, features; heads split the last into heads and head features.
+HIDDEN, HEADS = ("b", "s", "f"), ("b", "s", "h", "d")
 
 
-@dataclass
+#: Name of an argument -> name of the weight in the model, and its values.
+Weights = dict[str, tuple[str, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Weight:
+    """A transposed weight argument, waiting for its matmul."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Pending:
+    """A linear whose epilogue is still open."""
+
+    x: relax.Expr
+    weight: str
+    bias: str | None = None
+    gelu: bool = False
+    residual: relax.Expr | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMajor:
+    """A value stored as ``[slabs, features, tokens of a slab]``; ``axes`` names its logical dimensions in order."""
+
+    store: relax.Expr | Pending
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+
+
 class Rewriter:
     """The walk: what each variable has become, and what has been emitted so far.
 
     Parameters
     ----------
-    imported
-        With attention kept as one operator.
+    function, weights
+        An encoder in Relax, with attention kept as one operator: its data arguments are followed by the weights, which
+        are given by the argument's name, with their names in the model.
     block
         Block shape of sparse weights; None stores every weight whole.
-    batch, seq
-        As exported.
-    spec
-        Gives lanes to pad tokens to and threads to divide rows among.
-    layout, strips, dtype
-        As of `codesign.compiler.lower_encoder`.
+    layout
+        Of the activations.
     """
 
-    imported: Imported
-    block: BlockShape | None
-    batch: int
-    seq: int
-    spec: TargetSpec
-    layout: str = FEATURE_MAJOR
-    strips: bool = True
-    dtype: str = "float32"
-    builder: relax.BlockBuilder = field(default_factory=relax.BlockBuilder)
-    values: dict[Any, Any] = field(default_factory=dict)
-    params: dict[str, tuple[relax.Var, np.ndarray]] = field(default_factory=dict)
-    functions: dict[Operator, relax.GlobalVar] = field(default_factory=dict)
-    converted: dict[Any, relax.Expr] = field(default_factory=dict)
-    stored: dict[str, Linear] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.slabs = slabs_for(self.batch, self.seq, self.spec, self.layout)
-        self.tokens = self.batch * self.slabs.padded
-        self.strips &= self.layout == FEATURE_MAJOR
+    def __init__(self, function: relax.Function, weights: Weights, block: BlockShape | None, layout: Layout) -> None:
+        self.function, self.weights, self.block, self.layout = function, weights, block, layout
+        self.builder = relax.BlockBuilder()
+        self.values: dict[Any, Any] = {}
+        self.params: dict[str, tuple[relax.Var, np.ndarray]] = {}
+        self.functions: dict[Operator, relax.GlobalVar] = {}
+        self.converted: dict[Any, relax.Expr] = {}
+        self.stored: dict[str, Linear] = {}
 
     def run(self) -> tuple[tvm.IRModule, dict[str, np.ndarray]]:
-        """Return the rewritten module, and its weight arguments by name; ``stored`` then says how linears are."""
-        function = self.imported.function
-        inputs = list(function.params[: self.imported.inputs])
+        """Return the rewritten module, and its weight arguments by name; ``stored`` has each linear."""
+        function = self.function
+        inputs = list(function.params[: int(function.attrs["num_input"])])
         with self.builder.function("main", inputs):
             with self.builder.dataflow():
                 for block in function.body.blocks:
@@ -85,8 +99,6 @@ class Rewriter:
         )
         names = [variable.name for variable in variables]
         return relax.transform.Normalize()(module), dict(zip(names, arrays, strict=True))
-
-    # -- values -------------------------------------------------------------------------------------------------
 
     def visit(self, expr: relax.Expr) -> Any:
         if isinstance(expr, relax.Var):
@@ -112,29 +124,30 @@ class Rewriter:
     def to_token_major(self, value: FeatureMajor) -> relax.Expr:
         store = self.store(value)
         features = int(store.ty.shape[1])
-        if self.layout == TOKEN_MAJOR:
-            result = self.builder.emit(relax.op.reshape(store, (self.batch, self.seq, features)))
+        at = self.layout
+        if at.token_major:
+            result = self.builder.emit(relax.op.reshape(store, (at.batch, at.seq, features)))
         else:
-            operator = ToTokenMajor(self.batch, self.seq, self.slabs.padded, features, self.slabs.slab)
-            result = self.call(operator, [store])
+            result = self.call(ToTokenMajor(at.batch, at.seq, at.padded, features, at.slab), [store])
         if value.axes == HIDDEN:
             return result
         sizes = dict(zip(value.axes, value.shape, strict=True))
-        split = self.builder.emit(relax.op.reshape(result, (self.batch, self.seq, sizes["h"], sizes["d"])))
+        split = self.builder.emit(relax.op.reshape(result, (at.batch, at.seq, sizes["h"], sizes["d"])))
         return self.builder.emit(relax.op.permute_dims(split, ["bshd".index(axis) for axis in value.axes]))
 
     def feature_major(self, value: Any) -> relax.Expr | None:
         """Return the stored form, in slabs, of a value of logical shape [batch, seq, features]."""
         if isinstance(value, FeatureMajor):
             return self.store(value) if value.axes == HIDDEN else None
-        if not isinstance(value, relax.Var) or shape_of(value)[:-1] != (self.batch, self.seq):
+        at = self.layout
+        if not isinstance(value, relax.Var) or shape_of(value)[:-1] != (at.batch, at.seq):
             return None
         if value not in self.converted:
             features = shape_of(value)[-1]
-            if self.layout == TOKEN_MAJOR:
-                self.converted[value] = self.builder.emit(relax.op.reshape(value, (self.tokens, features, 1)))
+            if at.token_major:
+                self.converted[value] = self.builder.emit(relax.op.reshape(value, (at.tokens, features, 1)))
             else:
-                operator = ToFeatureMajor(self.batch, self.seq, self.slabs.padded, features, self.slabs.slab)
+                operator = ToFeatureMajor(at.batch, at.seq, at.padded, features, at.slab)
                 self.converted[value] = self.call(operator, [value])
         return self.converted[value]
 
@@ -146,8 +159,6 @@ class Rewriter:
             self.converted[value.store] = self.emit_linear(value.store)
         return self.converted[value.store]
 
-    # -- operators ----------------------------------------------------------------------------------------------
-
     def call(self, operator: Operator, arguments: list[relax.Expr]) -> relax.Expr:
         if operator not in self.functions:
             self._check(operator)
@@ -158,28 +169,22 @@ class Rewriter:
 
     def _check(self, operator: Operator) -> None:
         """Refuse an operator that no schedule family can compute, rather than fail when it is tuned or built."""
-        if applicable(operator, self.spec):
+        spec = self.layout.spec
+        if applicable(operator, spec):
             return
-        if isinstance(operator, Linear) and not operator.is_dense and self.layout == TOKEN_MAJOR:
-            rows = -(-operator.rows // self.spec.lanes) * self.spec.lanes
+        if isinstance(operator, Linear) and not operator.is_dense and self.layout.token_major:
+            rows = -(-operator.rows // spec.lanes) * spec.lanes
             block, nearest = (str(BlockShape(r, operator.cols)) for r in (operator.rows, rows))
-            raise InputError("block", block, f"whole vectors of {self.spec.lanes} rows, if token-major", nearest)
-        reasons = "; ".join(f"{family}: {reason}" for family, reason in refusals(operator, self.spec).items())
-        raise InputError("layout", self.layout, f"a model whose {operator.kind} some family computes ({reasons})")
+            raise InputError("block", block, f"whole vectors of {spec.lanes} rows, if token-major", nearest)
+        layout = TOKEN_MAJOR if self.layout.token_major else FEATURE_MAJOR
+        reasons = "; ".join(f"{family}: {reason}" for family, reason in refusals(operator, spec).items())
+        raise InputError("layout", layout, f"a model whose {operator.kind} some family computes ({reasons})")
 
     def emit_linear(self, pending: Pending) -> relax.Expr:
-        path = self.imported.weights[pending.weight]
-        weight = self.imported.arrays[path]
-        if self.layout == TOKEN_MAJOR:
-            panel = PANEL_ROWS
-        else:
-            panel = panel_rows(self.slabs.slab // self.spec.lanes) if self.strips else DENSE_ROWS
-        matrix = stored_as(weight, self.block, panel)
+        path, weight = self.weights[pending.weight]
+        matrix = self.layout.stored(weight, self.block)
         epilogue = "bias_gelu" if pending.gelu else "bias" if pending.residual is None else "bias_residual"
-        sizes = matrix.shape, matrix.block, matrix.nnz_blocks
-        operator = linear_over(
-            self.slabs, self.batch, *sizes, epilogue, self.spec, strips=self.strips, dtype=self.dtype
-        )
+        operator = self.layout.linear(matrix.shape, matrix.block, matrix.nnz_blocks, epilogue)
         self.stored[path] = operator
         packed = pack(matrix, *operator.packing())._asdict()
         arrays = [self.param(f"{path}.{name}", array) for name, array in packed.items()]
@@ -191,14 +196,99 @@ class Rewriter:
         return self.call(operator, [pending.x, *arrays, bias, *residual])
 
     def is_weight(self, value: Any) -> bool:
-        return isinstance(value, relax.Var) and value.name in self.imported.weights
+        return isinstance(value, relax.Var) and value.name in self.weights
 
     def weight(self, name: str) -> relax.Var:
-        path = self.imported.weights[name]
-        return self.param(path, self.imported.arrays[path])
+        return self.param(*self.weights[name])
 
     def param(self, name: str, array: np.ndarray) -> relax.Var:
         if name not in self.params:
             var = relax.Var(name.replace(".", "_"), relax.TensorType(array.shape, str(array.dtype)))
             self.params[name] = (var, array)
         return self.params[name][0]
+
+
+def shape_of(var: relax.Expr) -> tuple[int, ...]:
+    """Return the static shape of a Relax expression."""
+    return tuple(int(extent) for extent in var.ty.shape)
+
+
+def _permute_dims(walk: Rewriter, call: relax.Call, x: Any) -> Any:
+    if walk.is_weight(x) and len(shape_of(x)) == 2:
+        return Weight(x.name)
+    if not isinstance(x, FeatureMajor):
+        return None
+    order = [int(axis) for axis in call.attrs.axes or reversed(range(len(x.axes)))]
+    return replace(x, axes=tuple(x.axes[a] for a in order), shape=tuple(x.shape[a] for a in order))
+
+
+def _reshape(walk: Rewriter, call: relax.Call, x: Any, shape: Any) -> Any:
+    if not isinstance(x, FeatureMajor):
+        return None
+    target = tuple(int(extent) for extent in shape)
+    if target == x.shape:
+        return x
+    for before, after in ((HIDDEN, HEADS), (HEADS, HIDDEN)):
+        if x.axes == before and len(target) == len(after) and target[:2] == x.shape[:2]:
+            return replace(x, axes=after, shape=target)
+    return None
+
+
+def _matmul(walk: Rewriter, call: relax.Call, x: Any, weight: Any) -> Any:
+    store = walk.feature_major(x) if isinstance(weight, Weight) else None
+    if store is None:
+        return None
+    outputs = walk.weights[weight.name][1].shape[0]
+    return FeatureMajor(Pending(store, weight.name), HIDDEN, (walk.layout.batch, walk.layout.seq, outputs))
+
+
+def _add(walk: Rewriter, call: relax.Call, a: Any, b: Any) -> Any:
+    for value, other in ((a, b), (b, a)):
+        if not (isinstance(value, FeatureMajor) and isinstance(value.store, Pending)) or value.store.gelu:
+            continue
+        if walk.is_weight(other):
+            if value.store.bias is None and shape_of(other) == value.shape[-1:]:
+                return replace(value, store=replace(value.store, bias=other.name))
+        elif value.store.residual is None and (residual := walk.feature_major(other)) is not None:
+            return replace(value, store=replace(value.store, residual=residual))
+    return None
+
+
+def _gelu(walk: Rewriter, call: relax.Call, x: Any) -> Any:
+    if isinstance(x, FeatureMajor) and isinstance(x.store, Pending) and not x.store.gelu and x.store.residual is None:
+        return replace(x, store=replace(x.store, gelu=True))
+    return None
+
+
+def _layer_norm(walk: Rewriter, call: relax.Call, x: Any, gamma: Any, beta: Any) -> Any:
+    store = walk.feature_major(x) if [int(axis) for axis in call.attrs.axes] == [-1] else None
+    if store is None:
+        return None
+    features = int(store.ty.shape[1])
+    operator = LayerNorm(features, walk.layout.tokens, float(call.attrs.epsilon), walk.layout.slab)
+    result = walk.call(operator, [store, walk.weight(gamma.name), walk.weight(beta.name)])
+    return FeatureMajor(result, HIDDEN, (walk.layout.batch, walk.layout.seq, features))
+
+
+def _attention(walk: Rewriter, call: relax.Call, query: Any, key: Any, value: Any, bias: Any) -> Any:
+    heads, at = (query, key, value), walk.layout
+    if not all(isinstance(x, FeatureMajor) and x.axes == HEADS for x in heads):
+        return None
+    if shape_of(bias) != (at.batch, 1, 1, at.seq) or call.attrs.scale is not None:
+        return None
+    *_, count, size = query.shape
+    operator = Attention(at.batch, at.seq, at.padded, count, size, at.slab)
+    if bias not in walk.converted:  # every layer uses the same mask
+        walk.converted[bias] = walk.builder.emit(relax.op.reshape(bias, (at.batch, at.seq)))
+    return replace(query, store=walk.call(operator, [*map(walk.store, heads), walk.converted[bias]]))
+
+
+RULES: dict[str, Callable[..., Any]] = {
+    "relax.permute_dims": _permute_dims,
+    "relax.reshape": _reshape,
+    "relax.matmul": _matmul,
+    "relax.add": _add,
+    "relax.nn.gelu": _gelu,
+    "relax.nn.layer_norm": _layer_norm,
+    "relax.nn.attention_bias": _attention,
+}

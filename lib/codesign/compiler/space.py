@@ -89,7 +89,7 @@ def register_rule(spec: TargetSpec) -> None:
             return [schedule]
         spaces = []
         for index, family in applicable(operator, spec):
-            space = family.offers(operator, spec)
+            space = family.space(operator, spec)
             if not isinstance(space, str):
                 copy = schedule.copy()
                 annotate(copy, index, {name: _sample(copy, values) for name, values in space.items()})

@@ -20,7 +20,7 @@ from codesign.compiler.operators import (
     operator_of,
 )
 from codesign.compiler.space import picked
-from codesign.compiler.tvm_compat import Schedule, ms, structural_hash, tirx, tvm
+from codesign.compiler.tvm_compat import ms, structural_hash, tirx, tvm
 from codesign.schema.parts import KERNEL_KINDS
 
 #: What a kernel of a compiled encoder is for: names that a profile can group by.
@@ -153,9 +153,7 @@ def best_decisions(opened: ms.Database, task: Task) -> dict[str, Any] | None:
     record = best_record(opened, task.module)
     if not task.by_families or record is None:
         return None
-    schedule = Schedule(task.module)
-    record.trace.apply_to_schedule(schedule, False)
-    family, decisions = picked(schedule)
+    family, decisions = picked(record.as_measure_candidate().sch)
     return {"family": family.name, **decisions}
 
 

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from codesign import machine
-from codesign.compiler.cost_model import CostModel
 from codesign.compiler.database import best_seconds, mean_seconds, open_database, trials
 from codesign.compiler.finalists import look_again, unseen
-from codesign.compiler.search import Budgeted, FiniteSearch
+from codesign.compiler.search import Budgeted, CostModel, FiniteSearch
 from codesign.compiler.space import candidates, is_finite, register_rule, space_generator
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tasks import Task
 from codesign.compiler.trial import CheckedRunner, PooledBuilder
 from codesign.compiler.tvm_compat import PyMeasureCallback, derived_object, ms, silenced
+from codesign.compiler.workers import Workshop
 from codesign.errors import InputError, MissingTask
 
 #: Candidates built, then run, at a time. Small, so that the task scheduler decides often.
 _BATCH = 32
 _SAY_EVERY_S = 5.0
-#: For the first estimate: to look at a task again.
-_LOOK_S = 4.0
 
 
 @dataclass
@@ -42,7 +40,7 @@ class TuningReport:
     failed_trials: int = 0
     seconds: float = 0.0
     curve: list[list[float]] = field(default_factory=list)
-    failures: dict[str, int] = field(default_factory=dict)
+    failures: Counter[str] = field(default_factory=Counter)
     measured: dict[str, list[float | None]] = field(default_factory=dict)
 
     def fields(self) -> dict[str, Any]:
@@ -52,14 +50,12 @@ class TuningReport:
 
 @dataclass(frozen=True)
 class TuneProgress:
-    """Sent every few seconds: trials done of those planned, then tasks looked at again; seconds so far and left."""
+    """Sent every few seconds: what of (``trial``, then ``second look``), how many of them, and the seconds left."""
 
-    trials: int
+    what: str
+    done: int
     planned: int
-    elapsed_s: float
     left_s: float
-    looked: int = 0
-    to_look: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,20 +91,12 @@ def _plan(task: Task, opened: ms.Database, spec: TargetSpec, trials_per_task: in
     return _Plan(task, context(FiniteSearch(spec, left, seed) if enumerable else Budgeted(left)), left)
 
 
-def planned_trials(tasks: Sequence[Task], database: Path, spec: TargetSpec, trials_per_task: int) -> int:
-    """Trials that `tune` would run: the budget or the size of each space, less what is recorded."""
-    register_rule(spec)
-    opened = open_database(database, spec, create=True)
-    return sum(_plan(task, opened, spec, trials_per_task, 0).trials for task in tasks)
-
-
 def tune(
     tasks: Sequence[Task],
     *,
     database: Path,
     spec: TargetSpec,
     trials_per_task: int,
-    seed: int = 0,
     second_look: bool = True,
     progress: Callable[[TuneProgress], None] | None = None,
 ) -> TuningReport:
@@ -127,8 +115,6 @@ def tune(
         The target, which is this machine.
     trials_per_task
         At least 1.
-    seed
-        Of the search.
     second_look
         Whether the best trials of each task are timed again, in turns (`codesign.compiler.finalists`); without that the
         fastest trial is chosen, however lucky.
@@ -147,54 +133,43 @@ def tune(
     logging.getLogger("tvm.s_tir.meta_schedule").setLevel(logging.ERROR)  # which logs every trial: `progress` says more
     register_rule(spec)
     opened = open_database(database, spec, create=True)
-    plans = [_plan(task, opened, spec, trials_per_task, seed + index) for index, task in enumerate(tasks)]
+    plans = [_plan(task, opened, spec, trials_per_task, seed) for seed, task in enumerate(tasks)]
     plans = [plan for plan in plans if plan.trials]
     report = TuningReport(len(tasks))
     if not plans and not (second_look and unseen(opened, tasks, [])):
         return report
     model = CostModel(spec)
-    with machine.exclusive("tuning"), tempfile.TemporaryDirectory(prefix="codesign-trials-") as scratch:
-        for plan in plans:
-            _refit(model, plan.context, trials(opened, plan.task.module))
+    with machine.exclusive("tuning"), Workshop(spec) as shop:
+        for plan in plans:  # what an earlier run measured
+            if records := trials(opened, plan.task.module):
+                results = [ms.runner.RunnerResult([float(s) for s in record.run_secs], None) for record in records]
+                model.update(plan.context, [record.as_measure_candidate() for record in records], results)
         watch = _Watch(report, tasks, plans, opened, model, progress)
-        builder = PooledBuilder(spec, Path(scratch), workers=machine.describe().cores)
-        runner = CheckedRunner(spec, Path(scratch), watch.ran)
-        try:
-            if plans:
-                with silenced():
-                    ms.tune.tune_tasks(
-                        tasks=[plan.context for plan in plans],
-                        task_weights=[float(plan.task.weight) for plan in plans],
-                        work_dir=scratch,
-                        max_trials_global=watch.planned,
-                        max_trials_per_task=max(plan.trials for plan in plans),
-                        num_trials_per_iter=_BATCH,
-                        builder=builder,
-                        runner=runner,
-                        database=opened,
-                        cost_model=model,
-                        measure_callbacks=[ms.measure_callback.AddToDatabase(), watch],
-                        task_scheduler=ms.task_scheduler.GradientBased(seed=seed),
-                    )
-            again = unseen(opened, tasks, [plan.task.digest for plan in plans]) if second_look else []
-            for done, task in enumerate(again):
-                watch.looking(done, len(again))
-                look_again(task, opened, spec, Path(scratch), builder.pool, runner.pool)
-            watch.looking(len(again), len(again))
-        finally:
-            builder.pool.shutdown()
-            runner.pool.shutdown()
+        if plans:
+            with silenced():
+                ms.tune.tune_tasks(
+                    tasks=[plan.context for plan in plans],
+                    task_weights=[float(plan.task.weight) for plan in plans],
+                    work_dir=shop.folder,
+                    max_trials_global=sum(plan.trials for plan in plans),
+                    max_trials_per_task=max(plan.trials for plan in plans),
+                    num_trials_per_iter=_BATCH,
+                    builder=PooledBuilder(shop),
+                    runner=CheckedRunner(shop, watch.step),
+                    database=opened,
+                    cost_model=model,
+                    measure_callbacks=[ms.measure_callback.AddToDatabase(), watch],
+                    task_scheduler=ms.task_scheduler.GradientBased(seed=0),
+                )
+        again = unseen(opened, tasks, [plan.task.digest for plan in plans]) if second_look else []
+        watch.begin("second look", len(again))
+        for task in again:
+            look_again(task, opened, shop)
+            watch.step()
     report.seconds = time.monotonic() - watch.start
     if lost := [task.name for task in tasks if watch.best[task.digest] is None]:
         raise MissingTask(f"no trial of {', '.join(lost)} passed; {'; '.join(report.failures)}")
     return report
-
-
-def _refit(model: ms.CostModel, context: ms.TuneContext, records: list[Any]) -> None:
-    """Teach the cost model what an earlier run measured."""
-    if records:
-        results = [ms.runner.RunnerResult([float(s) for s in record.run_secs], None) for record in records]
-        model.update(context, [record.as_measure_candidate() for record in records], results)
 
 
 @derived_object
@@ -212,8 +187,8 @@ class _Watch(PyMeasureCallback):
     ) -> None:
         super().__init__()
         self.report, self.plans, self.model, self.progress = report, plans, model, progress
-        self.planned, self.count = sum(plan.trials for plan in plans), 0
-        self.start = self.said = self.looks = time.monotonic()
+        self.start = time.monotonic()
+        self.begin("trial", sum(plan.trials for plan in plans))
         self.weights = {task.digest: task.weight for task in tasks}
         self.best = {task.digest: best_seconds(trials(opened, task.module)) for task in tasks}
 
@@ -227,8 +202,7 @@ class _Watch(PyMeasureCallback):
             reason = built.error_msg or (ran.error_msg if ran is not None else "not run")
             if reason:
                 self.report.failed_trials += 1
-                key = f"{task.name}: {str(reason).splitlines()[0]}"
-                self.report.failures[key] = self.report.failures.get(key, 0) + 1
+                self.report.failures[f"{task.name}: {reason}"] += 1
             measured.append(None if reason else mean_seconds(ran.run_secs))
         known = [seconds for seconds in (self.best[task.digest], *measured) if seconds is not None]
         self.best[task.digest] = min(known, default=None)
@@ -237,28 +211,17 @@ class _Watch(PyMeasureCallback):
         if all(best is not None for best in self.best.values()):
             latency = sum(self.weights[digest] * best for digest, best in self.best.items() if best is not None)
             self.report.curve.append([round(elapsed, 3), self.report.trials, latency * 1e9])
-        if self.report.trials == self.planned:
-            self._say()
 
-    def ran(self) -> None:
-        """Count a candidate that was run: a batch of results arrives only when all of its tasks have had their turn."""
-        self.count += 1
-        if time.monotonic() - self.said >= _SAY_EVERY_S:
-            self._say()
+    def begin(self, what: str, planned: int) -> None:
+        """Begin to count something else."""
+        self.what, self.planned, self.done = what, planned, 0
+        self.began = self.said = time.monotonic()
 
-    def looking(self, done: int, planned: int) -> None:
-        """Say how many tasks were looked at again, and how long the others take."""
-        if done == 0:
-            self.looks = time.monotonic()
-        spent = (time.monotonic() - self.looks) / done if done else _LOOK_S
-        if self.progress is not None and planned:
-            elapsed = time.monotonic() - self.start
-            left = spent * (planned - done)
-            self.progress(TuneProgress(self.report.trials, self.planned, elapsed, left, done, planned))
-
-    def _say(self) -> None:
-        self.said = time.monotonic()
-        if self.progress is not None:
-            elapsed, done = self.said - self.start, max(self.count, self.report.trials)
-            left = elapsed / max(done, 1) * (self.planned - done)
-            self.progress(TuneProgress(done, self.planned, elapsed, left))
+    def step(self) -> None:
+        """Count one, at once: TVM hands a batch of results over only when all of its tasks have had their turn."""
+        self.done += 1
+        now = time.monotonic()
+        if self.progress is not None and (now - self.said >= _SAY_EVERY_S or self.done == self.planned):
+            self.said = now
+            left = (now - self.began) / self.done * (self.planned - self.done)
+            self.progress(TuneProgress(self.what, self.done, self.planned, left))

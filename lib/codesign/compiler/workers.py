@@ -9,15 +9,39 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
-from typing import Any
+from typing import Any, Self
 
+from codesign import machine
+from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import PopenPoolExecutor, PopenWorker
 from codesign.cores import allowed, place
 
 _TIMEOUT_S = 60.0  # of a call, which begins when its worker has started
 #: To Python, a module that is None cannot be imported.
 _MAIN = "import sys; sys.modules['torch'] = None; from tvm.exec.popen_worker import main; main()"
+
+
+class Workshop:
+    """Worker processes in which candidates for one target are built and run, and a folder for what is built.
+
+    They stay until it is left. (TVM's own builder starts new ones for every batch, 20 s each.)
+    """
+
+    def __init__(self, spec: TargetSpec) -> None:
+        self.spec = spec
+
+    def __enter__(self) -> Self:
+        self._scratch = tempfile.TemporaryDirectory(prefix="codesign-kernels-", ignore_cleanup_errors=True)
+        self.folder = self._scratch.name
+        self.builders, self.runner = builders(machine.describe().cores), runner(self.spec.threads)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.builders.shutdown()
+        self.runner.shutdown()
+        self._scratch.cleanup()
 
 
 def builders(count: int) -> PopenPoolExecutor:
@@ -36,6 +60,14 @@ def runner(threads: int, timeout: float = _TIMEOUT_S) -> PopenPoolExecutor:
         Seconds after which a call ends in a TimeoutError.
     """
     return _Pool(1, timeout=timeout, initializer=_start_runner, initargs=(threads,))
+
+
+def outcome(call: Any) -> tuple[Any, str | None]:
+    """Result of a call to a worker, or None and the reason: whatever a candidate does to its worker is its outcome."""
+    try:
+        return call.result(), None
+    except Exception as error:
+        return None, f"{type(error).__name__}: {error}".strip().splitlines()[-1][:200]  # of the worker's traceback
 
 
 def _start_builder() -> None:

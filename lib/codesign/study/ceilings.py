@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from codesign import machine
 from codesign.progress import say
@@ -40,9 +39,9 @@ def measure_ceilings(study: Study) -> None:
     with machine.exclusive("measuring the ceilings of this machine"):
         around = {"governor": machine.governor(), "load_average": machine.load_average()}  # before we add to it
         for ceiling in measure():
-            rate = ceiling.reason if ceiling.rate is None else f"{ceiling.rate:.1f} {ceiling.unit}"
-            say(f"{ceiling.format} {ceiling.level} {ceiling.isa}, threads={ceiling.threads}: {rate}")
-            study.append("ceiling", asdict(ceiling), around)
+            rate = ceiling["reason"] or f"{ceiling['rate']:.1f} {ceiling['unit']}"
+            say(f"{ceiling['format']} {ceiling['level']} {ceiling['isa']}, threads={ceiling['threads']}: {rate}")
+            study.append("ceiling", ceiling, around)
 
 
 def limits_of(study: Study, records: Sequence[Record]) -> tuple[list[Record], Record]:

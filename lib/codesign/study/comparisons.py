@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 from codesign.compiler import target_spec
-from codesign.compiler.layout import slabs_for
+from codesign.compiler.layout import layout_for
 from codesign.compiler.operators.linear import strip_of
 from codesign.isa import NATIVE
 from codesign.measure.naive import WAYS, compare_ways
@@ -84,7 +84,7 @@ def layouts_of(point: Point) -> list[str]:
     shapes with whole vectors of rows have one.
     """
     rows, spec = point.shape.rows if point.shape else 1, target_spec(point.threads)
-    vectors = slabs_for(point.batch, point.seq, spec).slab // spec.lanes
+    vectors = layout_for(point.batch, point.seq, spec).vectors
     has = {WHOLE: strip_of(rows, vectors) < rows, STRIPS: True, TOKEN_MAJOR: rows % spec.lanes == 0}
     return [layout for layout in LAYOUTS if has[layout]]
 

@@ -26,9 +26,8 @@ from codesign import machine
 from codesign.blocks import DENSE, BlockShape
 from codesign.compiler import target_spec
 from codesign.compiler.bench import Bench, Candidate, Timing
-from codesign.compiler.layout import linear_over, slabs_for
+from codesign.compiler.layout import layout_for
 from codesign.compiler.operators import Linear
-from codesign.compiler.operators.linear import panel_rows
 from codesign.compiler.schedules import Decisions, families_for, find_family
 from codesign.compiler.target import TargetSpec
 from codesign.encoder import LINEARS, RANDOM_MODELS, directory_of
@@ -94,16 +93,16 @@ class Problem:
 
         Stored as in an encoder first, in strips where blocks are tall; then, where that differs, in whole blocks.
         """
-        slabs, size = slabs_for(1, self.tokens, self.spec), (self.outputs, self.inputs)
+        layouts = [layout_for(1, self.tokens, self.spec, strips=strips) for strips in (True, False)]
+        size = self.outputs, self.inputs
         if self.block == DENSE:
-            block = BlockShape(panel_rows(slabs.slab // self.spec.lanes), self.inputs)
+            block = BlockShape(layouts[0].panel_rows, self.inputs)
             nnz = block.grid(size)[0]
         else:
             block = BlockShape.parse(self.block)
             rows, columns = block.grid(size)
             nnz = kept_blocks(rows * columns, self.sparsity)
-        stored = [linear_over(slabs, 1, size, block, nnz, "bias", self.spec, strips=strips) for strips in (True, False)]
-        return list(dict.fromkeys(stored))
+        return list(dict.fromkeys(layout.linear(size, block, nnz, "bias") for layout in layouts))
 
     def candidate(self, family: str, decisions: Decisions) -> Candidate:
         """Return a point of a family, over the first storage of `operators` that the family reads."""

@@ -15,7 +15,7 @@ import torch
 
 from codesign.bsr import BSRMatrix
 from codesign.compiler import MissingTask, TargetSpec, open_database, target_spec
-from codesign.compiler.layout import linear_over, slabs_for
+from codesign.compiler.layout import layout_for
 from codesign.compiler.operators import Linear, pack
 from codesign.compiler.operators.base import as_matrix, as_slabs
 from codesign.compiler.operators.linear import PackedLinear
@@ -109,8 +109,8 @@ def _layer(weight: np.ndarray, point: Point, spec: TargetSpec, epilogue: str) ->
     """Return a pruned matrix of a point, and its layer as an encoder has it."""
     assert point.shape is not None, "a dense point has no pruned matrix"
     matrix = BSRMatrix.from_dense(weight, point.shape)
-    slabs, sizes = slabs_for(point.batch, point.seq, spec), (matrix.shape, matrix.block, matrix.nnz_blocks)
-    return matrix, linear_over(slabs, point.batch, *sizes, epilogue, spec)
+    layout = layout_for(point.batch, point.seq, spec)
+    return matrix, layout.linear(matrix.shape, matrix.block, matrix.nnz_blocks, epilogue)
 
 
 def _run(executable: Any, operator: Linear, packed: PackedLinear, seed: int) -> tuple[list[np.ndarray], np.ndarray]:

@@ -132,8 +132,4 @@ def _tune(study: Study, run: Sequence[Case], trials_per_task: int, lower: Callab
 
 
 def _say_progress(progress: TuneProgress) -> None:
-    left = duration(progress.left_s)
-    if progress.to_look:
-        step(f"second look {progress.looked}/{progress.to_look}, about {left} left")
-    else:
-        step(f"trial {progress.trials}/{progress.planned}, about {left} left")
+    step(f"{progress.what} {progress.done}/{progress.planned}, about {duration(progress.left_s)} left")

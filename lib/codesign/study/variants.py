@@ -7,7 +7,6 @@ denormal: the smallest one is far from where the processor slows down. Workers i
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from codesign.blocks import BlockShape
 from codesign.bsr import BSRMatrix
 from codesign.compiler.operators import Linear, operator_from
 from codesign.compiler.operators.linear import PackedLinear, pack
-from codesign.compiler.trial import COLD_BYTES, WEIGHTS, argument_sets, checked
+from codesign.compiler.trial import COLD_BYTES, WEIGHTS, argument_sets, check, seconds_a_call
 from codesign.compiler.tvm_compat import tvm
 from codesign.errors import InputError
 
@@ -140,22 +139,25 @@ def time_variants(library: Path, seed: int, rounds: int, seconds: float) -> list
     made = [weights(operator, variant, seed) for variant in VARIANTS]
     expected = [operator.oracle(x, *packed, bias) for packed in made]
     size = made[0].data.nbytes + made[0].indices.nbytes
-    sets = argument_sets([x, *made[0], bias], -(-COLD_BYTES // size))
-    out = tvm.runtime.tensor(np.full(expected[0].shape, np.nan, np.float32))
+    sets, out = argument_sets([x, *made[0], bias], -(-COLD_BYTES // size)), tvm.runtime.empty(expected[0].shape)
     hot: list[list[float]] = [[] for _ in VARIANTS]
     cold: list[list[float]] = [[] for _ in VARIANTS]
     errors = [0.0] * len(VARIANTS)
+
+    def sample(sets: Sequence[list[Any]], least: float) -> float:
+        return round(seconds_a_call(function, sets, out, least) * 1e9, 1)
+
     rng = np.random.default_rng(seed)
     for _ in range(rounds):
         for turn in rng.permutation(len(VARIANTS)):
             for arguments in sets:
                 for tensor, array in zip(arguments[WEIGHTS], made[turn], strict=False):
                     tensor.copyfrom(array)
-            errors[turn] = max(errors[turn], checked(function, sets[0], expected[turn])[1])
-            _sample(function, sets[:1], out, seconds / 2)  # thrown away: the weights have just been written
-            hot[turn].append(_sample(function, sets[:1], out, seconds))
-            _sample(function, sets, out, 0.0)
-            cold[turn].append(_sample(function, sets, out, seconds))
+            errors[turn] = max(errors[turn], check(function, sets[0], out, expected[turn]))
+            sample(sets[:1], seconds / 2)  # thrown away: the weights have just been written
+            hot[turn].append(sample(sets[:1], seconds))
+            sample(sets, 0.0)
+            cold[turn].append(sample(sets, seconds))
     return [
         {
             "hot_ns": warm,
@@ -167,15 +169,3 @@ def time_variants(library: Path, seed: int, rounds: int, seconds: float) -> list
         }
         for warm, rotated, error, packed in zip(hot, cold, errors, made, strict=True)
     ]
-
-
-def _sample(function: Any, sets: Sequence[list[Any]], out: Any, seconds: float) -> float:
-    """Nanoseconds a call, going through the sets of arguments once and for at least ``seconds``."""
-    calls, start = 0, time.perf_counter()
-    while True:
-        for arguments in sets:
-            function(*arguments, out)
-        calls += len(sets)
-        elapsed = time.perf_counter() - start
-        if elapsed >= seconds:
-            return round(elapsed / calls * 1e9, 1)

@@ -11,4 +11,4 @@ from codesign.compiler.operators.base import Argument, Operator, family_operator
 from codesign.compiler.operators.layer_norm import LayerNorm
 from codesign.compiler.operators.layout import ToFeatureMajor, ToTokenMajor
 from codesign.compiler.operators.linear import Linear, PackedLinear, pack
-from codesign.compiler.operators.row_balanced import RowBalanced, pack_row_balanced
+from codesign.compiler.operators.row_balanced import RowBalanced

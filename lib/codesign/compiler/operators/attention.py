@@ -28,7 +28,7 @@ class Attention(Operator):
     heads, head_dim
         Heads and features of a head; ``heads * head_dim`` rows of the activations.
     slab
-        Tokens in a slab of the activations, a divisor of ``seq_padded``; 0 for a slab a sequence.
+        Tokens in a slab of the activations, a divisor of ``seq_padded``.
     """
 
     batch: int
@@ -36,11 +36,8 @@ class Attention(Operator):
     seq_padded: int
     heads: int
     head_dim: int
-    slab: int = 0
+    slab: int
     kind: ClassVar[str] = "attention"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "slab", self.slab or self.seq_padded)
 
     @property
     def slabs(self) -> int:

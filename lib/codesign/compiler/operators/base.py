@@ -74,11 +74,6 @@ class Operator:
         return [rng.standard_normal(a.shape).astype(a.dtype) for a in self.arguments()[:-1]]
 
     @property
-    def weight_type(self) -> str:
-        """Type that weights are stored in, if there are any; everything else is float32."""
-        return "float32"
-
-    @property
     def flops(self) -> int:
         """Floating-point operations of one call that the algorithm cannot avoid."""
         return 0

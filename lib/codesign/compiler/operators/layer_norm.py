@@ -23,17 +23,14 @@ class LayerNorm(Operator):
     epsilon
         Added to the variance.
     slab
-        Tokens in a slab of the activations; 0 for all in one.
+        Tokens in a slab of the activations.
     """
 
     features: int
     tokens: int
     epsilon: float
-    slab: int = 0
+    slab: int
     kind: ClassVar[str] = "layer_norm"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "slab", self.slab or self.tokens)
 
     def arguments(self) -> list[Argument]:
         sizes = self.features, self.tokens, self.slab

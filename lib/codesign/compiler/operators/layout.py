@@ -17,17 +17,14 @@ class _Layout(Operator):
     """Sizes of a layout change.
 
     ``seq_padded`` is what a sequence takes in feature-major columns; padding is written as zeros and never read back.
-    ``slab`` counts the tokens of a slab and divides ``seq_padded``; 0 for a slab a sequence.
+    ``slab`` counts the tokens of a slab and divides ``seq_padded``.
     """
 
     batch: int
     seq: int
     seq_padded: int
     features: int
-    slab: int = 0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "slab", self.slab or self.seq_padded)
+    slab: int
 
     @property
     def _token_major(self) -> tuple[int, int, int]:

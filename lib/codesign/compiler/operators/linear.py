@@ -22,11 +22,6 @@ from codesign.errors import InputError
 
 #: What may follow the product inside the kernel, before the result leaves the registers.
 EPILOGUES = ("bias", "bias_gelu", "bias_residual")
-#: Types that weights may be stored in; whatever it is, sums and activations are float32.
-DTYPES = ("float32", "float16")
-#: Rows of a panel of a dense weight whose blocks are stored whole, and over token-major activations, where a tile has
-#: whole vectors of rows.
-DENSE_ROWS, PANEL_ROWS = 12, 48
 #: Accumulators of the register tile that a strip of a block, or a panel of a dense weight, is made for. A dense weight
 #: has no index to load, and more accumulators make more multiply-adds of a load.
 STRIP_TILE, PANEL_TILE = 16, 24
@@ -61,13 +56,11 @@ class Linear(Operator):
         Rows that lie side by side in memory, a divisor of ``rows``; 0 for all rows of a block. With fewer, a block-row
         is stored strip by strip, each through all of its blocks: a kernel that takes a strip at a time then reads its
         weights in the order in which they are stored.
-    dtype
-        Of the stored weights, one of `DTYPES`.
 
     Raises
     ------
     InputError
-        If the strip, the slab, the epilogue or the dtype does not fit.
+        If the strip, the slab or the epilogue does not fit.
     """
 
     outputs: int
@@ -81,7 +74,6 @@ class Linear(Operator):
     slab: int = 0
     token_shares: int = 1
     strip: int = 0
-    dtype: str = "float32"
     kind: ClassVar[str] = "linear"
 
     def __post_init__(self) -> None:
@@ -92,9 +84,8 @@ class Linear(Operator):
         if self.tokens % self.slab or self.tokens // self.slab % self.token_shares:
             expected = f"a divisor of {self.tokens} tokens that gives {self.token_shares} threads equal slabs"
             raise InputError("slab", self.slab, expected, self.tokens // self.token_shares)
-        for name, known in (("epilogue", EPILOGUES), ("dtype", DTYPES)):
-            if getattr(self, name) not in known:
-                raise InputError(name, getattr(self, name), f"one of {', '.join(known)}", known[0])
+        if self.epilogue not in EPILOGUES:
+            raise InputError("epilogue", self.epilogue, f"one of {', '.join(EPILOGUES)}", EPILOGUES[0])
 
     @property
     def block_rows(self) -> int:
@@ -124,7 +115,7 @@ class Linear(Operator):
         residual = [self._outputs("residual")][: self.epilogue == "bias_residual"]
         return [
             activations("x", self.inputs, self.tokens, self.slab),
-            Argument("data", (max(self.nnz, 1) * self.strips, self.cols, self.strip), self.dtype),
+            Argument("data", (max(self.nnz, 1) * self.strips, self.cols, self.strip)),
             Argument("indices", (max(self.nnz, 1),), "int32"),
             Argument("indptr", (self.block_rows + 1,), "int32"),
             Argument("bounds", (self.shares + 1,), "int32"),
@@ -145,7 +136,7 @@ class Linear(Operator):
             with T.serial(0, indptr[row + 1] - indptr[row]) as j, T.serial(0, self.cols) as c:
                 block = indptr[row] + j
                 stored = self.stored(indptr, row, j, n % self.rows // self.strip)
-                product = self.widen(data[stored, c, n % self.strip]) * x[s, self.column(indices[block], c), m]
+                product = data[stored, c, n % self.strip] * x[s, self.column(indices[block], c), m]
                 T.buffer_store(y, y[s, n, m] + product, [s, n, m])
             value = self.finish(y[s, n, m], bias[n], residual[0][s, n, m] if residual else None)
             T.buffer_store(y, value, [s, n, m])
@@ -156,24 +147,11 @@ class Linear(Operator):
             return indptr[row] + j
         return indptr[row] * self.strips + strip * (indptr[row + 1] - indptr[row]) + j
 
-    def widen(self, weight: Any) -> Any:
-        """Return a stored weight as float32, in which it is multiplied."""
-        return weight if self.dtype == "float32" else T.cast(weight, "float32")
-
-    @property
-    def weight_type(self) -> str:
-        return self.dtype
-
     def attributes(self) -> str:
-        """As of every operator; what is as it was before there was a choice is not mentioned, and stays the same task.
-
-        That is a block stored whole, and float32.
-        """
+        """As of every operator; a block stored whole is not mentioned, and stays the task that it was before strips."""
         fields = {"kind": self.kind, **dataclasses.asdict(self)}
         if self.strips == 1:
             del fields["strip"]
-        if self.dtype == "float32":
-            del fields["dtype"]
         return json.dumps(fields, sort_keys=True)
 
     def column(self, block_column: Any, c: Any) -> Any:
@@ -181,9 +159,9 @@ class Linear(Operator):
         column = block_column * self.cols + c
         return column if self.inputs % self.cols == 0 else tirx.min(column, self.inputs - 1)
 
-    def packing(self) -> tuple[int, int, str]:
+    def packing(self) -> tuple[int, int]:
         """How `pack` lays a weight out for this operator: its last arguments."""
-        return self.shares, self.strip, self.dtype
+        return self.shares, self.strip
 
     def finish(self, total: Any, bias: Any, residual: Any | None) -> Any:
         """Apply the epilogue to one accumulated element."""
@@ -194,13 +172,13 @@ class Linear(Operator):
 
     def oracle(self, *inputs: np.ndarray) -> np.ndarray:
         x, data, indices, indptr, _, bias, *residual = inputs
-        grid = (self.block_rows, -(-self.inputs // self.cols))
-        blocks = np.zeros((*grid, self.cols, self.rows))
+        strips = data[strip_order(indptr, self.strips)]  # [blocks, strips, cols, rows of a strip]
+        grid = BlockShape(self.rows, self.cols).grid((self.outputs, self.inputs))
+        blocks = np.zeros((*grid, self.rows, self.cols))
         block_row = np.repeat(np.arange(self.block_rows), np.diff(indptr))
-        order = strip_order(indptr, self.strips)  # [blocks, strips, cols, rows of a strip] follows
-        whole = data[order].transpose(0, 2, 1, 3).reshape(len(order), self.cols, self.rows)
+        whole = strips.transpose(0, 1, 3, 2).reshape(-1, self.rows, self.cols)
         blocks[block_row, indices[: self.nnz]] = whole[: self.nnz]
-        weight = blocks.transpose(0, 3, 1, 2).reshape(grid[0] * self.rows, -1)[: self.outputs, : self.inputs]
+        weight = blocks.transpose(0, 2, 1, 3).reshape(grid[0] * self.rows, -1)[: self.outputs, : self.inputs]
         y = weight @ as_matrix(x).astype(np.float64) + bias[:, None]
         if self.epilogue == "bias_gelu":
             y = y * 0.5 * (1.0 + np.vectorize(math.erf)(y / np.sqrt(2.0)))
@@ -257,14 +235,14 @@ def strip_order(indptr: np.ndarray, strips: int) -> np.ndarray:
     return found if len(found) else np.arange(strips)[None]
 
 
-def pack(matrix: BSRMatrix, shares: int, strip: int = 0, dtype: str = "float32") -> PackedLinear:
+def pack(matrix: BSRMatrix, shares: int, strip: int = 0) -> PackedLinear:
     """Lay a BSR matrix out for the kernels and divide its block-rows into ``shares`` of about equal non-zeros.
 
     Parameters
     ----------
     matrix
         The weight.
-    shares, strip, dtype
+    shares, strip
         As in `Linear`.
     """
     data = np.ascontiguousarray(matrix.data.transpose(0, 2, 1))
@@ -281,4 +259,4 @@ def pack(matrix: BSRMatrix, shares: int, strip: int = 0, dtype: str = "float32")
         stored = np.empty((blocks * strips, cols, strip), np.float32)
         stored[strip_order(matrix.indptr, strips)] = data.reshape(blocks, cols, strips, strip).transpose(0, 2, 1, 3)
         data = stored
-    return PackedLinear(data.astype(dtype, copy=False), indices, matrix.indptr, bounds)
+    return PackedLinear(data, indices, matrix.indptr, bounds)

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from codesign.bsr import BSRMatrix
 from codesign.compiler.operators.base import ATTRIBUTE, Argument, Operator
 from codesign.compiler.tvm_compat import te, tirx
 from codesign.errors import InputError
@@ -102,25 +101,3 @@ class RowBalanced(Operator):
         columns = self.inputs // self.cols
         chosen = [np.sort(rng.choice(columns, self.per_row, replace=False)) for _ in range(self.block_rows)]
         return [x, data, np.array(chosen, np.int32), bias]
-
-
-def pack_row_balanced(matrix: BSRMatrix) -> tuple[np.ndarray, np.ndarray]:
-    """Lay a matrix out as `RowBalanced` reads it.
-
-    Returns
-    -------
-    tuple
-        ``data``, float32 [block-rows, per_row, cols, rows], and ``indices``, int32 [block-rows, per_row].
-
-    Raises
-    ------
-    InputError
-        If block-rows store different numbers of blocks, or none.
-    """
-    counts = np.diff(matrix.indptr)
-    if counts.min() != counts.max() or counts.max() == 0:
-        stored = f"{counts.min()} to {counts.max()} blocks a block-row"
-        raise InputError("matrix", stored, "equally many blocks in every block-row, as row-balanced pruning leaves")
-    shape = len(counts), int(counts[0])
-    data = np.ascontiguousarray(matrix.data.transpose(0, 2, 1)).reshape(*shape, matrix.block.cols, matrix.block.rows)
-    return data, matrix.indices.reshape(shape)

@@ -7,7 +7,7 @@ sequence and turns its keys around once, into ``[features, keys]``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from codesign.compiler import scalar
@@ -42,55 +42,48 @@ class AttentionTile(Family):
         columns = vectors * spec.lanes
         tiles = operator.seq_padded // columns
         units = operator.batch * operator.heads * tiles
-        with primfunc(operator) as (buffers, finish), T.parallel(0, spec.threads) as p:
+        with primfunc(operator) as ((query, key, value, bias, y), finish), T.parallel(0, spec.threads) as p:
             scores = T.alloc_buffer((operator.seq_padded, columns), "float32")
             tile = Registers(rows, vectors, spec.lanes)
-            running = Registers(1, vectors, spec.lanes)
+            sums = Registers(1, vectors, spec.lanes)
             with units_of(p, units, spec.threads) as unit:
                 # heads innermost: a thread keeps its queries, as it does in the kernels before and after
                 tile_of, head = unit // operator.heads, unit % operator.heads
-                batch, query = tile_of // tiles, tile_of % tiles * columns
-                first = batch * operator.slabs
-                at = _Unit(
-                    batch, head * operator.head_dim, query % operator.slab, first, first + query // operator.slab
-                )
-                _scores(operator, buffers, scores, tile, at)
-                _softmax_down(operator, scores, running)
-                _context(operator, buffers, scores, tile, running, at)
+                batch, first_query = tile_of // tiles, tile_of % tiles * columns
+                feature, first_slab = head * operator.head_dim, batch * operator.slabs
+                slab, column = first_slab + first_query // operator.slab, first_query % operator.slab
+
+                with T.serial(0, operator.slabs) as s, T.serial(0, operator.slab // rows) as keys:
+                    tile.fill(f32(0.0))
+                    tile.accumulate(
+                        operator.head_dim,
+                        lambda d, r: key[first_slab + s, feature + d, keys * rows + r],
+                        lambda d, m: query[slab, feature + d, column + m],
+                    )
+
+                    def write_scores(cell: At) -> None:
+                        j = s * operator.slab + keys * rows + cell.row
+                        score = tile[cell] * f32(operator.scale) + operator.key_bias(bias, batch, j)
+                        T.buffer_store(scores, score, [j, cell.column])
+
+                    tile.each(write_scores)
+                _softmax_down(operator, scores, sums)
+                with T.serial(0, operator.head_dim // rows) as features:
+                    tile.fill(f32(0.0))
+                    first = feature + features * rows
+                    with T.serial(0, operator.slabs) as s:
+                        tile.accumulate(
+                            operator.slab,
+                            lambda j, r: value[first_slab + s, first + r, j],
+                            lambda j, m: scores[s * operator.slab + j, m],
+                        )
+
+                    def write(cell: At) -> None:
+                        context = tile[cell] / sums[replace(cell, row=0)]
+                        T.buffer_store(y, context, [slab, first + cell.row, column + cell.column])
+
+                    tile.each(write)
         return finish()
-
-
-@dataclass
-class _Unit:
-    """Where a unit of work lies: its batch, the first feature of its head, its first query, and slabs.
-
-    ``first_slab`` is that of the sequence, ``slab`` that of the query.
-    """
-
-    batch: Any
-    feature: Any
-    query: Any
-    first_slab: Any
-    slab: Any
-
-
-def _scores(operator: Attention, buffers: list[Any], scores: Any, tile: Registers, at: _Unit) -> None:
-    query, key, _, bias, _ = buffers
-    in_slab = operator.slab // tile.rows
-    with T.serial(0, operator.slabs) as s, T.serial(0, in_slab) as keys:
-        tile.fill(f32(0.0))
-        tile.accumulate(
-            operator.head_dim,
-            lambda d, r: key[at.first_slab + s, at.feature + d, keys * tile.rows + r],
-            lambda d, m: query[at.slab, at.feature + d, at.query + m],
-        )
-
-        def write(cell: At) -> None:
-            j = s * operator.slab + keys * tile.rows + cell.row
-            value = tile[cell] * f32(operator.scale) + operator.key_bias(bias, at.batch, j)
-            T.buffer_store(scores, value, [j, cell.column])
-
-        tile.each(write)
 
 
 def _softmax_down(operator: Attention, scores: Any, running: Registers) -> None:
@@ -107,25 +100,6 @@ def _softmax_down(operator: Attention, scores: Any, running: Registers) -> None:
 
         running.each(exponential)
         running.update(lambda value, cell: value + scores[j, cell.column])
-
-
-def _context(operator: Attention, buffers: list[Any], scores: Any, tile: Registers, sums: Registers, at: _Unit) -> None:
-    *_, value, _, y = buffers
-    with T.serial(0, operator.head_dim // tile.rows) as features:
-        tile.fill(f32(0.0))
-        first = at.feature + features * tile.rows
-        with T.serial(0, operator.slabs) as s:
-            tile.accumulate(
-                operator.slab,
-                lambda j, r: value[at.first_slab + s, first + r, j],
-                lambda j, m: scores[s * operator.slab + j, m],
-            )
-
-        def write(cell: At) -> None:
-            place = [at.slab, first + cell.row, at.query + cell.column]
-            T.buffer_store(y, tile[cell] / sums[replace(cell, row=0)], place)
-
-        tile.each(write)
 
 
 class TokenMajorAttention(Family):
@@ -147,8 +121,8 @@ class TokenMajorAttention(Family):
         return whole and rows <= operator.seq and fits(rows, vectors, spec.registers)
 
     def generate(self, operator: Attention, spec: TargetSpec, decisions: Decisions) -> tirx.PrimFunc:
-        rows, keys = decisions["rows"], _keys(operator, spec)
-        with primfunc(operator) as (buffers, finish), T.parallel(0, spec.threads) as p:
+        rows, keys, columns = decisions["rows"], _keys(operator, spec), decisions["vectors"] * spec.lanes
+        with primfunc(operator) as ((query, key, value, bias, y), finish), T.parallel(0, spec.threads) as p:
             turned = T.alloc_buffer((operator.head_dim, keys), "float32")
             scores = T.alloc_buffer((rows, keys), "float32")
             sums = T.alloc_buffer((rows,), "float32")
@@ -158,39 +132,42 @@ class TokenMajorAttention(Family):
                 batch, feature = unit // operator.heads, unit % operator.heads * operator.head_dim
                 first = batch * operator.seq_padded
                 with T.serial(0, keys) as j, T.serial(0, operator.head_dim) as d:
-                    T.buffer_store(turned, buffers[1][first + tirx.min(j, operator.seq - 1), feature + d, 0], [d, j])
+                    T.buffer_store(turned, key[first + tirx.min(j, operator.seq - 1), feature + d, 0], [d, j])
                 with T.serial(0, -(-operator.seq // rows)) as t:
                     # the last tile begins early rather than end late: a few queries are computed twice
-                    query = first + tirx.min(t * rows, operator.seq - rows)
-                    _scores_of_queries(operator, buffers, turned, scores, tile, batch, query, feature)
+                    token = first + tirx.min(t * rows, operator.seq - rows)
+                    with T.serial(0, keys // columns) as k:
+                        tile.fill(f32(0.0))
+                        tile.accumulate(
+                            operator.head_dim,
+                            lambda d, i: query[token + i, feature + d, 0],
+                            lambda d, j: turned[d, k * columns + j],
+                        )
+
+                        def write_scores(cell: At) -> None:  # those of the padding are masked
+                            j = k * columns + cell.column
+                            score = tile[cell] * f32(operator.scale) + operator.key_bias(bias, batch, j, keys)
+                            T.buffer_store(scores, score, [cell.row, j])
+
+                        tile.each(write_scores)
                     _softmax_along(scores, sums, running)
-                    _context_of_queries(operator, buffers, scores, sums, tile, first, query, feature)
+                    with T.serial(0, operator.head_dim // columns) as part:
+                        at = feature + part * columns
+                        tile.fill(f32(0.0))
+                        tile.accumulate(
+                            operator.seq, lambda j, i: scores[i, j], lambda j, d: value[first + j, at + d, 0]
+                        )
+
+                        def write(cell: At) -> None:
+                            T.buffer_store(y, tile[cell] * sums[cell.row], [token + cell.row, at + cell.column, 0])
+
+                        tile.each(write)
         return finish()
 
 
 def _keys(operator: Attention, spec: TargetSpec) -> int:
     """Keys of a sequence, padded to whole vectors."""
     return -(-operator.seq // spec.lanes) * spec.lanes
-
-
-def _scores_of_queries(
-    operator: Attention, buffers: list[Any], turned: Any, scores: Any, tile: Registers, batch: Any, query: Any, at: Any
-) -> None:
-    """Scores of a tile of queries with all keys; those of the padding are masked."""
-    keys, columns = int(scores.shape[1]), tile.vectors * tile.lanes
-    with T.serial(0, keys // columns) as k:
-        tile.fill(f32(0.0))
-        queries = buffers[0]
-        tile.accumulate(
-            operator.head_dim, lambda d, i: queries[query + i, at + d, 0], lambda d, j: turned[d, k * columns + j]
-        )
-
-        def write(cell: At) -> None:
-            j = k * columns + cell.column
-            value = tile[cell] * f32(operator.scale) + operator.key_bias(buffers[3], batch, j, keys)
-            T.buffer_store(scores, value, [cell.row, j])
-
-        tile.each(write)
 
 
 def _softmax_along(scores: Any, sums: Any, running: Registers) -> None:
@@ -212,19 +189,3 @@ def _softmax_along(scores: Any, sums: Any, running: Registers) -> None:
             running.each(exponential)
             running.update(lambda value, cell: value + scores[i, k * lanes + cell.lane])
         T.buffer_store(sums, f32(1.0) / total(running), [i])
-
-
-def _context_of_queries(
-    operator: Attention, buffers: list[Any], scores: Any, sums: Any, tile: Registers, first: Any, query: Any, at: Any
-) -> None:
-    *_, value, _, y = buffers
-    columns = tile.vectors * tile.lanes
-    with T.serial(0, operator.head_dim // columns) as part:
-        feature = at + part * columns
-        tile.fill(f32(0.0))
-        tile.accumulate(operator.seq, lambda j, i: scores[i, j], lambda j, d: value[first + j, feature + d, 0])
-
-        def write(cell: At) -> None:
-            T.buffer_store(y, tile[cell] * sums[cell.row], [query + cell.row, feature + cell.column, 0])
-
-        tile.each(write)

@@ -27,14 +27,6 @@ class Family:
 
     name: ClassVar[str]
     operators: ClassVar[tuple[type[Operator], ...]]
-    #: Types of stored weights that `generate` can read.
-    dtypes: ClassVar[tuple[str, ...]] = ("float32",)
-
-    def offers(self, operator: Operator, spec: TargetSpec) -> Space | str:
-        """Return `space`, or the reason why there is none; weights of a type that is not in `dtypes` are one."""
-        if operator.weight_type not in self.dtypes:
-            return f"weights are {operator.weight_type}, not {' or '.join(self.dtypes)}"
-        return self.space(operator, spec)
 
     def space(self, operator: Any, spec: TargetSpec) -> Space | str:
         """Return the decisions open for ``operator`` on ``spec``, or the reason why this family cannot compute it."""
@@ -79,7 +71,7 @@ class Family:
 
     def points(self, operator: Operator, spec: TargetSpec) -> list[Decisions]:
         """All valid points of the space; the first is the untuned default."""
-        space = self.offers(operator, spec)
+        space = self.space(operator, spec)
         if isinstance(space, str):
             return []
         every = (dict(zip(space, values, strict=True)) for values in itertools.product(*space.values()))
@@ -112,5 +104,5 @@ def applicable(operator: Operator, spec: TargetSpec) -> list[tuple[int, Family]]
 
 def refusals(operator: Operator, spec: TargetSpec) -> dict[str, str]:
     """Family name -> reason, for the families that cannot."""
-    answers = {family.name: family.offers(operator, spec) for family in families_for(operator)}
+    answers = {family.name: family.space(operator, spec) for family in families_for(operator)}
     return {name: answer for name, answer in answers.items() if isinstance(answer, str)}

@@ -10,8 +10,6 @@ from typing import Any
 from codesign.compiler.tvm_compat import T, tirx
 
 Expr = Any
-#: Bytes of a cache line.
-LINE = 64
 
 
 @dataclass(frozen=True)
@@ -119,12 +117,6 @@ def units_of(thread: Expr, units: int, threads: int) -> Iterator[Expr]:
 def fits(rows: int, vectors: int, registers: int) -> bool:
     """Whether an accumulator tile leaves room for its operands: a row of vectors and a broadcast scalar."""
     return rows * vectors + vectors + 1 <= registers
-
-
-def prefetch(element: Expr) -> None:
-    """Ask for the cache line of a buffer element: for reading, to stay in all caches."""
-    hints = (tirx.const(value, "int32") for value in (0, 3, 1))
-    T.evaluate(tirx.call_intrin("void", "tirx.prefetch", tirx.address_of(element), *hints))
 
 
 def serial_unrolled(extent: int, unroll: int, step: Callable[[Any], None]) -> None:

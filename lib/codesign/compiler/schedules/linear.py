@@ -21,7 +21,6 @@ from typing import Any, ClassVar
 
 from codesign.compiler.operators import Linear
 from codesign.compiler.operators.base import primfunc
-from codesign.compiler.operators.linear import DTYPES
 from codesign.compiler.scalar import f32
 from codesign.compiler.schedules.base import Decisions, Family, Space
 from codesign.compiler.schedules.emit import At, Registers, fits, serial_unrolled
@@ -39,7 +38,6 @@ _MOST_TOKENS = 16
 
 class _LinearFamily(Family):
     operators: ClassVar[tuple[type, ...]] = (Linear,)
-    dtypes: ClassVar[tuple[str, ...]] = DTYPES
 
 
 class TokenTile(_LinearFamily):
@@ -213,7 +211,7 @@ def _tile_of_tokens(
     def step(j: Any, c: Any, chain: int) -> None:
         feature, stored = operator.column(indices[indptr[row] + j], c), operator.stored(indptr, row, j, strip)
         tile.multiply_add(
-            lambda r: operator.widen(data[stored, c, in_strip + r]),
+            lambda r: data[stored, c, in_strip + r],
             lambda m: x[slab, feature, column + m],
             range(chain * rows, (chain + 1) * rows),
         )
@@ -255,5 +253,5 @@ def _sum_rows(
         tile.accumulate(
             operator.cols,
             lambda c, t: x(t, operator.column(indices[block], c)),
-            lambda c, r: operator.widen(data[block, c, in_block + r]),
+            lambda c, r: data[block, c, in_block + r],
         )

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
 from codesign.compiler.operators import Linear
-from codesign.compiler.schedules.emit import LINE, prefetch
 from codesign.compiler.tvm_compat import T, tirx
 
+#: float32 in a cache line.
+_LINE = 16
 #: Slabs that may share a walk over the weights; more do not fit an L2 cache with the activations of 3072 features.
 _GROUPS = (1, 2, 4, 8)
 
@@ -42,13 +41,14 @@ def prefetch_weights(operator: Linear, buffers: list[Any], row: Any, share: Any,
     _, data, _, indptr, *_ = buffers
     strips, area = operator.strips, operator.strip * operator.cols
     row = tirx.min(row, operator.block_rows - 1)
-    in_line = LINE // np.dtype(operator.dtype).itemsize
-    lines = ((indptr[row + 1] - indptr[row]) * strips * area + in_line - 1) // in_line
+    lines = ((indptr[row + 1] - indptr[row]) * strips * area + _LINE - 1) // _LINE
     part = (lines + shares - 1) // shares
     with T.serial(0, part) as line:
-        element = (share * part + line) * in_line
+        element = (share * part + line) * _LINE
         stored = tirx.min(indptr[row] * strips + element // area, max(operator.nnz, 1) * strips - 1)
-        prefetch(data[stored, element % area // operator.strip, element % operator.strip])
+        here = tirx.address_of(data[stored, element % area // operator.strip, element % operator.strip])
+        reading, everywhere, data_cache = (tirx.const(value, "int32") for value in (0, 3, 1))
+        T.evaluate(tirx.call_intrin("void", "tirx.prefetch", here, reading, everywhere, data_cache))
 
 
 def store(operator: Linear, buffers: list[Any], total: Any, place: tuple[Any, Any, Any]) -> None:
