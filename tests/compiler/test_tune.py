@@ -15,7 +15,6 @@ import pytest
 from codesign.compiler import (
     Lowered,
     TargetSpec,
-    TuneProgress,
     build,
     extract_tasks,
     open_database,
@@ -38,39 +37,33 @@ TRIALS = 4
 
 
 @pytest.fixture(scope="module")
-def tuned(
-    lowered: Lowered, spec: TargetSpec, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, list[TuneProgress]]:
+def tuned(lowered: Lowered, spec: TargetSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
     database = tmp_path_factory.mktemp("tuning") / spec.key
-    seen: list[TuneProgress] = []
-    report = tune(extract_tasks([lowered]), database=database, spec=spec, trials_per_task=TRIALS, progress=seen.append)
+    report = tune(extract_tasks([lowered]), database=database, spec=spec, trials_per_task=TRIALS)
     assert report.failed_trials == 0, report.failures
-    (last,) = [said for said in seen if said.what == "trial"][-1:]
-    assert report.trials == last.done == last.planned
+    assert report.trials == sum(map(len, report.measured.values()))
     assert report.curve[-1][2] > 0
-    return database, seen
+    return database
 
 
-def test_every_task_gets_its_trials_and_a_best_time(tuned: tuple[Path, list[TuneProgress]], lowered: Lowered) -> None:
-    for row in task_records(lowered, tuned[0]):
+def test_every_task_gets_its_trials_and_a_best_time(tuned: Path, lowered: Lowered) -> None:
+    for row in task_records(lowered, tuned):
         assert 1 <= row["trials"] <= TRIALS
         assert row["best_ns"] > 0
         assert (row["decisions"] is None) == (row["family_kind"] == "stock")
 
 
-def test_a_finished_run_is_not_repeated(
-    tuned: tuple[Path, list[TuneProgress]], lowered: Lowered, spec: TargetSpec
-) -> None:
-    assert tune(extract_tasks([lowered]), database=tuned[0], spec=spec, trials_per_task=TRIALS).trials == 0
+def test_a_finished_run_is_not_repeated(tuned: Path, lowered: Lowered, spec: TargetSpec) -> None:
+    assert tune(extract_tasks([lowered]), database=tuned, spec=spec, trials_per_task=TRIALS).trials == 0
 
 
 def test_an_interrupted_run_continues_where_it_stopped(
-    tuned: tuple[Path, list[TuneProgress]], lowered: Lowered, spec: TargetSpec, tmp_path: Path
+    tuned: Path, lowered: Lowered, spec: TargetSpec, tmp_path: Path
 ) -> None:
     """As after a kill: some records are there, the last one torn."""
     database = tmp_path / spec.key
     database.mkdir()
-    for file in tuned[0].iterdir():
+    for file in tuned.iterdir():
         (database / file.name).write_bytes(file.read_bytes())
     lines = (database / RECORDS).read_text().splitlines(keepends=True)
     tried = [line for line in lines if len(json.loads(line)[1][1]) == TRIAL_SAMPLES]
@@ -89,10 +82,8 @@ def test_an_interrupted_run_continues_where_it_stopped(
     assert len(set(decisions)) == len(decisions)
 
 
-def test_the_best_of_a_task_is_one_that_was_looked_at_again(
-    tuned: tuple[Path, list[TuneProgress]], lowered: Lowered, spec: TargetSpec
-) -> None:
-    opened, tasks = open_database(tuned[0], spec), extract_tasks([lowered])
+def test_the_best_of_a_task_is_one_that_was_looked_at_again(tuned: Path, lowered: Lowered, spec: TargetSpec) -> None:
+    opened, tasks = open_database(tuned, spec), extract_tasks([lowered])
     assert unseen(opened, tasks, []) == []
     several = [task for task in tasks if len(trials(opened, task.module)) > 1]
     assert several
@@ -103,8 +94,6 @@ def test_the_best_of_a_task_is_one_that_was_looked_at_again(
         assert [looked_at(record) for record in found] == [True] * min(len(found), FINALISTS) + [False] * (
             len(found) - FINALISTS
         )
-    last = tuned[1][-1]
-    assert (last.what, last.done, last.planned) == ("second look", len(several), len(several))
 
 
 class _Pool:
@@ -179,10 +168,10 @@ def test_a_task_whose_trials_all_failed_is_named_and_tried_again(
 
 
 def test_a_tuned_build_replays_the_best_decisions_and_carries_them(
-    tuned: tuple[Path, list[TuneProgress]], lowered: Lowered, spec: TargetSpec, tmp_path: Path
+    tuned: Path, lowered: Lowered, spec: TargetSpec, tmp_path: Path
 ) -> None:
-    first = build(lowered, tuned[0], tmp_path / "first")
-    best = {row["task"]: row["decisions"] for row in task_records(lowered, tuned[0]) if row["family_kind"] == "bsr"}
+    first = build(lowered, tuned, tmp_path / "first")
+    best = {row["task"]: row["decisions"] for row in task_records(lowered, tuned) if row["family_kind"] == "bsr"}
     linears = [row for row in first["decisions"].values() if row["operator"]["kind"] == "linear"]
     assert len(linears) == len(best)
     for row in linears:
@@ -194,15 +183,13 @@ def test_a_tuned_build_replays_the_best_decisions_and_carries_them(
     assert again["sha256"][TUNING] == first["sha256"][TUNING]
 
 
-def test_a_database_of_another_target_is_refused(
-    tuned: tuple[Path, list[TuneProgress]], spec: TargetSpec, tmp_path: Path
-) -> None:
+def test_a_database_of_another_target_is_refused(tuned: Path, spec: TargetSpec, tmp_path: Path) -> None:
     other = target_spec(threads=1)
     with pytest.raises(InputError, match=f"records for {other.key}, not {spec.key}"):
-        open_database(tuned[0], other)
+        open_database(tuned, other)
     with pytest.raises(InputError, match="03_tune"):
         open_database(tmp_path / "nowhere", spec)
-    header = json.loads((tuned[0] / HEADER).read_text())
+    header = json.loads((tuned / HEADER).read_text())
     assert header["threads"] == spec.threads
 
 
@@ -226,14 +213,14 @@ def test_a_database_of_another_target_is_refused(
     ],
 )
 def test_a_damaged_database_is_refused_by_file(
-    tuned: tuple[Path, list[TuneProgress]],
+    tuned: Path,
     spec: TargetSpec,
     tmp_path: Path,
     name: str,
     content: str | None,
     message: str,
 ) -> None:
-    shutil.copytree(tuned[0], tmp_path / "damaged")
+    shutil.copytree(tuned, tmp_path / "damaged")
     path = tmp_path / "damaged" / name
     if content is None:
         path.unlink()

@@ -12,7 +12,7 @@ from codesign.compiler.database import open_database
 from codesign.compiler.lower import PIPELINES, Lowered, lower_encoder
 from codesign.compiler.target import TargetSpec, target_spec
 from codesign.compiler.tasks import Task, extract_tasks, task_records
-from codesign.compiler.tune import TuneProgress, TuningReport, tune
+from codesign.compiler.tune import TuningReport, tune
 from codesign.errors import MissingTask
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "MissingTask",
     "TargetSpec",
     "Task",
-    "TuneProgress",
     "TuningReport",
     "build",
     "extract_tasks",

@@ -60,6 +60,9 @@ class Task:
     digest: str
     weights: list[int] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def operator(self) -> Operator | None:
         """Our operator, or None for one of TVM's own functions."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ from codesign.compiler.trial import CheckedRunner, PooledBuilder
 from codesign.compiler.tvm_compat import PyMeasureCallback, derived_object, ms, silenced
 from codesign.compiler.workers import Workshop
 from codesign.errors import InputError, MissingTask
+from codesign.progress import duration, step, track
 
 #: Candidates built, then run, at a time. Small, so that the task scheduler decides often.
 _BATCH = 32
-_SAY_EVERY_S = 5.0
 
 
 @dataclass
@@ -46,16 +46,6 @@ class TuningReport:
     def fields(self) -> dict[str, Any]:
         """Fields of a `tuning` record."""
         return {name: getattr(self, name) for name in ("tasks", "trials", "failed_trials", "seconds", "curve")}
-
-
-@dataclass(frozen=True)
-class TuneProgress:
-    """Sent every few seconds: what of (``trial``, then ``second look``), how many of them, and the seconds left."""
-
-    what: str
-    done: int
-    planned: int
-    left_s: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +88,6 @@ def tune(
     spec: TargetSpec,
     trials_per_task: int,
     second_look: bool = True,
-    progress: Callable[[TuneProgress], None] | None = None,
 ) -> TuningReport:
     """Tune until every task has ``trials_per_task`` trials, or its whole space is measured; compare the best again.
 
@@ -118,8 +107,6 @@ def tune(
     second_look
         Whether the best trials of each task are timed again, in turns (`codesign.compiler.finalists`); without that the
         fastest trial is chosen, however lucky.
-    progress
-        Called every few seconds, and at the end.
 
     Raises
     ------
@@ -130,7 +117,7 @@ def tune(
     """
     if trials_per_task < 1:
         raise InputError("trials_per_task", trials_per_task, "at least 1", 1)
-    logging.getLogger("tvm.s_tir.meta_schedule").setLevel(logging.ERROR)  # which logs every trial: `progress` says more
+    logging.getLogger("tvm.s_tir.meta_schedule").setLevel(logging.ERROR)  # which logs every trial
     register_rule(spec)
     opened = open_database(database, spec, create=True)
     plans = [_plan(task, opened, spec, trials_per_task, seed) for seed, task in enumerate(tasks)]
@@ -144,28 +131,29 @@ def tune(
             if records := trials(opened, plan.task.module):
                 results = [ms.runner.RunnerResult([float(s) for s in record.run_secs], None) for record in records]
                 model.update(plan.context, [record.as_measure_candidate() for record in records], results)
-        watch = _Watch(report, tasks, plans, opened, model, progress)
+        watch = _Watch(report, tasks, plans, opened, model)
         if plans:
-            with silenced():
+            from IPython.utils.capture import capture_output  # which the workers need not import
+
+            # in a notebook, TVM displays a table of all tasks after every batch
+            with silenced(), capture_output(stderr=False):
                 ms.tune.tune_tasks(
                     tasks=[plan.context for plan in plans],
                     task_weights=[float(plan.task.weight) for plan in plans],
                     work_dir=shop.folder,
-                    max_trials_global=sum(plan.trials for plan in plans),
+                    max_trials_global=watch.planned,
                     max_trials_per_task=max(plan.trials for plan in plans),
                     num_trials_per_iter=_BATCH,
                     builder=PooledBuilder(shop),
-                    runner=CheckedRunner(shop, watch.step),
+                    runner=CheckedRunner(shop, watch.ran),
                     database=opened,
                     cost_model=model,
                     measure_callbacks=[ms.measure_callback.AddToDatabase(), watch],
                     task_scheduler=ms.task_scheduler.GradientBased(seed=0),
                 )
         again = unseen(opened, tasks, [plan.task.digest for plan in plans]) if second_look else []
-        watch.begin("second look", len(again))
-        for task in again:
+        for task in track(again, "second look at"):
             look_again(task, opened, shop)
-            watch.step()
     report.seconds = time.monotonic() - watch.start
     if lost := [task.name for task in tasks if watch.best[task.digest] is None]:
         raise MissingTask(f"no trial of {', '.join(lost)} passed; {'; '.join(report.failures)}")
@@ -174,21 +162,14 @@ def tune(
 
 @derived_object
 class _Watch(PyMeasureCallback):
-    """Counts trials, keeps the curve, reports progress, and trains the cost model."""
+    """Counts trials, keeps the curve, says how far it is, and trains the cost model."""
 
     def __init__(
-        self,
-        report: TuningReport,
-        tasks: Sequence[Task],
-        plans: Sequence[_Plan],
-        opened: ms.Database,
-        model: ms.CostModel,
-        progress: Callable[[TuneProgress], None] | None,
+        self, report: TuningReport, tasks: Sequence[Task], plans: Sequence[_Plan], opened: ms.Database, model: Any
     ) -> None:
         super().__init__()
-        self.report, self.plans, self.model, self.progress = report, plans, model, progress
-        self.start = time.monotonic()
-        self.begin("trial", sum(plan.trials for plan in plans))
+        self.report, self.plans, self.model = report, plans, model
+        self.planned, self.count, self.start = sum(plan.trials for plan in plans), 0, time.monotonic()
         self.weights = {task.digest: task.weight for task in tasks}
         self.best = {task.digest: best_seconds(trials(opened, task.module)) for task in tasks}
 
@@ -212,16 +193,8 @@ class _Watch(PyMeasureCallback):
             latency = sum(self.weights[digest] * best for digest, best in self.best.items() if best is not None)
             self.report.curve.append([round(elapsed, 3), self.report.trials, latency * 1e9])
 
-    def begin(self, what: str, planned: int) -> None:
-        """Begin to count something else."""
-        self.what, self.planned, self.done = what, planned, 0
-        self.began = self.said = time.monotonic()
-
-    def step(self) -> None:
-        """Count one, at once: TVM hands a batch of results over only when all of its tasks have had their turn."""
-        self.done += 1
-        now = time.monotonic()
-        if self.progress is not None and (now - self.said >= _SAY_EVERY_S or self.done == self.planned):
-            self.said = now
-            left = (now - self.began) / self.done * (self.planned - self.done)
-            self.progress(TuneProgress(self.what, self.done, self.planned, left))
+    def ran(self) -> None:
+        """Count a candidate that was run: a batch of results arrives only when all of its tasks have had their turn."""
+        self.count += 1
+        left = (time.monotonic() - self.start) / self.count * (self.planned - self.count)
+        step(f"trial {self.count}/{self.planned}, about {duration(left)} left")

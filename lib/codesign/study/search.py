@@ -25,7 +25,6 @@ from codesign.prune.allocation import kept_blocks
 from codesign.records import Record
 from codesign.study.chain import Study
 from codesign.study.points import Point
-from codesign.study.tuning import tune
 
 #: How a record's trials were chosen: all points, the yardstick; and two searches. Committed records have replays, too.
 STRATEGIES = ("exhaustive", "scheduler", "stock rules")
@@ -115,7 +114,9 @@ def scheduled(
     tasks = {linear: task_of(linear) for linear in linears}
     with tempfile.TemporaryDirectory(prefix="codesign-search-") as scratch:
         folder = Path(scratch) / spec.key
-        report = tune(list(tasks.values()), folder, spec, trials, second_look=False)
+        report = compiler.tune(
+            list(tasks.values()), database=folder, spec=spec, trials_per_task=trials, second_look=False
+        )
         opened = compiler.open_database(folder, spec)
         for linear, task in tasks.items():
             points = spaces[linear.outputs, linear.inputs]["points"]
@@ -134,7 +135,9 @@ def by_stock_rules(balanced: Sequence[RowBalanced], spec: TargetSpec, trials: in
     for operator in track(balanced, "stock rules for"):
         task = task_of(operator)
         with tempfile.TemporaryDirectory(prefix="codesign-search-") as scratch:
-            report = tune([task], Path(scratch) / spec.key, spec, trials, second_look=False)
+            report = compiler.tune(
+                [task], database=Path(scratch) / spec.key, spec=spec, trials_per_task=trials, second_look=False
+            )
         yield _searched(operator, "stock rules", report.measured[task.digest])
 
 

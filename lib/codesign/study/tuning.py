@@ -8,12 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from IPython.utils.capture import capture_output
-
 from codesign import compiler
-from codesign.compiler import Lowered, TargetSpec, Task, TuneProgress, TuningReport, target_spec
+from codesign.compiler import Lowered, target_spec
 from codesign.folders import appearing
-from codesign.progress import duration, say, step, track
+from codesign.progress import say, track
 from codesign.records import Record
 from codesign.study import places
 from codesign.study.chain import Study
@@ -87,24 +85,10 @@ def ensure_tuned_from_nothing(study: Study, case: Case, trials_per_task: int, re
         tasks = compiler.extract_tasks([lower(study, case)])
         say(f"tuning {len(tasks)} tasks from nothing, {done + 1}/{repeats}, up to {trials_per_task} trials each")
         with tempfile.TemporaryDirectory(prefix="codesign-nothing-") as scratch:
-            report = tune(tasks, Path(scratch) / spec.key, spec, trials_per_task)
+            folder = Path(scratch) / spec.key
+            report = compiler.tune(tasks, database=folder, spec=spec, trials_per_task=trials_per_task)
         study.append("tuning", fields, {"target": spec.key}, report.fields())
     return study.found("tuning", fields)[-repeats:] or [study.newest("tuning", fields)]
-
-
-def tune(
-    tasks: Sequence[Task], database: Path, spec: TargetSpec, trials_per_task: int, *, second_look: bool = True
-) -> TuningReport:
-    """Tune tasks as `codesign.compiler.tune`, saying how far it is."""
-    with capture_output(stderr=False):  # in a notebook, TVM displays a table of all tasks after every batch
-        return compiler.tune(
-            tasks,
-            database=database,
-            spec=spec,
-            trials_per_task=trials_per_task,
-            progress=_say_progress,
-            second_look=second_look,
-        )
 
 
 def _finished(study: Study, run: Sequence[Case]) -> bool:
@@ -122,14 +106,10 @@ def _tune(study: Study, run: Sequence[Case], trials_per_task: int, lower: Callab
     lowered = [replace(lower(study, case), params={}) for case in track(run, "lowering")]
     tasks = compiler.extract_tasks(lowered)
     say(f"tuning {len(tasks)} tasks of {len(run)} encoders, up to {trials_per_task} trials each")
-    report = tune(tasks, folder, spec, trials_per_task)
+    report = compiler.tune(tasks, database=folder, spec=spec, trials_per_task=trials_per_task)
     for failure, count in report.failures.items():
         say(f"{count} trials failed, {failure}")
     for case, model in zip(run, lowered, strict=True):
         write_tasks(study, case, model, folder)
     # Last: this record says that the run is finished.
     study.append("tuning", run[0].fields() | CONTINUED, {"target": spec.key}, report.fields())
-
-
-def _say_progress(progress: TuneProgress) -> None:
-    step(f"{progress.what} {progress.done}/{progress.planned}, about {duration(progress.left_s)} left")
