@@ -45,7 +45,7 @@ def test_tasks_of_several_models_are_shared(lowered: Lowered, dense: Lowered) ->
     together, alone = extract_tasks([lowered, dense]), extract_tasks([lowered])
     assert {task.digest for task in alone} <= {task.digest for task in together}
     attention = next(task for task in together if task.operator and task.operator.kind == "attention")
-    assert attention.weights == [2, 2]
+    assert attention.weight == 4
 
 
 @pytest.mark.parametrize("shape", [(48, 8), (50, 8), (7, 3)])

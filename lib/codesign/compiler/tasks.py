@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from codesign.blocks import DENSE
@@ -52,13 +52,14 @@ _HEADS_RANK = 3
 class Task:
     """One distinct function to tune.
 
-    ``weights[i]`` counts its calls in the i-th model; ``digest`` identifies its structure across runs.
+    ``digest`` identifies its structure across runs; ``weight`` counts its calls over all models: what the task
+    scheduler multiplies a latency with.
     """
 
     name: str
     module: tvm.IRModule
     digest: str
-    weights: list[int] = field(default_factory=list)
+    weight: int = 0
 
     def __str__(self) -> str:
         return self.name
@@ -72,11 +73,6 @@ class Task:
     def by_families(self) -> bool:
         """Whether our schedule families compute it, and not TVM's rules."""
         return family_operator_of(self.module["main"]) is not None
-
-    @property
-    def weight(self) -> int:
-        """Calls over all models: what the task scheduler multiplies a latency with."""
-        return sum(self.weights)
 
     def fields(self) -> dict[str, Any]:
         """Describe the task for a record."""
@@ -93,20 +89,19 @@ class Task:
 def extract_tasks(models: Sequence[Lowered]) -> list[Task]:
     """Extract the tasks of all models, each distinct function once, heaviest first."""
     tasks: dict[str, Task] = {}
-    for index, lowered in enumerate(models):
+    for lowered in models:
         for extracted in ms.relax_integration.extract_tasks(lowered.module, lowered.spec.target):
             module = extracted.dispatched[0]
             digest = _digest(module)
             task = tasks.setdefault(digest, Task(_name(module, extracted.task_name), module, digest))
-            task.weights += [0] * (len(models) - len(task.weights))
-            task.weights[index] += int(extracted.weight)
+            task.weight += int(extracted.weight)
     return sorted(tasks.values(), key=lambda task: (-task.weight, task.name))
 
 
 def task_of(operator: Operator) -> Task:
     """Make a task of a single operator, used once: what a study of kernels tunes."""
     module = tvm.IRModule({"main": operator.unscheduled()})
-    return Task(_name(module, operator.kind), module, _digest(module), [1])
+    return Task(_name(module, operator.kind), module, _digest(module), 1)
 
 
 def _digest(module: tvm.IRModule) -> str:
