@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from codesign import compiler
-from codesign.compiler import Lowered, target_spec
+from codesign.compiler import Lowered, TargetSpec, target_spec
 from codesign.folders import appearing
 from codesign.progress import say, track
 from codesign.records import Record
