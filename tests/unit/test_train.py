@@ -222,6 +222,8 @@ def test_fidelity_of_a_model_to_itself_and_to_noise() -> None:
     other = fidelity(rng.normal(size=one.shape).astype(np.float32), one)
     assert abs(other.cosine) < 0.2
     assert abs(other.rank_correlation) < 5 / PAIRS**0.5
+    monotone = fidelity(np.sign(one[:, :1]) * np.abs(one[:, :1]) ** 3, one[:, :1])
+    assert monotone.rank_correlation == pytest.approx(1), "of ranks"
     assert fidelity(np.ones_like(one), one).rank_correlation == 0
 
 

@@ -42,7 +42,7 @@ class Finding:
 
 def main(options: argparse.Namespace) -> int:
     findings = examine()
-    if options.measure and all(finding.ok for finding in findings if finding.what in TVM):
+    if options.measure and safe(findings):
         from codesign.study.ceilings import measure_ceilings
         from codesign.study.chain import open_study
 
@@ -83,6 +83,11 @@ def _installed(name: str) -> str:
         return importlib.metadata.version(name).partition("+")[0]  # a local label, as in 2.13.0+cpu, is the same code
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
+
+
+def safe(findings: list[Finding]) -> bool:
+    """Whether TVM can be imported without crashing, as far as versions tell."""
+    return all(finding.ok for finding in findings if finding.what in TVM)
 
 
 def ceilings(records: list[Record]) -> str:
