@@ -1,4 +1,4 @@
-"""Sessions: on a machine whose state is scripted, with workers that are simulated, and once with real engines."""
+"""Sessions on a machine whose state is scripted, with workers that are simulated; notebooks have real ones."""
 
 from __future__ import annotations
 
@@ -219,17 +219,15 @@ class Pretended:
             raise self.answer
         return {"disk_bytes": 5, "settings": {"set": True}, "seconds": 0.12345}
 
-    def output(self) -> tuple[dict[str, np.ndarray], int]:
-        return {"out": np.asarray(self.answer, np.float32)}, 1_000_000
+    def output(self) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+        about = {"call_ns": 1_000_000, "peak_rss_bytes": 9}
+        return {"out": np.asarray(self.answer, np.float32)}, about
 
     def run(self, *, calls: int, discard: int) -> tuple[list[int], list[int]]:
         self.runs += 1
         if self.answer is DYING and self.runs == 4:  # of check, alone and two turns
             raise WorkerDied("died while asked to run")
         return [1_000_000] * calls, [2_000_000] * discard
-
-    def peak_rss_bytes(self) -> int:
-        return 9
 
     def close(self) -> None:
         self.alive.remove(self)
@@ -354,19 +352,3 @@ def test_the_naive_protocol_is_recorded_beside_the_others(
         compare_ways(wrong, protocol=QUICK, results=results, profile="quick", run_id="test")
     assert same(results.read("protocol"), written), "nothing is shown with an engine that is wrong"
     assert not Pretended.alive
-
-
-def test_real_engines_from_end_to_end(tiny: Any, results: Results) -> None:
-    paths = tiny.checkpoint, None, tiny.expected, tiny.inputs
-    records = run([Contender(engine, POINT, *paths) for engine in session.REFERENCES], results)
-    assert same(results.read("latency"), records)
-    assert [(r["engine"], r["control"]) for r in records] == [
-        *(("torch-eager", None), ("openvino", None), ("torch-eager", "A/A"))
-    ]
-    for record in records:
-        assert record["status"] == "ok"
-        assert record["max_abs_err"] < 1e-5
-        assert record["rounds"] == [2, 2]
-        assert len(record["solo_ns"]) == 4
-        assert record["company"] == {"best": [None, 100.0], "turns": [[None, 100.0]] * 2, "disturbed": []}
-        assert record["peak_rss_bytes"] > record["disk_bytes"] > 0

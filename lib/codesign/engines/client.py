@@ -150,21 +150,22 @@ class Worker(Process):
             When it, or the conversion, fails otherwise: as a `WorkerDied` when it took the process with it. Any other
             request raises these as well.
         """
-        start = time.perf_counter()
-        converted = self._convert()
+        start, form = time.perf_counter(), find(self.job.engine).reads
+        if form is not None:
+            self._convert(form)
         answer = self._ask("prepare", job=dataclasses.asdict(self.job))
         loaded = Path(self.job.artifact or self.job.checkpoint)
         answer["disk_bytes"] = sum(file.stat().st_size for file in loaded.rglob("*") if file.is_file())
-        if converted:
+        if form is not None:
             shutil.rmtree(loaded)  # it is in memory, and a session has many
         answer["seconds"] = time.perf_counter() - start
         return answer
 
-    def output(self) -> tuple[Arrays, int]:
-        """Return the outputs of one call by name, and how long the call took in ns."""
+    def output(self) -> tuple[Arrays, dict[str, int]]:
+        """Call once; return the outputs by name, and ``call_ns`` with ``peak_rss_bytes``, the most until then."""
         path = str(Path(self._directory.name) / "outputs.npz")
-        call_ns = self._ask("output", path=path)["call_ns"]
-        return load_arrays(path), call_ns
+        about = self._ask("output", path=path)
+        return load_arrays(path), about
 
     def run(self, *, calls: int, discard: int) -> tuple[list[int], list[int]]:
         """Make `discard` calls and then `calls` more; return the times of these and of those, in ns."""
@@ -182,15 +183,8 @@ class Worker(Process):
         found: list[dict[str, list[int]]] = self._ask("profile", runs=runs, discard=discard)["profile"]
         return found
 
-    def peak_rss_bytes(self) -> int:
-        """Return the most memory that the process has ever had resident."""
-        return int(self._ask("memory")["peak_rss_bytes"])
-
-    def _convert(self) -> bool:
-        """Convert the checkpoint, if the engine does not read it as it is, and make the job load that."""
-        form = find(self.job.engine).reads
-        if form is None:
-            return False
+    def _convert(self, form: str) -> None:
+        """Convert the checkpoint, and make the job load that."""
         target = Path(self._directory.name) / form
         target.mkdir()
         arguments = [form, self.job.checkpoint, self.job.inputs, str(target)]
@@ -200,4 +194,3 @@ class Worker(Process):
             last = next(iter(done.stderr.splitlines()[-1:]), f"exit code {done.returncode}")
             raise EngineError(f"{self.job.engine} could not convert: {last}")
         self.job = dataclasses.replace(self.job, artifact=str(target))
-        return True

@@ -2,13 +2,13 @@
 
 It reads one JSON request a line and answers each with one JSON line:
 
-===============================================  ======================================================
-``{"do": "prepare", "job": {...}}``              ``{"settings": {...}}``
-``{"do": "output", "path": "out.npz"}``          ``{"call_ns": 12}``: one call, its outputs saved by name
-``{"do": "run", "calls": 9, "discard": 3}``      ``{"samples_ns": [9 numbers], "discarded_ns": [3 numbers]}``
-``{"do": "profile", "runs": 9, "discard": 3}``   ``{"profile": [9 objects]}``: kernel -> ns of each call, for each run
-``{"do": "memory"}``                             ``{"peak_rss_bytes": 12}``: most that was ever resident
-===============================================  ======================================================
+==============================================  =======================================================================
+``{"do": "prepare", "job": {...}}``             ``{"settings": {...}}``
+``{"do": "output", "path": "out.npz"}``         ``{"call_ns": 12, "peak_rss_bytes": 34}``: one call, its outputs saved
+                                                by name; the most that was ever resident
+``{"do": "run", "calls": 9, "discard": 3}``     ``{"samples_ns": [9 numbers], "discarded_ns": [3 numbers]}``
+``{"do": "profile", "runs": 9, "discard": 3}``  ``{"profile": [9 objects]}``: kernel -> ns of each call, for each run
+==============================================  =======================================================================
 
 An exception is answered with ``{"error": "...", "refused": false}``, and the worker lives on; ``refused`` says that the
 engine takes no such job. The worker ends when its input does. It imports nothing but numpy and what its engine needs.
@@ -52,7 +52,8 @@ class _Worker:
         call = self._prepared()
         output, call_ns = _timed(call.run)
         np.savez(path, **call.outputs(output))  # type: ignore[arg-type]  # a name of a model's is no option of savez
-        return {"call_ns": call_ns}
+        (kib,) = re.findall(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
+        return {"call_ns": call_ns, "peak_rss_bytes": 1024 * int(kib)}
 
     def run(self, calls: int, discard: int) -> Answer:
         run = self._prepared().run
@@ -64,10 +65,6 @@ class _Worker:
         if profile is None:
             raise Refused("this engine does not tell its kernels apart")
         return {"profile": profile(discard + runs)[discard:]}
-
-    def memory(self) -> Answer:
-        (kib,) = re.findall(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
-        return {"peak_rss_bytes": 1024 * int(kib)}
 
     def _prepared(self) -> Call:
         if self._call is None:

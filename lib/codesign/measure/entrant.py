@@ -114,8 +114,8 @@ class Entrant:
         if self.worker is None:
             return
         try:
-            outputs, call_ns = self.worker.output()
-            self.peak_rss_bytes = self.worker.peak_rss_bytes()
+            outputs, about = self.worker.output()
+            call_ns, self.peak_rss_bytes = about["call_ns"], about["peak_rss_bytes"]
             self.max_abs_err = max_abs_error(outputs, self.contender.expected)
         except EngineError as error:
             self._leave("failed", str(error))
