@@ -15,7 +15,7 @@ import pytest
 from codesign import cli, notebooks
 from codesign.answers.claims import claims
 from codesign.commands import doctor
-from codesign.errors import MissingRecord, MissingTask
+from codesign.errors import MissingRecord, MissingTask, RecordError
 from codesign.records import REPOSITORY
 from codesign.study import places
 
@@ -86,6 +86,7 @@ def test_claims_are_printed_and_given_to_programs(
         (PermissionError(errno.EACCES, "Permission denied", "/closed"), 1, "/closed: Permission denied"),
         (KeyboardInterrupt(), 130, "the same command goes on from there"),
         (MissingRecord("latency", {}, "notebook 04_latency", "here"), 1, "notebook 04_latency makes it"),
+        (RecordError("machine.jsonl:1: not a JSON object"), 1, "machine.jsonl:1: not a JSON object"),
         (MissingTask("task linear (0123) is not in here: tune it"), 1, "is not in here"),
     ],
 )
@@ -157,7 +158,7 @@ def test_a_wrong_value_is_refused_before_any_work(
     [
         ("book", ["RESULTS=locl"], "results='locl'"),
         ("try", ["BLOCK=", "SPARSITY=0.9"], "block=''"),
-        ("reproduce", ["PROFILE=quick"], "machine.jsonl:1: not a JSON object"),
+        ("reproduce", ["PROFILE=defalt"], "did you mean default?"),
     ],
 )
 def test_make_fails_where_a_step_fails(tmp_path: Path, recipe: str, arguments: list[str], message: str) -> None:
@@ -170,8 +171,6 @@ def test_make_fails_where_a_step_fails(tmp_path: Path, recipe: str, arguments: l
     (clone / ".venv").mkdir()
     (clone / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
     (clone / ".venv" / "requirements.lock").touch()
-    (tmp_path / "results" / "local").mkdir(parents=True)
-    (tmp_path / "results" / "local" / "machine.jsonl").write_text("not json\n")
     done = subprocess.run(
         ["make", recipe, *arguments],
         cwd=clone,
