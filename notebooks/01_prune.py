@@ -35,8 +35,8 @@ threads = 2  # at most the cores of this machine
 
 # %% tags=["hide-input"]
 from codesign.answers.frames import frame
-from codesign.answers.tables import table
 from codesign.plot import masks, retained_norm, show
+from codesign.plot.tables import table
 from codesign.study.chain import open_study
 from codesign.study.points import sweep
 from codesign.study.pruned import ensure_pruned, example_weights

@@ -36,7 +36,7 @@ threads = 2  # at most the cores of this machine
 
 # %% tags=["hide-input"]
 from codesign.answers.frames import frame
-from codesign.answers.tables import listing, table
+from codesign.plot.tables import listing, table
 from codesign.study.chain import open_study
 from codesign.study.layer import compile_one_matrix
 from codesign.study.lowered import ensure_lowered

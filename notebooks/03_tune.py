@@ -40,8 +40,8 @@ trials_per_task = 64  # schedules tried for a task at most
 
 # %% tags=["hide-input"]
 from codesign.answers.frames import frame
-from codesign.answers.tables import table
 from codesign.plot import tuning_curves
+from codesign.plot.tables import table
 from codesign.study.chain import open_study
 from codesign.study.points import sweep
 from codesign.study.sessions import compiled_cases

@@ -44,9 +44,9 @@ rival = "onnxruntime"  # engine that shares the machine with ours when protocols
 
 # %% tags=["hide-input"]
 from codesign.answers.frames import frame
-from codesign.answers.tables import table
 from codesign.answers.timings import timings
 from codesign.plot import latency_bars, ways
+from codesign.plot.tables import table
 from codesign.study.artefacts import ensure_built
 from codesign.study.chain import open_study
 from codesign.study.comparisons import ensure_compared

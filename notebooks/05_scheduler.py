@@ -33,8 +33,8 @@ threads = 2  # at most the cores of this machine
 
 # %% tags=["hide-input"]
 from codesign.answers.frames import frame, where
-from codesign.answers.tables import table
 from codesign.plot import task_map
+from codesign.plot.tables import table
 from codesign.study.chain import open_study
 from codesign.study.lowered import tasks_of
 from codesign.study.points import Case, sweep

@@ -46,8 +46,8 @@ trials_per_task = 64  # schedules tried for a task at most
 # %% tags=["hide-input"]
 from codesign.answers.crossover import around, by_load, by_sparsity, crossovers
 from codesign.answers.frames import frame
-from codesign.answers.tables import table
 from codesign.plot import crossover, loads
+from codesign.plot.tables import table
 from codesign.study.chain import open_study
 from codesign.study.points import HEADLINE, Point
 from codesign.study.sweeps import Sweep, ensure_swept

@@ -31,12 +31,12 @@ threads = 2  # at most the cores of this machine
 trials_per_task = 64  # schedules tried for a task at most
 
 # %% tags=["hide-input"]
-from codesign.answers.frames import frame
-from codesign.answers.tables import table
+from codesign.answers.frames import where
 from codesign.answers.timings import timings
 from codesign.commands.bench import measure
 from codesign.commands.tried import in_the_book, summary, tried
 from codesign.plot import show, your_shape
+from codesign.plot.tables import table
 from codesign.study.chain import open_study
 from codesign.study.points import HEADLINE, sweep
 
@@ -49,15 +49,15 @@ records = tried()
 summary(records)
 
 # %%
-for pruned in sorted({record["scope"] for record in records if record["engine"] == "tvm-bsr"}):
-    show(your_shape(frame(records), frame(in_the_book(records)), scope=pruned))
+for pruned in sorted(where(records, engine="tvm-bsr")["scope"].unique()):
+    show(your_shape(records, in_the_book(records), scope=pruned))
 
 # %% tags=["hide-input"]
 table(
-    timings(frame(record for record in records if not record["control"])),
+    timings(records[records["control"].isna()]),
     {
         "pruned": "{scope}",
-        "engine": "{engine}",
+        "engine": "{label}",
         "block": "{block}",
         "blocks removed": "{block_sparsity:.1%}",
         "median": "{median}",

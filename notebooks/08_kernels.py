@@ -39,7 +39,7 @@ from codesign import plot
 from codesign.answers.frames import frame
 from codesign.answers.kernels import hot_and_cold, in_turns
 from codesign.answers.roofline import predictions
-from codesign.answers.tables import table
+from codesign.plot.tables import table
 from codesign.study.ceilings import limits_of
 from codesign.study.chain import open_study
 from codesign.study.kernels import ensure_kernels, problems

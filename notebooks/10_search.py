@@ -43,8 +43,8 @@ trials_per_task = 64  # schedules tried for a task at most, when a whole encoder
 
 # %% tags=["hide-input"]
 from codesign.answers.frames import frame
-from codesign.answers.tables import table
 from codesign.answers.tasks import seconds_until_close
+from codesign.plot.tables import table
 from codesign.study.chain import open_study
 from codesign.study.points import Case, Point
 from codesign.study.pruned import ensure_pruned

@@ -56,14 +56,14 @@ proximal_blocks = ["32x1", "4x1", "1x1", "16x16", "8x1", "32x32", "1x32", "16x1"
 trials_per_task = 8  # schedules measured for each kernel that has no tuned one
 
 # %% tags=["hide-input"]
-from codesign.answers.accuracy import AT_ONCE, TRAINED, leads, models, newest_recipe, share
+from codesign.answers.accuracy import AT_ONCE, PRUNING, TRAINED, leads, models, newest_recipe, share
 from codesign.answers.frames import by_shape, frame, where
-from codesign.answers.tables import table
 from codesign.answers.tradeoff import acceptable, dense_beside, patterns, stored
 from codesign.answers.words import percent, times
 from codesign.answers.words import points as in_points
 from codesign.measure.ratios import ratio
 from codesign.plot import pareto
+from codesign.plot.tables import table
 from codesign.study.artefacts import ensure_built
 from codesign.study.chain import open_study
 from codesign.study.points import Point
@@ -132,11 +132,11 @@ table(
 pareto(judged, timed, scope=scope)
 
 # %% tags=["hide-input"]
-fast = acceptable(judged, timed)
+fast = acceptable(judged, timed).merge(pruned, on=PRUNING)
 rivals = [(dense_beside(record, timed), record) for record in fast["record"]]
 fast["over"] = [times(ratio(*pair)) if pair[0] else "" for pair in rivals]
 table(
-    fast.assign(loss=fast["lost"].map(in_points)),
+    fast,
     {
         "models that lose at most two points, the fastest first": "{block}",
         "sparsity": "{sparsity:.0%}",

@@ -40,9 +40,9 @@ bucket = 0.05  # padding: stored blocks come in multiples of this share of a mat
 
 # %% tags=["hide-input"]
 from codesign.answers.frames import frame
-from codesign.answers.tables import table
 from codesign.answers.tasks import counted
 from codesign.plot import task_counts
+from codesign.plot.tables import table
 from codesign.study.chain import open_study
 from codesign.study.lowered import ensure_identity
 from codesign.study.points import sweep

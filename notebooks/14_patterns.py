@@ -38,9 +38,9 @@ threads = 2  # at most the cores of this machine
 from codesign.answers.frames import frame, where
 from codesign.answers.kernels import in_turns, winners
 from codesign.answers.patterns import compared
-from codesign.answers.tables import table
 from codesign.answers.words import times
 from codesign.plot import patterns
+from codesign.plot.tables import table
 from codesign.study.chain import open_study
 from codesign.study.kernels import ensure_kernels, problems
 from codesign.study.patterns import ensure_patterns

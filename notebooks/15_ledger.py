@@ -36,12 +36,12 @@ trials_per_task = 64  # schedules tried for a task at most, for those that are n
 # %% tags=["hide-input"]
 import pandas as pd
 
+from codesign.answers.builds import sides
 from codesign.answers.frames import Frames, frame
 from codesign.answers.ledger import by_kind, kernels, ledgers
-from codesign.answers.tables import table
-from codesign.answers.vectors import gains, sides
 from codesign.answers.words import ENGINE_LABELS, SCOPE_LABELS, times
 from codesign.plot import ladder, operator_profile, show, vectors
+from codesign.plot.tables import table
 from codesign.study.artefacts import ensure_profiled
 from codesign.study.chain import open_study
 from codesign.study.comparisons import ensure_beside, vector_cases
@@ -91,7 +91,7 @@ table(
 # all that the machine has. If the best block shape were a matter of lanes, it would change here.
 
 # %%
-vectors(gains(sides(frame(timed))))
+vectors(sides(frame(timed), "isa"))
 
 # %% [markdown]
 # The encoder that gains least from AVX-512 gains {num}`claim.lanes.effect`. That the fastest shape stays the fastest

@@ -34,8 +34,8 @@ threads = 2  # at most the cores of this machine
 from IPython.display import display
 
 from codesign.answers.roofline import loops
-from codesign.answers.tables import assembly, listing, table
 from codesign.plot import inner_loops, layer_arrays, layer_matrix
+from codesign.plot.tables import assembly, listing, table
 from codesign.study.chain import open_study
 from codesign.study.layer import ensure_listed
 from codesign.study.points import sweep

@@ -41,10 +41,10 @@ threads = 2  # at most the cores of this machine
 trials_per_task = 32  # schedules tried for a task that 03_tune does not tune, at most
 
 # %% tags=["hide-input"]
+from codesign.answers.builds import choices, sides
 from codesign.answers.frames import Frames, frame
-from codesign.answers.layouts import choices, sides
-from codesign.answers.tables import table
 from codesign.plot import layouts
+from codesign.plot.tables import table
 from codesign.study.chain import open_study
 from codesign.study.comparisons import ensure_beside, layout_cases
 from codesign.study.points import sweep
@@ -52,7 +52,8 @@ from codesign.study.points import sweep
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 points = sweep(model, seed, [scope], pruner, blocks, sparsity, batch, seq, threads)
-encoders = sides(frame(ensure_beside(study, "layouts", layout_cases(points), trials_per_task)))
+timed = ensure_beside(study, "layouts", layout_cases(points), trials_per_task)
+encoders = sides(frame(timed), "layout")
 
 # %% [markdown]
 # ## Whole encoders

@@ -66,6 +66,11 @@ class BlockShape:
         return -(-shape[0] // self.rows), -(-shape[1] // self.cols)
 
 
+def touching(sparsity: float, block: str) -> float:
+    """Sparsity at which a random mask of single weights leaves a share ``sparsity`` of the blocks without any."""
+    return round(sparsity ** (1 / BlockShape.parse(block).area), 4)
+
+
 def to_blocks(matrix: np.ndarray, block: BlockShape) -> np.ndarray:
     """Cut a matrix into blocks, padding the edge blocks with zeros.
 

@@ -140,7 +140,6 @@ def test_effects_of_the_claims() -> None:
     [
         ("accuracy.dense", "90.0% ("),
         ("accuracy.words", "60.0% ("),
-        ("accuracy.32x1", "88.5% ("),
         ("prune-to", "32x1 at 80%"),
         ("judged-and-timed", "2"),
         ("trained-over-random.4x1", "1.00"),
@@ -165,7 +164,7 @@ def test_where_all_lose_too_much_there_is_none_to_prune_to() -> None:
 
 def test_the_shape_to_prune_to_is_the_fastest_that_loses_little(recipe: Any, timed: Any) -> None:
     fast, slow = answers.acceptable(recipe, timed).itertuples()
-    assert (fast.block, slow.block, slow.lost.value) == ("32x1", "4x1", pytest.approx(0.01))
+    assert (fast.block, slow.block) == ("32x1", "4x1")
     assert slow.ms == pytest.approx(2.0, rel=0.01)
     dense = answers.dense_beside(fast.record, timed)
     assert dense is not None

@@ -126,7 +126,7 @@ def test_amdahl_bounds_the_attention_scope() -> None:
         ("shape-speedup.best.all.tvm-dense", "2.6"),
         ("shapes.tall.attention", "4x1 and 32x1"),
         ("point.sparsity", "80%"),
-        ("machine.l2_kib", "1 MiB"),
+        ("machine.cpu", "Test CPU"),
         ("version.torch", "2.0"),
         ("claim.paper-1a.verdict", "not supported"),
         ("claims-judged", str(len(claims()))),

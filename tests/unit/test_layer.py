@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from tests.synthetic import LOOP, listing
 
-from codesign.answers.tables import assembly
 from codesign.errors import RecordError
 from codesign.plot.layer import layer_matrix, pattern_of
+from codesign.plot.tables import assembly
 from codesign.schema import validate
 
 

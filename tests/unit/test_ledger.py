@@ -11,9 +11,9 @@ import pytest
 from tests.synthetic import Memory, latency, machine, profile, session, vectors
 
 from codesign import plot as figures
+from codesign.answers.builds import of_point, same_shape_narrow, sides, wider_vectors
 from codesign.answers.frames import Frames, frame
 from codesign.answers.ledger import DERIVED, MEASURED, REST, from_profiles, ledger, ledgers, linears_share, rest
-from codesign.answers.vectors import gains, same_shape_narrow, sides, trusted, wider_vectors
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.records import KINDS, Results, validate
@@ -88,7 +88,7 @@ def test_what_was_not_measured_is_named() -> None:
     with pytest.raises(MissingRecord, match="torch-eager"):
         ledger(frames(latency("tvm-bsr", "all", "32x1", 20.0, session_id="alone")), "torch-eager", "all", "32x1")
     with pytest.raises(MissingRecord, match="vectors"):
-        trusted(frames())
+        of_point(frames(), "vectors")
     alone = {key: ms for key, ms in VECTORS.items() if key != ("4x1", "avx2")}
     for effect in (wider_vectors, same_shape_narrow):
         with pytest.raises(MissingRecord, match="4x1"):
@@ -110,8 +110,7 @@ def test_both_sides_of_a_session_are_compared() -> None:
     seen = frames(*records)
     assert wider_vectors(seen).value == pytest.approx(28 / 22, rel=0.02)
     assert same_shape_narrow(seen).value == pytest.approx(28 / 30, rel=0.02)  # 4x1 leads with its own vectors only
-    assert list(gains(sides(frame(records)))["block"]) == ["dense", "4x1", "32x1"]
-    assert not len(gains(sides(frame([]))))
+    assert list(sides(frame(records), "isa").index) == ["dense", "4x1", "32x1"]
     older = vectors(dict.fromkeys(VECTORS, 1.0), session_id="older")
     flagged = vectors(dict.fromkeys(VECTORS, 1.0), session_id="flagged", flagged=True, flag_reason="disturbed")
     assert wider_vectors(frames(*older, *records, *flagged)) == wider_vectors(seen)
@@ -135,8 +134,8 @@ def test_the_figures_say_what_they_show() -> None:
     assert "from PyTorch eager: our compiler, dense, AVX2" in drawing.alt
     assert "skipped work 2.78" in drawing.alt
     assert "7.5" in drawing._repr_html_()
-    assert "32x1 28.0 ms with AVX2" in figures.vectors(gains(sides(frame(vectors(VECTORS))))).alt
-    assert figures.vectors(gains(sides(frame([])))).panels == []
+    assert "32x1 28.0 ms with AVX2" in figures.vectors(sides(frame(vectors(VECTORS)), "isa")).alt
+    assert figures.vectors(sides(frame([]), "isa")).panels == []
 
 
 def test_a_session_holds_every_encoder_for_every_instruction_set() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from codesign.answers.frames import frame
-from codesign.answers.turns import distortions
+from codesign.answers.numbers import distortions
 from codesign.measure import Contender, Protocol, naive
 from codesign.measure.entrant import Entrant
 from codesign.measure.naive import WAYS, time_ways

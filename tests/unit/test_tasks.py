@@ -17,7 +17,7 @@ from synthetic import Memory, Record, identity, machine, point, searches, soak, 
 
 from codesign.answers import effects
 from codesign.answers.frames import Frames, frame
-from codesign.answers.soaked import added_up
+from codesign.answers.numbers import added_up
 from codesign.answers.tasks import counted, newest_tasks, seconds_until_close
 from codesign.compiler.operators import Linear
 from codesign.errors import InputError, MissingRecord

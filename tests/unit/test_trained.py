@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from codesign import cli
+from codesign.blocks import touching
 from codesign.commands import book
 from codesign.encoder import load_checkpoint, prunable_linears
 from codesign.errors import InputError, MissingRecord
@@ -22,7 +23,7 @@ from codesign.study import profile_file, pruned, sessions
 from codesign.study.chain import Study, open_study
 from codesign.study.points import Case, Point
 from codesign.study.pruned import ensure_pruned, files
-from codesign.study.trained import NOTEBOOK, Run, ensure_stored, ensure_trained, runs, touching, trainings
+from codesign.study.trained import NOTEBOOK, Run, ensure_stored, ensure_trained, runs, trainings
 from codesign.train.recipe import Recipe
 
 

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+import pytest
+from tests.synthetic import latency
 
-from codesign.commands import tried
+from codesign.answers.frames import frame
+from codesign.commands.tried import alike, summary
 
-SETTING = {"model": "bert-tiny", "seed": 0, "pruner": "magnitude", "sparsity": 0.9, "batch": 1, "seq": 32, "threads": 2}
 
-
-def record(engine: str, session: str, **fields: Any) -> dict[str, Any]:
-    return {**SETTING, "engine": engine, "session_id": session, "scope": "all", "block": "4x1", **fields}
+def timed(engine: str, session: str, block: str = "4x1", **changes: object) -> dict[str, object]:
+    return latency(engine, "all", block, 1.0, session_id=session, model="bert-tiny", **{"sparsity": 0.9} | changes)
 
 
 def test_only_sessions_in_the_setting_of_the_last_try_are_compared() -> None:
     records = [
-        record("tvm-dense", "first", pruner="none", sparsity=0.0, block="dense"),
-        record("tvm-bsr", "first"),
-        record("tvm-bsr", "other sparsity", sparsity=0.8),
-        record("tvm-dense", "last", pruner="none", sparsity=0.0, block="dense"),
-        record("tvm-bsr", "last", block="7x5"),
+        timed("tvm-dense", "first", "dense", pruner="none", sparsity=0.0),
+        timed("tvm-bsr", "first"),
+        timed("tvm-bsr", "other sparsity", sparsity=0.8),
+        timed("tvm-dense", "last", "dense", pruner="none", sparsity=0.0),
+        timed("tvm-bsr", "last", "7x5"),
     ]
-    assert [r["session_id"] for r in tried._alike(records, records)] == ["first", "first", "last", "last"]
+    found = frame(records)
+    assert list(alike(found, found)["session_id"]) == ["first", "first", "last", "last"]
+    assert alike(found, frame([])).empty
 
 
-def test_nothing_tried_says_so_and_how() -> None:
-    text = tried.summary([]).data
+@pytest.mark.parametrize("records", [[], [timed("torch-eager", "a", "dense")]])
+def test_nothing_tried_says_so_and_how(records: list[dict[str, object]]) -> None:
+    text = summary(frame(records)).data
     assert text.startswith("**Not measured here.**")
     assert "make try BLOCK=" in text
-    assert tried._alike([record("tvm-bsr", "a")], []) == []
 
 
 def test_what_was_tried_is_named() -> None:
-    text = tried.summary(
-        [record("torch-eager", "a", block="dense"), record("tvm-bsr", "a"), record("tvm-bsr", "a")]
-    ).data
+    text = summary(frame([timed("torch-eager", "a", "dense"), timed("tvm-bsr", "a"), timed("tvm-bsr", "a")])).data
     assert "90% block sparsity" in text
     assert text.endswith(": 4x1 (all).")

@@ -9,12 +9,12 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from codesign_book import claims, drawings, explorer, faults, judged, mathml, needs, roles, stamp, tables
+from codesign_book import claims, drawings, explorer, faults, mathml, prose, stamp, tables
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register roles, directives and the renderer of formulas."""
-    for part in (mathml, roles, judged, needs, tables, claims, faults, explorer, drawings, stamp):
+    for part in (mathml, prose, tables, claims, faults, explorer, drawings, stamp):
         part.setup(app)
     # Jupyter Book sets this option for an extension that we leave out.
     app.add_config_value("comments_config", {}, "html")

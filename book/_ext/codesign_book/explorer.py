@@ -9,11 +9,10 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from codesign.answers.claims import NOT_MEASURED
-from codesign.answers.frames import missing
 from codesign.answers.timings import timings
 from codesign.answers.words import shape_order
 from codesign_book.shown import shown
+from codesign_book.tables import nothing
 
 #: Head of a column -> the column of `timings` that is shown, the one that it is sorted by, and whether there is a menu.
 COLUMNS = {
@@ -41,10 +40,8 @@ class Explorer(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return the table; a strict build fails where there is no record at all."""
         found = shown().frames.all("latency")
-        if not len(found) and shown().strict:
-            raise self.error(str(missing("latency")))
         if not len(found):
-            return [nodes.paragraph("", f"Latencies: {NOT_MEASURED}.")]
+            return nothing(self, "Latencies", "latency")
         return [nodes.raw("", markup(found), format="html")]
 
 

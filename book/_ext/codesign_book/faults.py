@@ -6,11 +6,10 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from codesign.answers.claims import NOT_MEASURED
-from codesign.answers.frames import missing, where
-from codesign.answers.soaked import CAMPAIGNS, COUNTED, added_up
+from codesign.answers.frames import where
+from codesign.answers.numbers import CAMPAIGNS, COUNTED, added_up
 from codesign_book.shown import shown
-from codesign_book.tables import table
+from codesign_book.tables import nothing, table
 
 #: What was done how often, and what became of it.
 HEADS = {
@@ -34,9 +33,7 @@ class Faults(SphinxDirective):
             raise self.error(f"faults: {campaign!r} is unknown; expected one of {', '.join(CAMPAIGNS)}")
         rows = added_up(where(shown().frames.all("soak"), campaign=campaign))
         if not len(rows):
-            if shown().strict:
-                raise self.error(str(missing("soak", campaign=campaign)))
-            return [nodes.paragraph("", f"{campaign}: {NOT_MEASURED}.")]
+            return nothing(self, campaign, "soak", campaign=campaign)
         heads = {name: head for name, head in zip(COUNTED, HEADS[campaign], strict=False) if head}
         rows.loc["all"] = rows.sum()
         lines = [[subject, *(f"{row[name]:,}" for name in heads)] for subject, row in rows.iterrows()]

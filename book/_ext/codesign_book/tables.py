@@ -12,9 +12,9 @@ from sphinx.util.docutils import SphinxDirective
 from codesign.answers import machines
 from codesign.answers.claims import NOT_MEASURED
 from codesign.answers.crossover import SHOWN, by_sparsity, centre_of, crossovers
-from codesign.answers.frames import DENSE, OUR_DENSE, OURS, missing, where
+from codesign.answers.frames import DENSE, OUR_DENSE, OURS, by_shape, missing, where
 from codesign.answers.timings import timings
-from codesign.answers.words import ENGINE_LABELS, SCOPE_LABELS, shape_order, times
+from codesign.answers.words import ENGINE_LABELS, SCOPE_LABELS, times
 from codesign.measure.ratios import Interval
 from codesign_book.shown import shown
 
@@ -38,7 +38,7 @@ class Travel(SphinxDirective):
         """Return the table, a column for each machine on which a shape was timed."""
         found = machines.losses(shown().machines)
         if not len(found):
-            return [nodes.paragraph("", f"Latencies of block shapes: {NOT_MEASURED}.")]
+            return nothing(self, "Latencies of block shapes", "latency", scope="all")
         worst = machines.worst(found)
         rows: list[list[Cell]] = [
             [str(block), *map(_loss, losses), times(worst[block]) if block in worst else "-"]
@@ -64,13 +64,10 @@ class Latencies(SphinxDirective):
         scope, frames = self.arguments[0], shown().frames
         rows = timings(frames.beside(scope))
         sparse = where(rows, engine=OURS, scope=scope)
-        if not len(sparse) and shown().strict:
-            raise self.error(str(missing("latency", engine=OURS, scope=scope)))
-        if not len(rows):
-            return [nodes.paragraph("", f"{SCOPE_LABELS[scope]}: {NOT_MEASURED}.")]
-        sparse = sparse.sort_values("block", key=lambda blocks: blocks.map(shape_order))
+        if not len(rows) or (shown().strict and not len(sparse)):
+            return nothing(self, SCOPE_LABELS[scope], "latency", engine=OURS, scope=scope)
         dense = where(rows, stored_block=DENSE[1]).set_index("engine", drop=False)
-        shown_rows = [*sparse.assign(label=sparse["block"]).to_dict("records")]
+        shown_rows = by_shape(sparse.assign(label=sparse["block"])).to_dict("records")
         shown_rows += [dense.loc[engine].to_dict() for engine in ENGINE_LABELS if engine in dense.index]
         head = ["block shape or dense engine", "median", "95% interval, ms", "largest error", "over our dense engine"]
         ours = dense["record"].get(OUR_DENSE)
@@ -89,12 +86,17 @@ class Crossovers(SphinxDirective):
         """Return the table; a strict build fails where nothing sparse was timed."""
         frames = shown().frames
         found = crossovers(by_sparsity(frames.all("latency"), centre_of(frames)))
-        if not len(found) and shown().strict:
-            raise self.error(str(missing("latency", engine=OURS, scope="all")))
         if not len(found):
-            return [nodes.paragraph("", f"Crossovers: {NOT_MEASURED}.")]
+            return nothing(self, "Crossovers", "latency", engine=OURS, scope="all")
         head = ["model", "block shape", "pays from", *(f"gain at {sparsity:.0%}" for sparsity in SHOWN)]
         return [table(head, found.drop(columns="start").to_numpy().tolist())]
+
+
+def nothing(directive: SphinxDirective, what: str, kind: str, **fields: object) -> list[nodes.Node]:
+    """Say what was not measured; where committed records lack it, the build fails and says what makes it."""
+    if shown().strict:
+        raise directive.error(str(missing(kind, **fields)))
+    return [nodes.paragraph("", f"{what}: {NOT_MEASURED}.")]
 
 
 def verdict_classes(verdict: str) -> list[str]:

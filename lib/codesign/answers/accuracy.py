@@ -69,16 +69,18 @@ def _right(hits: pd.Series) -> np.ndarray:
 def _draws(right: np.ndarray) -> np.ndarray:
     """Means over drawn seeds and drawn texts, float64 [_RESAMPLES]."""
     weights, texts = _drawn(*right.shape)
-    return np.take_along_axis(weights @ right, texts, axis=1).mean(axis=1)
+    return (weights @ right).take(texts).mean(axis=1)
 
 
 @cache
 def _drawn(seeds: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weight of each seed, and which texts were drawn, for every resample."""
+    """Return the weight of each seed, and which texts were drawn, for every resample; texts count on over resamples."""
     rng = np.random.default_rng(0)
     texts = rng.integers(count, size=(_RESAMPLES, count))
     drawn = rng.integers(seeds, size=(_RESAMPLES, seeds))
-    return np.stack([np.bincount(each, minlength=seeds) for each in drawn]) / seeds, texts
+    return np.stack([np.bincount(each, minlength=seeds) for each in drawn]) / seeds, texts + count * np.arange(
+        _RESAMPLES
+    )[:, None]
 
 
 def newest_recipe(accuracies: pd.DataFrame) -> pd.DataFrame:
@@ -137,6 +139,7 @@ def leads(judged: pd.DataFrame, sparsity: float) -> pd.DataFrame:
     return by_shape(pd.DataFrame(found, columns=["block", "how", "lead"]))
 
 
+@cache
 def judged(frames: Frames) -> pd.DataFrame:
     """Return the rows of `MODEL`, of its newest recipe."""
     return newest_recipe(where(frames.all("accuracy"), model=MODEL))
@@ -144,14 +147,8 @@ def judged(frames: Frames) -> pd.DataFrame:
 
 @effect("share to a tenth")
 def accuracy(frames: Frames, who: str) -> Interval:
-    """Effect: right answers of the ``dense`` model, of the bag of ``words``, or of a block shape."""
-    rows = judged(frames)
-    if who in ("dense", "words"):
-        return share(where(rows, block="dense"), "hits" if who == "dense" else "baseline_hits")
-    shape = where(rows, block=who, how=TRAINED, sparsity=frames.sparsity)
-    if not len(shape):
-        raise missing("accuracy", model=MODEL, block=who, sparsity=frames.sparsity)
-    return share(shape)
+    """Effect: right answers of the ``dense`` model, or of the bag of ``words``."""
+    return share(where(judged(frames), block="dense"), {"dense": "hits", "words": "baseline_hits"}[who])
 
 
 @effect("share")

@@ -20,7 +20,6 @@ from codesign.answers.frames import Frames, doubts_of
 from codesign.errors import InputError, MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.study import places
-from codesign.study.profile_file import budgets
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 INCONCLUSIVE, NOT_MEASURED = "inconclusive", "not measured here"
@@ -68,6 +67,8 @@ class Claim(BaseModel):
     @property
     def minutes(self) -> int:
         """How long that takes on two cores."""
+        from codesign.study.profile_file import budgets  # with torch, which verdicts need not wait for
+
         return round(sum(budgets(self.profile).values()))
 
 

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from codesign.answers.frames import OURS, Frames, by_shape, compiled_for, newest, usable, where
+from codesign.answers.frames import EXACT, OURS, Frames, by_shape, compiled_for, fastest, newest, usable, where
 from codesign.answers.words import ENGINE_LABELS, times
 from codesign.bsr import MIN_BLOCK_SPARSITY
-from codesign.engines import ENGINES, SPARSE
 from codesign.isa import NATIVE
 from codesign.measure.ratios import Interval, ratio, ratio_draws, spread_between
 from codesign.study.places import ASIDE
@@ -23,8 +22,6 @@ SHOWN = (0.8, 0.9)
 LOADS = {"batch": "batch", "seq": "tokens a sequence", "threads": "threads"}
 #: What stays the same in a whole sweep.
 FIXED = ("scope", "pruner", "seed")
-#: Engines that compute zeros, in float32.
-EXACT = [name for name, engine in ENGINES.items() if name not in SPARSE and engine.format == "fp32"]
 
 Centre = Mapping[str, Any]
 
@@ -45,8 +42,6 @@ def around(latencies: pd.DataFrame, centre: Centre) -> pd.DataFrame:
     centre
         The point fields of the centre; its block does not matter. With an ``isa``, where that is not the machine's own.
     """
-    if not len(latencies):
-        return latencies
     rows = where(latencies[~latencies["profile"].isin(ASIDE)], **{name: centre[name] for name in FIXED})
     rows = compiled_for(rows, centre.get("isa", NATIVE))
     moved = sum((rows[name] != centre[name]).astype(int) for name in LOADS)
@@ -63,15 +58,12 @@ def gains(latencies: pd.DataFrame) -> pd.DataFrame:
         Its rows with ``dense``, that engine's record; ``over``, its label; ``gain``, a ratio; and ``times``, the gain
         as text. Left out is what failed, has no such engine beside it, or is stored whole for want of zeros.
     """
-    if not len(latencies):
-        return latencies.reindex(columns=["model", "block", "sparsity", *LOADS, "over", "gain", "times"])
     rows = usable(latencies)
-    dense = rows[rows["engine"].isin(EXACT)]
-    medians = pd.Series([float(np.median(r["samples_ns"])) for r in dense["record"]], dense.index, dtype=float)
-    fastest = dense.loc[medians.sort_values(kind="stable").index].groupby("session_id")["record"].first()
+    sessions = rows[rows["engine"].isin(EXACT)].groupby("session_id")["record"]
+    dense = {session: fastest(records) for session, records in sessions}
     sparse = where(rows, engine=OURS)
-    sparse = sparse[(sparse["sparsity"] >= MIN_BLOCK_SPARSITY) & sparse["session_id"].isin(fastest.index)]
-    found = sparse.assign(dense=sparse["session_id"].map(fastest))
+    sparse = sparse[(sparse["sparsity"] >= MIN_BLOCK_SPARSITY) & sparse["session_id"].isin(list(dense))]
+    found = sparse.assign(dense=sparse["session_id"].map(dense))
     found["over"] = [ENGINE_LABELS[record["engine"]] for record in found["dense"]]
     found["gain"] = [ratio(*pair) for pair in zip(found["dense"], found["record"], strict=True)]
     return found.assign(times=found["gain"].map(times))

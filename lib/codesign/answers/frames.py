@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from codesign.answers.words import shape_order
-from codesign.engines import SPARSE
+from codesign.engines import ENGINES, SPARSE
 from codesign.errors import MissingRecord
 from codesign.isa import NATIVE
 from codesign.measure.ratios import Interval, median, ratio
@@ -26,12 +26,19 @@ from codesign.study.places import ASIDE
 DENSE = ("none", "dense")
 #: The engine that runs pruned weights in blocks, and the same compiler on dense weights.
 OURS, OUR_DENSE = "tvm-bsr", "tvm-dense"
+#: Engines that compute zeros, in float32.
+EXACT = [name for name, engine in ENGINES.items() if name not in SPARSE and engine.format == "fp32"]
+#: Engines that run what we compile.
+COMPILED = [name for name in ENGINES if name.startswith("tvm-")]
 #: In every session: what the two ends of a comparison across sessions are related to.
 RELATED = "openvino"
 #: What tells the contenders of a session apart; an engine that computes zeros has one row for every scope and shape.
 CONTENDER = ["engine", "stored_scope", "stored_block"]
 #: What pruning and training give is the same wherever they run. All other kinds are about one machine.
 TRAVELS = ("pattern", "accuracy")
+_EVERY = list(
+    dict.fromkeys([*(name for kind in KINDS.values() for name in kind.model_fields), "record", *CONTENDER, "doubt"])
+)
 #: How `codesign.measure.ratios.doubts` ends what it says of one engine, and joins what it says.
 _ALONE, _JOINED = " against alone", "; "
 
@@ -44,24 +51,22 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     pandas.DataFrame
         A column for each field that is a number, a text or a truth value; ``record``, the whole record with its
         samples; and where there is an engine ``stored_scope`` and ``stored_block``, what it stores of the pruning, and
-        ``doubt``, why its time is in doubt (empty where it is not).
+        ``doubt``, why its time is in doubt (empty where it is not). Without any record it has the columns of all kinds.
     """
     records = list(records)
-    rows = [{name: v for name, v in record.items() if not isinstance(v, dict | list)} for record in records]
+    if not records:
+        return pd.DataFrame(columns=_EVERY)
+    rows = [{name: v for name, v in record.items() if type(v) not in (dict, list)} for record in records]
     table = pd.DataFrame(rows)
-    table["record"] = pd.Series(records, dtype=object)
+    texts = dict.fromkeys(table.select_dtypes("str"), object)
+    # columns of one type lie together in a copy, and rows are chosen much faster
+    table = table.astype(texts).assign(record=pd.Series(records, dtype=object)).copy()
     if "engine" in table:
         zeros = ~table["engine"].isin(SPARSE)
         table["stored_scope"] = table["scope"].mask(zeros, DENSE[0])
         table["stored_block"] = table["block"].mask(zeros, DENSE[1])
         table["doubt"] = [_JOINED.join(doubts_of(record)) for record in records]
     return table
-
-
-def _nothing(kind: str) -> pd.DataFrame:
-    """Return the columns of a kind that `frame` gives, without a row."""
-    fields = [*KINDS[kind].model_fields, "record"]
-    return pd.DataFrame(columns=[*fields, *CONTENDER[1:], "doubt"] if "engine" in fields else fields)
 
 
 def doubts_of(record: Mapping[str, Any]) -> list[str]:
@@ -81,12 +86,12 @@ def doubts_of(record: Mapping[str, Any]) -> list[str]:
 
 def usable(latencies: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that have a time and are no controls."""
-    return latencies[(latencies["status"] == "ok") & latencies["control"].isna()] if len(latencies) else latencies
+    return latencies[(latencies["status"] == "ok") & latencies["control"].isna()]
 
 
 def newest(rows: pd.DataFrame, by: list[str] = CONTENDER) -> pd.DataFrame:
     """Return the last row of each group, in the order of the rows."""
-    return rows.groupby(by, sort=False, dropna=False).tail(1) if len(rows) else rows
+    return rows.groupby(by, sort=False, dropna=False).tail(1)
 
 
 def beside(latencies: pd.DataFrame, scope: str) -> pd.DataFrame:
@@ -105,9 +110,11 @@ def beside(latencies: pd.DataFrame, scope: str) -> pd.DataFrame:
 
 def where(rows: pd.DataFrame, **fields: object) -> pd.DataFrame:
     """Return the rows whose columns equal ``fields``."""
-    if not len(rows) or not fields:
-        return rows
-    return rows[np.logical_and.reduce([rows[name] == value for name, value in fields.items()])]
+    return (
+        rows[np.logical_and.reduce([rows[name].to_numpy() == value for name, value in fields.items()])]
+        if fields
+        else rows
+    )
 
 
 def by_shape(rows: pd.DataFrame) -> pd.DataFrame:
@@ -117,9 +124,8 @@ def by_shape(rows: pd.DataFrame) -> pd.DataFrame:
 
 def compiled_for(rows: pd.DataFrame, isa: str) -> pd.DataFrame:
     """Return the rows of engines compiled for an instruction set, and of those that we do not compile."""
-    if "isa" in rows and "engine" in rows and len(rows):
-        rows = rows[(rows["isa"] == isa) | ~rows["engine"].str.startswith("tvm-")]
-    return rows
+    known = "isa" in rows and "engine" in rows
+    return rows[(rows["isa"] == isa) | ~rows["engine"].isin(COMPILED)] if known else rows
 
 
 def missing(kind: str, **fields: object) -> MissingRecord:
@@ -131,6 +137,11 @@ def median_ms(record: Record) -> Interval:
     """Return the median of a latency record with its interval, in milliseconds."""
     ns = median(record)
     return Interval(ns.value / 1e6, ns.low / 1e6, ns.high / 1e6)
+
+
+def fastest(records: Iterable[Record]) -> Record:
+    """Return the latency record with the least median, the first of several."""
+    return min(records, key=lambda record: float(np.median(record["samples_ns"])))
 
 
 @dataclass(frozen=True)
@@ -173,8 +184,7 @@ class Frames:
             here = {} if kind in TRAVELS or self.machine_id is None else {"machine_id": self.machine_id}
             records = self.results.read(kind, **here)
             last = records[-1]["measurement"] if records else None  # times of two versions are never compared
-            table = frame(r for r in records if r["profile"] not in ASIDE and r["measurement"] == last)
-            self._read[kind] = table if len(table) else _nothing(kind)
+            self._read[kind] = frame(r for r in records if r["profile"] not in ASIDE and r["measurement"] == last)
         return self._read[kind]
 
     def at(self, kind: str) -> pd.DataFrame:

@@ -6,7 +6,9 @@ The fastest of many is partly the luckiest of many (the winner's curse). So even
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -44,7 +46,7 @@ def shares(record: Record, state: State) -> np.ndarray:
 
 def share(record: Record, state: State) -> float:
     """Median share of the rounds that tell."""
-    return float(np.median(shares(record, state)[1::2]))
+    return float(statistics.median(shares(record, state)[1::2]))
 
 
 def resampled(rounds: np.ndarray) -> np.ndarray:
@@ -65,8 +67,6 @@ def in_turns(kernels: pd.DataFrame) -> pd.DataFrame:
     Of several such sessions the newest counts. Matrices keep their order, and block shapes have theirs, dense first.
     """
     timed = where(kernels, stage="timed", status="ok")
-    if not len(timed):
-        return timed
     timed = timed.assign(
         matrix=timed.groupby(MATRIX, sort=False).ngroup(),
         size=timed["outputs"].astype(str) + "x" + timed["inputs"].astype(str),
@@ -90,9 +90,7 @@ def winners(timed: pd.DataFrame, state: State, by: Sequence[str] = ("block",)) -
     by
         Columns of which each combination has its own winner.
     """
-    if not len(timed):
-        return timed.assign(share=[])
-    chosen = pd.Series([np.median(shares(record, state)[::2]) for record in timed["record"]], timed.index)
+    chosen = pd.Series([statistics.median(shares(record, state)[::2]) for record in timed["record"]], timed.index)
     best = timed.loc[chosen.groupby([timed[name] for name in ("matrix", *by)], sort=False).idxmax()]
     return best.assign(share=[share(record, state) for record in best["record"]])
 
@@ -107,6 +105,7 @@ def hot_and_cold(timed: pd.DataFrame) -> pd.DataFrame:
     return best["hot"].assign(hot=best["hot"]["share"], cold=best["cold"]["share"].to_numpy(), gflops=rate)
 
 
+@cache
 def hot_winners(frames: Frames, size: tuple[int, int], **only: object) -> dict[str, Record]:
     """Return block shape -> best hot kernel of the matrix of that size at the operating point; ``only`` these rows.
 

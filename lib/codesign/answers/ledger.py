@@ -18,14 +18,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
 
+from codesign.answers.builds import dense_gain
 from codesign.answers.effects import effect, interval, least
 from codesign.answers.encoders import ranked
 from codesign.answers.frames import CONTENDER, DENSE, OUR_DENSE, OURS, Frames, median_ms, missing, newest, where
-from codesign.answers.vectors import dense_gain
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval, ratio
 from codesign.schema.parts import LINEARS, WHOLE
@@ -44,8 +45,6 @@ _RESAMPLES = 2000
 
 def kernels(profiles: pd.DataFrame) -> pd.DataFrame:
     """Return the kernels of the newest complete profile of every encoder; the row of the whole ends a profile."""
-    if not len(profiles):
-        return profiles
     complete = newest(where(profiles, function_kind=WHOLE))[[*CONTENDER, "run_id"]]
     parts = profiles[profiles["function_kind"] != WHOLE].merge(complete)
     return newest(parts, [*CONTENDER, "function"])
@@ -53,8 +52,6 @@ def kernels(profiles: pd.DataFrame) -> pd.DataFrame:
 
 def by_kind(parts: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each encoder and kind of its `kernels`, the longest first: ``calls``, ``ms`` and ``share``."""
-    if not len(parts):
-        return parts
     rows = parts.groupby([*CONTENDER, "function_kind"], sort=False, as_index=False)[["calls", "median_ns"]].sum()
     encoders = rows.groupby(CONTENDER, sort=False)
     share = rows["median_ns"] / encoders["median_ns"].transform("sum")
@@ -71,9 +68,14 @@ def profiled(frames: Frames, engine: str, scope: str, block: str) -> pd.DataFram
         If it was not profiled.
     """
     encoder = dict(zip(CONTENDER, (engine, scope, block), strict=True))
-    if not len(found := where(kernels(frames.at("profile")), **encoder)):
+    if not len(found := where(_kernels(frames), **encoder)):
         raise missing("profile", engine=engine, scope=scope, block=block)
     return found
+
+
+@cache
+def _kernels(frames: Frames) -> pd.DataFrame:
+    return kernels(frames.at("profile"))
 
 
 def inferences(parts: pd.DataFrame) -> np.ndarray:

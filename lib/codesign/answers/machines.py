@@ -13,10 +13,9 @@ from rich.table import Table
 
 from codesign.answers.claims import CHECKS, NOT_MEASURED, SUPPORTED, Verdict, verdicts
 from codesign.answers.effects import effect
-from codesign.answers.frames import OURS, Frames, median_ms, missing, where
+from codesign.answers.frames import EXACT, OURS, Frames, by_shape, fastest, missing, where
 from codesign.answers.numbers import short_commit, written_by
 from codesign.answers.words import TIMES, cpu_label, shape_order, times, vectors
-from codesign.engines import ENGINES, SPARSE
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
 from codesign.schema import Record
@@ -105,32 +104,23 @@ def table(found: list[Frames]) -> Table:
 def relative_times(frames: Frames, scope: str = "all") -> dict[str, Interval]:
     """Return block shape -> its time in units of the fastest dense fp32 engine timed beside it; empty without one."""
     rows = frames.beside(scope)
-    fp32 = [name for name, engine in ENGINES.items() if engine.format == "fp32" and name not in SPARSE]
-    dense = rows[rows["engine"].isin(fp32)]["record"] if len(rows) else []
-    if not len(dense):
-        return {}
-    fastest = min(dense, key=lambda record: median_ms(record).value)
-    return {block: frames.gain(record, fastest) for block, record in _shapes(frames, scope).items()}
+    dense = rows.loc[rows["engine"].isin(EXACT), "record"]
+    return {block: frames.gain(record, fastest(dense)) for block, record in _shapes(frames, scope) if len(dense)}
 
 
-def _shapes(frames: Frames, scope: str) -> dict[str, Record]:
-    rows = where(frames.beside(scope), engine=OURS, scope=scope)
-    if not len(rows):
-        return {}
-    found = rows.set_index("block")["record"]
-    return {block: found[block] for block in sorted(found.index, key=shape_order)}
+def _shapes(frames: Frames, scope: str) -> list[tuple[str, Record]]:
+    rows = by_shape(where(frames.beside(scope), engine=OURS, scope=scope))
+    return list(zip(rows["block"], rows["record"], strict=True))
 
 
 def losses(found: list[Frames], scope: str = "all") -> pd.DataFrame:
     """Return the time of each shape in units of the fastest there: a column a machine on which a shape was timed."""
     columns = {}
     for frames, name in zip(found, labels(found), strict=True):
-        shapes = _shapes(frames, scope)
-        if shapes:
-            fastest = min(shapes.values(), key=lambda record: median_ms(record).value)
+        if shapes := _shapes(frames, scope):
+            first = fastest(record for _, record in shapes)
             columns[name] = {
-                block: Interval(1, 1, 1) if record is fastest else frames.gain(record, fastest)
-                for block, record in shapes.items()
+                block: Interval(1, 1, 1) if record is first else frames.gain(record, first) for block, record in shapes
             }
     table = pd.DataFrame(columns, dtype=object)
     return table.loc[sorted(table.index, key=shape_order)]

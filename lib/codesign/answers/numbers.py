@@ -1,10 +1,29 @@
-"""Numbers about the book itself: its operating point, and where the records that a page shows come from."""
+"""Numbers that no claim is about: of the book itself, of pruning, of ways to take turns, and of campaigns of harm."""
 
 from __future__ import annotations
 
+import pandas as pd
+
 from codesign.answers.effects import effect
-from codesign.answers.frames import Frames, missing, where
+from codesign.answers.frames import Frames, median_ms, missing, newest, where
+from codesign.answers.words import ENGINE_LABELS, TIMES, milliseconds
+from codesign.errors import one_of
 from codesign.schema import KINDS, Record
+
+#: The two engines of a comparison of ways to take turns, in order.
+PAIR = ("ours", "other")
+#: Campaign -> what its table is about, for people.
+CAMPAIGNS = {
+    "kills": "step that was killed",
+    "disk": "step that met a full disk",
+    "patterns": "schedule family",
+    "broken": "schedule family, broken on purpose",
+    "inputs": "what was read",
+}
+COUNTED = ["count", "refused", "lost", "wrong", "defects"]
+
+
+# The book: its operating point, and where the records that a page shows come from.
 
 
 @effect("text")
@@ -16,20 +35,17 @@ def point(frames: Frames, what: str) -> str:
 
 @effect("text")
 def machine(frames: Frames, what: str) -> str:
-    """Effect: a field of the record of this machine, memory with its unit."""
-    value = frames.machine[what]
-    if what.endswith("_kib"):
-        return f"{value / 1024:.0f} MiB"
-    return f"{value:.0f} GiB" if what.endswith("_gib") else str(value)
+    """Effect: a field of the record of this machine."""
+    return str(frames.machine[what])
 
 
 @effect("text")
 def version(frames: Frames, library: str) -> str:
     """Effect: the version of a library that made the newest times."""
-    return str(newest(frames)["versions"][library])
+    return str(newest_time(frames)["versions"][library])
 
 
-def newest(frames: Frames) -> Record:
+def newest_time(frames: Frames) -> Record:
     """Return the newest time at the operating point, or the record of the machine where there is none."""
     timed = frames.at("latency")
     return timed.iloc[-1]["record"] if len(timed) else frames.machine
@@ -43,11 +59,9 @@ def stamp(frames: Frames) -> dict[str, str]:
     MissingRecord
         If no machine is recorded.
     """
-    if not len(frames.all("machine")):
-        raise missing("machine")
-    record = newest(frames)
+    machine, record = frames.machine, newest_time(frames)
     return {
-        "machine": f"{frames.machine['cpu']}, {frames.machine['cores']} cores",
+        "machine": f"{machine['cpu']}, {machine['cores']} cores",
         "commit": short_commit(record["commit"]),
         "profile": record["profile"],
         "date": record["started_at"][:10],
@@ -73,3 +87,62 @@ def retained_norm(frames: Frames, scope: str, block: str) -> float:
     if not len(found):
         raise missing("pattern", scope=scope, block=block)
     return float(found["retained_l2"].iloc[-1])
+
+
+# How far each way of taking turns is from the truth.
+
+
+def distortions(timed: pd.DataFrame) -> pd.DataFrame:
+    """Return the `protocol` rows of one comparison, engine by engine, with ``label``, ``ms`` and ``of_alone``.
+
+    That is the median in units of the same engine's time ``alone``, which is the truth.
+    """
+    rows = timed.assign(
+        place=timed.groupby("way").cumcount(),
+        label=timed["engine"].map(ENGINE_LABELS.__getitem__),
+        ms=[median_ms(record).value for record in timed["record"]],
+    )
+    alone = where(rows, way="alone").set_index("place")["ms"]
+    return rows.assign(of_alone=rows["ms"] / rows["place"].map(alone)).sort_values("place", kind="stable")
+
+
+@effect("text")
+def protocol(frames: Frames, way: str, whose: str) -> str:
+    """Effect: the median time alone of ``ours`` or the ``other`` engine, or how many times that in another way."""
+    row = where(_newest_comparison(frames), way=way, place=PAIR.index(whose)).iloc[0]
+    return milliseconds(row["ms"]) if way == "alone" else f"{row['of_alone']:.2f}{TIMES}"
+
+
+@effect("text")
+def protocol_rival(frames: Frames) -> str:
+    """Effect: the engine that ours was timed beside."""
+    return str(_newest_comparison(frames)["label"].iloc[-1])
+
+
+def _newest_comparison(frames: Frames) -> pd.DataFrame:
+    if not len(timed := frames.all("protocol")):
+        raise missing("protocol")
+    return distortions(where(timed, session_id=timed["session_id"].iloc[-1]))
+
+
+# What campaigns of harm found.
+
+
+def added_up(rounds: pd.DataFrame) -> pd.DataFrame:
+    """Return `COUNTED` for each subject, over rounds of one or more campaigns; a round that was run again counts once.
+
+    ``defects`` are how many were noted.
+    """
+    records = newest(rounds, ["campaign", "seed"])["record"]
+    tallies = [tally | {"defects": len(tally["defects"])} for record in records for tally in record["tallies"]]
+    found = pd.DataFrame(tallies, columns=["subject", *COUNTED]).groupby("subject", sort=False).sum()
+    return found[found["count"] > 0]
+
+
+@effect("count")
+def soak(frames: Frames, what: str) -> int:
+    """Effect: how many things were ``lost`` or ``wrong``, or how many ``defects`` were noted, over all campaigns."""
+    one_of("soak", what, COUNTED)
+    if not len(rounds := frames.all("soak")):
+        raise missing("soak")
+    return int(added_up(rounds)[what].sum())

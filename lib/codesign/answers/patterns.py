@@ -22,10 +22,17 @@ BLOCKS = ("4x1", "32x1", "1x32", "16x16")
 _KERNEL = ["outputs", "inputs", "block"]
 
 
-def over(a: Record, b: Record, state: State, rounds: slice = slice(None)) -> Interval:
+def over(a: Record, b: Record, state: State) -> Interval:
     """Return the ratio of two times of one session, a / b: the median over rounds, with a bootstrap interval."""
-    ratios = (np.asarray(a[f"{state}_ns"]) / np.asarray(b[f"{state}_ns"]))[rounds]
-    return interval(float(np.median(ratios)), resampled(ratios))
+    return _median(_ratios(a, b, state))
+
+
+def _ratios(a: Record, b: Record, state: State) -> np.ndarray:
+    return np.asarray(a[f"{state}_ns"]) / np.asarray(b[f"{state}_ns"])
+
+
+def _median(rounds: np.ndarray) -> Interval:
+    return interval(float(np.median(rounds)), resampled(rounds))
 
 
 def newest(variants: pd.DataFrame) -> pd.DataFrame:
@@ -36,8 +43,6 @@ def newest(variants: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         With ``question``, which one a variant is about: "inside", "where", or "both" for the control.
     """
-    if not len(variants):
-        return variants
     last = variants.groupby(_KERNEL)["session_id"].transform("last")
     rows = variants[variants["session_id"] == last]
     about = np.where(rows["inside"] != "full", "inside", "where")
@@ -60,8 +65,6 @@ def compared(variants: pd.DataFrame) -> pd.DataFrame:
         (`Interval`).
     """
     rows = newest(variants)
-    if not len(rows):
-        return rows
     plain = (rows["inside"] == "full") & (rows["where"] == "random") & rows["control"].isna()
     base = rows.loc[plain, [*_KERNEL, "record"]]
     rows = rows[~plain].merge(base, on=_KERNEL, how="left", suffixes=("", "_base"))
@@ -101,10 +104,9 @@ def patterns_where(frames: Frames) -> Interval:
     Even rounds choose the two, odd rounds tell.
     """
     places = where(newest(_variants(frames)), question="where")
-    chosen, told = slice(0, None, 2), slice(1, None, 2)
-    pairs = [
-        (over(slow, fast, state, chosen).value, over(slow, fast, state, told))
+    pairs = (
+        _ratios(slow, fast, state)
         for _, same in places.groupby(_KERNEL, sort=False)
         for slow, fast, state in product(same["record"], same["record"], STATES)
-    ]
-    return max(pairs, key=lambda pair: pair[0])[1]
+    )
+    return _median(max(pairs, key=lambda ratios: float(np.median(ratios[::2])))[1::2])

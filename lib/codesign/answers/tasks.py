@@ -25,14 +25,18 @@ CASE = ["model", "weights", "block", "allocation"]
 
 def newest_tasks(tasks: pd.DataFrame) -> pd.DataFrame:
     """Return the tasks of every compiled model, each once, of the newest run that recorded any."""
-    if not len(tasks):
-        return tasks
     runs = tasks.groupby(CONTENDER, sort=False)["run_id"].transform("last")
     return newest(tasks[tasks["run_id"] == runs], [*CONTENDER, "digest"])
 
 
+@cache
+def tasks_of(frames: Frames) -> pd.DataFrame:
+    """Return `newest_tasks` at the operating point."""
+    return newest_tasks(frames.at("task"))
+
+
 def _sparse(frames: Frames, **fields: object) -> pd.DataFrame:
-    found = where(newest_tasks(frames.at("task")), engine=OURS, family_kind="bsr", **fields)
+    found = where(tasks_of(frames), engine=OURS, family_kind="bsr", **fields)
     if not len(found):
         raise missing("task", engine=OURS, **fields)
     return found
@@ -117,32 +121,40 @@ def counted(identities: pd.DataFrame, bucket: float) -> pd.DataFrame:
     """
     if not 0 < bucket <= 1:
         raise InputError("bucket", bucket, "a share of the blocks above 0, at most 1", BUCKET)
-    found = [
-        {name: record[name] for name in CASE} | _counts(record["tasks"], bucket)
-        for record in identities["record"]
-        if any(task["family_kind"] == "bsr" for task in record["tasks"])
-    ]
-    table = by_shape(pd.DataFrame(found, columns=None if found else CASE))
-    return table.sort_values("model", kind="stable", ignore_index=True)
+    tasks = identities["record"].map(lambda record: record["tasks"])
+    pruned = tasks.map(lambda each: any(map(_is_sparse, each))).astype(bool)
+    cases, tasks = (each[pruned].reset_index(drop=True) for each in (identities[CASE], tasks))
+    if not len(cases):
+        return cases
+    whole = [sum(task["weight"] for task in each if task["family_kind"] == "dense") for each in tasks]
+    found = cases.assign(tasks=tasks.map(len), whole=whole).join(_linears(tasks, bucket))
+    return by_shape(found).sort_values("model", kind="stable", ignore_index=True)
 
 
-def _counts(tasks: list[Record], bucket: float) -> dict[str, float]:
-    kinds = pd.Series([task["family_kind"] for task in tasks])
-    uses = pd.Series([task["weight"] for task in tasks])
-    linears = pd.DataFrame([task["linear"] for task in tasks if task["family_kind"] == "bsr"])
-    linears = linears.assign(uses=uses[kinds == "bsr"].to_list())
-    linears = linears.groupby([name for name in linears if name != "uses"], as_index=False, sort=False).sum()
+def _is_sparse(task: Record) -> bool:
+    return bool(task["family_kind"] == "bsr")
+
+
+def _linears(tasks: pd.Series, bucket: float) -> pd.DataFrame:
+    """Count the sparse linears of each case, equal ones as one, whatever tasks they belong to."""
+    linears = pd.DataFrame(
+        {"case": case, "uses": task["weight"], **task["linear"]}
+        for case, each in tasks.items()
+        for task in filter(_is_sparse, each)
+    )
+    same = [name for name in linears if name != "uses"]
+    linears = linears.groupby(same, as_index=False, sort=False, dropna=False)["uses"].sum()
     blocks = -(-linears["outputs"] // linears["rows"]) * -(-linears["inputs"] // linears["cols"])
     step = np.maximum(1, (bucket * blocks).round())
     padded = np.minimum(blocks, np.ceil(linears["nnz"] / step) * step)
-    density, used = linears["nnz"] / blocks, linears["uses"]
-    stored = (linears["nnz"] * used).sum()
-    return {
-        "tasks": len(tasks), "sparse": len(linears), "uses": used.sum(), "whole": uses[kinds == "dense"].sum(),
-        "most": used.max(), "least": used.min(), "emptiest": density.min(), "fullest": density.max(),
-        "padded": len(linears.drop(columns="uses").assign(nnz=padded).drop_duplicates()),
-        "added": ((padded - linears["nnz"]) * used).sum() / stored if stored else 0.0,
-    }  # fmt: skip
+    stored = linears["nnz"] * linears["uses"]
+    sizes = linears.assign(share=linears["nnz"] / blocks, stored=stored, more=padded * linears["uses"] - stored)
+    found = sizes.groupby("case").agg(
+        sparse=("uses", "size"), uses=("uses", "sum"), most=("uses", "max"), least=("uses", "min"),
+        emptiest=("share", "min"), fullest=("share", "max"), stored=("stored", "sum"), more=("more", "sum"),
+    )  # fmt: skip
+    alike = linears[same].assign(nnz=padded).drop_duplicates().groupby("case").size()
+    return found.assign(padded=alike, added=(found["more"] / found["stored"]).fillna(0.0))
 
 
 @cache

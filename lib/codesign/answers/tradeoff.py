@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import pandas as pd
 
-from codesign.answers.accuracy import MODEL, PRUNING, TRAINED, difference, judged, models, share
+from codesign.answers.accuracy import MODEL, PRUNING, TRAINED, difference, judged, share
 from codesign.answers.effects import closeness, effect, least
-from codesign.answers.frames import OURS, Frames, by_shape, median_ms, missing, newest, usable, where
-from codesign.engines import ENGINES, SPARSE
+from codesign.answers.frames import (
+    EXACT,
+    OURS,
+    Frames,
+    by_shape,
+    compiled_for,
+    fastest,
+    median_ms,
+    missing,
+    newest,
+    usable,
+    where,
+)  # fmt: skip
+from codesign.blocks import touching
 from codesign.measure.ratios import Interval, ratio
 from codesign.schema import Record
-from codesign.study.trained import touching
 
 #: How many right answers a pruned model may lose and still be one to use.
 TOLERANCE = 0.02
@@ -20,13 +32,11 @@ TOLERANCE = 0.02
 RANDOM = "random"
 
 
+@cache
 def timings(frames: Frames) -> pd.DataFrame:
     """Return the times of `MODEL` under the load of the operating point, but for those in doubt."""
-    rows = where(frames.all("latency"), model=MODEL, scope="all", **frames.load)
-    if not len(rows):
-        return rows
-    compiled = (rows["isa"] == frames.isa) | ~rows["engine"].str.startswith("tvm-")
-    return rows[compiled & (rows["doubt"] == "")]
+    rows = where(frames.all("latency"), model=MODEL, scope="all", doubt="", **frames.load)
+    return compiled_for(rows, frames.isa)
 
 
 def patterns(judged: pd.DataFrame, timed: pd.DataFrame, sparsity: float) -> pd.DataFrame:
@@ -99,7 +109,7 @@ def acceptable(judged: pd.DataFrame, timed: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        What `models` says; ``record``, of its time; ``ms``; and ``remark``, whether that is in doubt.
+        `PRUNING`; ``record``, of its time; ``ms``; and ``remark``, whether that is in doubt.
     """
     pruned, dense = judged[judged["block"] != "dense"], where(judged, block="dense")
     ours = where(usable(timed), engine=OURS).merge(pruned[PRUNING].drop_duplicates(), on=PRUNING)
@@ -108,17 +118,16 @@ def acceptable(judged: pd.DataFrame, timed: pd.DataFrame) -> pd.DataFrame:
     side = newest(ours[ours["session_id"].isin(together)], PRUNING)[[*PRUNING, "record", "doubt"]]
     lost = pruned["seed"].map(dense.set_index("seed")["accuracy"]) - pruned["accuracy"]
     little = lost.groupby([pruned[name] for name in PRUNING]).mean().loc[lambda loss: loss <= TOLERANCE]
-    side = side.merge(little.index.to_frame(index=False), on=PRUNING)
-    side = side.assign(ms=[median_ms(record).value for record in side["record"]], remark=side["doubt"].map(_remark))
-    found = models(pd.concat([dense, pruned.merge(side[PRUNING], on=PRUNING)]))
-    return found.merge(side, on=PRUNING).sort_values("ms", kind="stable")
+    found = side.merge(little.index.to_frame(index=False), on=PRUNING)
+    found = found.assign(ms=[median_ms(record).value for record in found["record"]], remark=found["doubt"].map(_remark))
+    return found.sort_values("ms", kind="stable")
 
 
 def dense_beside(record: Record, timed: pd.DataFrame) -> Record | None:
     """Return the fastest float32 engine that computes zeros, in the session of a record; None where there is none."""
     rows = newest(where(usable(timed), session_id=record["session_id"]), ["engine"])
-    dense = [r for r in rows["record"] if r["engine"] not in SPARSE and ENGINES[r["engine"]].format == "fp32"]
-    return min(dense, key=lambda other: median_ms(other).value, default=None)
+    dense = rows.loc[rows["engine"].isin(EXACT), "record"]
+    return fastest(dense) if len(dense) else None
 
 
 def points(judged: pd.DataFrame, timed: pd.DataFrame, scope: str = "all") -> pd.DataFrame:
@@ -175,7 +184,7 @@ def lead_of_choice(frames: Frames) -> Interval:
         others.append(dense)
     if not others:
         raise missing("accuracy", model=MODEL, loss=f"at most {TOLERANCE:.0%}")
-    return ratio(min(others, key=lambda record: median_ms(record).value), first)
+    return ratio(fastest(others), first)
 
 
 @effect("text")

@@ -16,15 +16,15 @@ from rich.table import Table
 from codesign.answers import machines
 from codesign.answers.effects import effects as registered
 from codesign.answers.frames import Frames
-from codesign.errors import InputError
-from codesign.records import RESULTS_ROOT
+from codesign.errors import InputError, one_of
+from codesign.records import LOCAL, RESULTS_ROOT
 from codesign.study import places
-from codesign.study.parameters import check
 
 
 def claims(options: argparse.Namespace) -> None:
     check_json(options.json)
-    found = Frames(places.results(check("results", options.results)), committed=RESULTS_ROOT).machines
+    name = one_of("results", options.results, (places.SHOWN, LOCAL, *places.machines()))
+    found = Frames(places.results(name), committed=RESULTS_ROOT).machines
     show(options.json, machines.table(found), machines.documents(found))
 
 

@@ -39,7 +39,20 @@ ENGINES: dict[str, Engine] = {engine.name: engine for engine in _ALL}
 #: Engines that may leave zeros out. To all others pruned weights are like any others: one block shape stands for all.
 SPARSE = ("tvm-bsr", "tvm-bsr-whole", "tvm-bsr-token-major", "deepsparse", "torch-bsr")
 
-__all__ = ["ENGINES", "SPARSE", "Engine", "EngineError", "Job", "Refused", "find"]
+#: Ways to lay out an encoder: blocks stored whole; in strips, as everywhere in the book; and with token-major
+#: activations.
+WHOLE, STRIPS, TOKEN_MAJOR = "whole blocks", "strips", "token-major"
+#: Our engines, dense and sparse, by layout.
+LAYOUTS = {
+    WHOLE: ("tvm-dense-whole", "tvm-bsr-whole"),
+    STRIPS: ("tvm-dense", "tvm-bsr"),
+    TOKEN_MAJOR: ("tvm-dense-token-major", "tvm-bsr-token-major"),
+}
+
+__all__ = [
+    "ENGINES", "LAYOUTS", "SPARSE", "STRIPS", "TOKEN_MAJOR", "WHOLE", "Engine", "EngineError", "Job", "Refused",
+    "find",
+]  # fmt: skip
 
 
 def find(name: str) -> Engine:

@@ -8,6 +8,7 @@ what that makes of one engine in two processes; every ratio of two records is wi
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -156,20 +157,39 @@ def _within(*records: Record) -> Interval:
 
 def _draws(records: Sequence[Record], seed: int = 0) -> np.ndarray:
     """Draws of `_within`; records of one session with equally many rounds see the same drawn rounds."""
-    rng, draws = np.random.default_rng(seed), np.ones(_RESAMPLES)
-    drawn: dict[tuple[str, int], np.ndarray] = {}
+    draws, sessions = np.ones(_RESAMPLES), list[tuple[str, int]]()
     for record, power in zip(records, _POWERS, strict=False):
-        samples, ends = _samples(record), np.cumsum(record["rounds"])
-        rounds = np.full((len(ends), max(record["rounds"])), np.nan)
-        for row, part in zip(rounds, np.split(samples, ends[:-1]), strict=True):
-            row[: len(part)] = part
-        key = (record["session_id"], len(ends))
-        if key not in drawn:
-            drawn[key] = rng.integers(len(ends), size=(_RESAMPLES, len(ends)))
-        pooled = rounds[drawn[key]].reshape(_RESAMPLES, -1)
-        middle = np.nanmedian if np.isnan(rounds).any() else np.median  # the latter is much faster
-        draws *= middle(pooled, axis=1) ** power
+        session = record["session_id"], len(record["rounds"])
+        sessions += [session] if session not in sessions else []
+        before = tuple(rounds for _, rounds in sessions[: sessions.index(session) + 1])
+        draws *= _medians(tuple(_samples(record)), tuple(record["rounds"]), seed, before) ** power
     return draws
+
+
+@functools.lru_cache(maxsize=64)
+def _drawn(seed: int, sessions: tuple[int, ...]) -> np.ndarray:
+    """How often each round of the last of several sessions of so many rounds was drawn, float32[_RESAMPLES, rounds]."""
+    rng = np.random.default_rng(seed)
+    for rounds in sessions:
+        drawn = rng.integers(rounds, size=(_RESAMPLES, rounds))
+    cells = drawn + rounds * np.arange(_RESAMPLES)[:, None]
+    return np.bincount(cells.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=1024)
+def _medians(samples: tuple[float, ...], rounds: tuple[int, ...], seed: int, sessions: tuple[int, ...]) -> np.ndarray:
+    """Median of each resample, float64[_RESAMPLES]: every drawn round brings all of its samples.
+
+    How many of the drawn samples are among the smallest so many is a product of matrices, which is much faster than to
+    sort what was drawn.
+    """
+    order = np.argsort(samples)
+    mine = np.repeat(np.arange(len(rounds)), rounds)[order] == np.arange(len(rounds))[:, None]
+    below = _drawn(seed, sessions) @ mine.cumsum(axis=1, dtype=np.float32)  # counts: exact in float32
+    count = below[:, -1:]
+    ranks = [(below > middle).argmax(axis=1) for middle in ((count - 1) // 2, count // 2)]
+    low, high = np.asarray(samples, dtype=np.float64)[order][ranks]
+    return (low + high) / 2
 
 
 def _samples(record: Record) -> np.ndarray:

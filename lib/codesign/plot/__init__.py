@@ -5,55 +5,23 @@ Last line of a notebook cell: ``latency_bars(records)`` (or ``show(...)`` in the
 
 from IPython.display import HTML, display
 
+from codesign.plot.builds import layouts, vectors
 from codesign.plot.crossover import crossover, loads
-from codesign.plot.kernels import family_map, kernel_shares, predictions
-from codesign.plot.ladder import ladder
-from codesign.plot.latency_bars import latency_bars
+from codesign.plot.kernels import family_map, kernel_shares, patterns, predictions
+from codesign.plot.latency import latency_bars, machines, your_shape
 from codesign.plot.layer import inner_loops, layer_arrays, layer_matrix
-from codesign.plot.layouts import layouts
+from codesign.plot.ledger import ladder, operator_profile
 from codesign.plot.look import Drawing
-from codesign.plot.machines import machines
-from codesign.plot.masks import masks
-from codesign.plot.operator_profile import operator_profile
 from codesign.plot.pareto import pareto
-from codesign.plot.patterns import patterns
-from codesign.plot.protocol import protocol
-from codesign.plot.retained_norm import retained_norm
-from codesign.plot.task_counts import task_counts
-from codesign.plot.task_map import task_map
-from codesign.plot.tuning_curves import tuning_curves
-from codesign.plot.vectors import vectors
-from codesign.plot.ways import ways
-from codesign.plot.your_shape import your_shape
+from codesign.plot.protocol import protocol, ways
+from codesign.plot.pruning import masks, retained_norm
+from codesign.plot.tasks import task_counts, task_map, tuning_curves
 
 __all__ = [
-    "Drawing",
-    "crossover",
-    "family_map",
-    "inner_loops",
-    "kernel_shares",
-    "ladder",
-    "latency_bars",
-    "layer_arrays",
-    "layer_matrix",
-    "layouts",
-    "loads",
-    "machines",
-    "masks",
-    "operator_profile",
-    "pareto",
-    "patterns",
-    "predictions",
-    "protocol",
-    "retained_norm",
-    "show",
-    "task_counts",
-    "task_map",
-    "tuning_curves",
-    "vectors",
-    "ways",
-    "your_shape",
-]
+    "Drawing", "crossover", "family_map", "inner_loops", "kernel_shares", "ladder", "latency_bars", "layer_arrays",
+    "layer_matrix", "layouts", "loads", "machines", "masks", "operator_profile", "pareto", "patterns", "predictions",
+    "protocol", "retained_norm", "show", "task_counts", "task_map", "tuning_curves", "vectors", "ways", "your_shape",
+]  # fmt: skip
 
 
 def show(drawing: Drawing) -> None:

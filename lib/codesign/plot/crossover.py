@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from codesign.answers.crossover import crossovers
-from codesign.plot.charts import facets, spans, spoken
-from codesign.plot.labels import spread
+from codesign.plot.charts import facets, spans, spoken, spread
 from codesign.plot.look import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
 from codesign.study.points import HEADLINE
 

@@ -1,4 +1,4 @@
-"""Single kernels: the share of the limit that they reach, by block shape and family, and what was predicted."""
+"""Single kernels: the share of the limit that they reach, what was predicted, and what patterns do to them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from codesign.blocks import DENSE
-from codesign.plot.charts import bars, facets, spoken
+from codesign.plot.charts import bars, facets, named_rows, spans, spoken, spoken_by
 from codesign.plot.look import BLUE, INK, ORANGE, SKY, Drawing, at_end, panel
 
 _SHARE = "share of the FMA ceiling"
 #: Misses from which on a prediction is named in its figure.
 _NAMED = 0.15
+#: The ratios that the claim about patterns inside blocks allows.
+ALLOWED = (0.98, 1 / 0.98)
+MARKS = {"hot": (BLUE, "o", -0.16), "cold": (ORANGE, "s", 0.16)}
+TITLES = {"inside": "what is inside blocks", "where": "where blocks lie"}
 
 
 def kernel_shares(rows: pd.DataFrame) -> Drawing:
@@ -31,10 +35,9 @@ def kernel_shares(rows: pd.DataFrame) -> Drawing:
         kind=(rows["block"] == DENSE).map({True: "dense", False: "pruned"}),
         text=rows["hot"].map("{:.0%}".format),
     )
-    said = "{block} {hot:.0%} hot and {cold:.0%} cold"
     return Drawing(
         facets(rows, "title", _shares),
-        " ".join(f"{t}, {_SHARE}: {spoken(part, said, ', ')}." for t, part in rows.groupby("title", sort=False)),
+        spoken_by(rows, "title", f"{{}}, {_SHARE}", "{block} {hot:.0%} hot and {cold:.0%} cold", ", "),
         "Useful multiply-adds of the fastest kernel of each block shape, as a share of the rate that the same cores "
         "reach in registers. Bars: weights hot, used again and again. Orange marks: weights cold, rotated through "
         "copies. The thin line is the ceiling.",
@@ -61,13 +64,9 @@ def family_map(rows: pd.DataFrame) -> Drawing:
     """
     rows = rows.assign(title=rows["size"] + ", " + rows["tokens"].astype(str) + " tokens")
     colours = dict(zip(rows["family"].unique(), (BLUE, ORANGE, SKY, INK), strict=False))
-    said = "{block} {family} {share:.0%}"
     return Drawing(
         facets(rows, "title", lambda title, part: _families(title, part, colours)),
-        " ".join(
-            f"{title}, {_SHARE} by family: {spoken(part, said, ', ')}."
-            for title, part in rows.groupby("title", sort=False)
-        ),
+        spoken_by(rows, "title", f"{{}}, {_SHARE} by family", "{block} {family} {share:.0%}", ", "),
         "Share of the FMA ceiling that the best schedule of each family reaches. Where a family has no mark it cannot "
         "compute the shape. The name of the fastest stands at the right.",
     )
@@ -75,17 +74,14 @@ def family_map(rows: pd.DataFrame) -> Drawing:
 
 def _families(title: str, rows: pd.DataFrame, colours: dict[str, str]) -> Figure:
     best = rows.loc[rows.groupby("block", sort=False)["share"].idxmax()]
-    with panel(width=4.4, height=0.8 + 0.28 * len(best)) as (figure, axes):
+    names = best["block"].tolist()
+    with named_rows(names, title=title, xlabel=_SHARE, limit=1.6, width=4.4, row=0.28) as (figure, axes):
         axes.hlines(best["block"], 0, best["share"], color=INK, linewidth=0.5, alpha=0.5)
         sns.scatterplot(
             rows, x="share", y="block", hue="family", palette=colours, s=60, linewidth=0, legend=False, ax=axes
         )
         for row in best.itertuples():
             at_end(axes, f"{row.family} {row.share:.0%}", row.share, row.block)
-        axes.set_ylim(len(best) - 0.4, -0.6)
-        axes.set_xlim(0, 1.6)
-        axes.spines["left"].set_visible(False)
-        axes.set(xlabel=_SHARE, ylabel="", title=title)
         _percent(axes)
     return figure
 
@@ -133,4 +129,48 @@ def _predicted(state: str, rows: pd.DataFrame) -> Figure:
         axes.tick_params(axis="y", length=3)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter("{x:.0%}")
+    return figure
+
+
+def patterns(rows: pd.DataFrame, question: str) -> Drawing:
+    """Draw one panel a matrix: the time of each variant over that of full blocks at random places, hot and cold.
+
+    Parameters
+    ----------
+    rows
+        From `codesign.answers.patterns.compared`.
+    question
+        "inside" or "where".
+    """
+    rows = rows[rows["question"].isin([question, "both"])]
+    ends = pd.concat([spans(rows, state)[["low", "high"]] for state in MARKS])
+    limits = (min(0.96, ends["low"].min() - 0.01), max(1.04, ends["high"].max() + 0.01))
+    said = "{block} {variant} {hot.value:.3f} hot, {cold.value:.3f} cold"
+    caption = (
+        "Time over that of full blocks at random columns, with 95% intervals. Blue circles: weights hot; orange "
+        "squares: weights cold. The control is the baseline once more."
+    )
+    allowed = " Pale: the two percent that the claim allows." if question == "inside" else ""
+    return Drawing(
+        facets(rows, "size", lambda size, part: _ratios(f"{size}: {TITLES[question]}", part, limits, bool(allowed))),
+        spoken_by(rows, "size", f"{{}}, {TITLES[question]}", said),
+        caption + allowed,
+    )
+
+
+def _ratios(title: str, rows: pd.DataFrame, limits: tuple[float, float], banded: bool) -> Figure:
+    rows = rows.reset_index(drop=True)
+    names, label = (rows["block"] + "  " + rows["variant"]).tolist(), "time over that of full blocks at random columns"
+    with named_rows(names, title=title, xlabel=label, limit=limits[1], width=4.4, row=0.24) as (figure, axes):
+        if banded:
+            axes.axvspan(*ALLOWED, color=SKY, alpha=0.25, linewidth=0)
+        axes.axvline(1, color=INK, linewidth=0.8)
+        for state, (colour, marker, offset) in MARKS.items():
+            found = spans(rows, state)
+            ends = [found["value"] - found["low"], found["high"] - found["value"]]
+            y = rows.index + offset
+            axes.errorbar(found["value"], y, xerr=ends, color=colour, fmt=marker, markersize=3.6, elinewidth=1.4)
+        for place in rows.index[rows["block"].ne(rows["block"].shift())][1:]:
+            axes.axhline(place - 0.5, color=INK, linewidth=0.4, alpha=0.4)
+    axes.set_xlim(*limits)
     return figure

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from codesign.answers.roofline import BOUNDS, LOAD_PORTS, bound
-from codesign.plot.charts import spoken
+from codesign.plot.charts import framed, named_rows, spoken, stacked
 from codesign.plot.look import BLUE, INK, ON_ORANGE, ORANGE, PAPER, SKY, Drawing, at_end, panel
 from codesign.schema import Record
 
@@ -67,7 +67,7 @@ def _whole(listing: Record, stored: np.ndarray) -> Figure:
         axes.imshow(cells, cmap=_STORED, vmin=0, vmax=2, interpolation="none", extent=extent, aspect="auto")
         for edge in (picked, picked + 1):
             axes.axhline(edge * sizes["rows"], color=ORANGE, linewidth=0.8)
-        _frame(axes)
+        framed(axes)
         axes.set(title="the layer", xlabel="input features", ylabel="output features")
     return figure
 
@@ -88,14 +88,9 @@ def _corner(listing: Record, stored: np.ndarray) -> Figure:
             cbar=False, xticklabels=5, ax=axes,
         )  # fmt: skip
         axes.tick_params(labelrotation=0)
-        _frame(axes)
+        framed(axes)
         axes.set(title="where a block-row begins", xlabel="block-column", ylabel="block-row")
     return figure
-
-
-def _frame(axes: Axes) -> None:
-    for spine in axes.spines.values():
-        spine.set(visible=True, color=INK, linewidth=0.6)
 
 
 def layer_arrays(listing: Record) -> Drawing:
@@ -125,10 +120,10 @@ def layer_arrays(listing: Record) -> Drawing:
         axes.set_xlim(-1.7, 9.3)
         axes.set_ylim(4.4 + rows + 0.9, -0.3)
         axes.set_axis_off()
+    said = [", ".join(map(str, each)) for each in (heads["indptr"], heads["indices"], heads["data"][0][:rows])]
     alt = (
-        f"indptr begins {_listed(heads['indptr'])}: block-row {picked} holds the blocks from {begin} to before {end}. "
-        f"Their block-columns in indices begin {_listed(heads['indices'])}. The values of the first block in data "
-        f"begin {_listed(heads['data'][0][:rows])}."
+        f"indptr begins {said[0]}: block-row {picked} holds the blocks from {begin} to before {end}. Their "
+        f"block-columns in indices begin {said[1]}. The values of the first block in data begin {said[2]}."
     )
     sizes = ", ".join(f"{name} {' x '.join(map(str, shape['shape']))}" for name, shape in shapes.items())
     caption = f"The arrays of the layer, with what belongs to the orange block-row in orange. Their shapes: {sizes}."
@@ -156,10 +151,6 @@ def _strip(axes: Axes, top: float, name: str, values: Sequence[object], marked: 
     axes.text(len(values) + 0.2, top + 0.5, "…", va="center")
 
 
-def _listed(values: Sequence[object]) -> str:
-    return ", ".join(map(str, values))
-
-
 def inner_loops(loops: pd.DataFrame) -> Drawing:
     """Draw, for each block shape, the least cycles that its inner loop keeps the multiply-add and the load ports busy.
 
@@ -177,33 +168,14 @@ def inner_loops(loops: pd.DataFrame) -> Drawing:
         "ports: orange, one value copied to all lanes; light blue, a whole vector; dark, the index of a column."
     )
     longest = max(max(cycles.values()) for cycles in loops["cycles"])
-    with panel(width=5.0, height=0.8 + 0.72 * len(loops)) as (figure, axes):
-        places = [2.6 * number for number in range(len(loops))]
-        for place, (_, loop) in zip(places, loops.iterrows(), strict=True):
-            _ports(axes, place, loop, 0.06 * longest)
-        axes.set_yticks(
-            [y for place in places for y in (place, place + 1)],
-            [name for block in loops["block"] for name in (f"{block}  FMA ports", "load ports")],
-        )
-        axes.invert_yaxis()
-        axes.set_xlim(0, longest * 1.5)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel("cycles a pass, at least")
+    names = [name for block in loops["block"] for name in (f"{block}  FMA ports", "load ports", "")][:-1]
+    label = "cycles a pass, at least"
+    with named_rows(names, title="", xlabel=label, limit=1.5 * longest, width=5.0, row=0.28) as (figure, axes):
+        for place, loop in zip(range(0, len(names), 3), loops.to_dict("records"), strict=True):
+            cycles = loop["cycles"]
+            stacked(axes, place, [(cycles["fma"], f"{loop['fma']} multiply-adds", BLUE, PAPER)], longest)
+            loads = [(loop[load] / LOAD_PORTS, str(loop[load]), *colours) for load, colours in _LOADS.items()]
+            stacked(axes, place + 1, loads, longest)
+            end = bound(cycles)
+            at_end(axes, f"bound by {BOUNDS[end]}", cycles[end], place + (end == "load"))
     return Drawing([figure], spoken(loops, said, " "), caption)
-
-
-def _ports(axes: Axes, place: float, loop: pd.Series, narrow: float) -> None:
-    """Draw the two bars of a loop; what is narrower than ``narrow`` has no number inside."""
-    cycles = loop["cycles"]
-    style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8}
-    axes.barh(place, cycles["fma"], height=0.9, color=BLUE, edgecolor=PAPER)
-    axes.text(cycles["fma"] / 2, place, f"{loop['fma']} multiply-adds", color=PAPER, **style)
-    start = 0.0
-    for field, (colour, ink) in _LOADS.items():
-        width = loop[field] / LOAD_PORTS
-        axes.barh(place + 1, width, left=start, height=0.9, color=colour, edgecolor=PAPER)
-        if width > narrow:
-            axes.text(start + width / 2, place + 1, str(loop[field]), color=ink, **style)
-        start += width
-    end = bound(cycles)
-    at_end(axes, f"bound by {BOUNDS[end]}", cycles[end], place + (end == "load"))

@@ -14,6 +14,7 @@ from typing import Any
 from codesign.compiler import target_spec
 from codesign.compiler.layout import layout_for
 from codesign.compiler.operators.linear import strip_of
+from codesign.engines import LAYOUTS, STRIPS, TOKEN_MAJOR, WHOLE
 from codesign.isa import NATIVE
 from codesign.measure.naive import WAYS, compare_ways
 from codesign.measure.session import REFERENCES
@@ -23,16 +24,6 @@ from codesign.study.chain import Study
 from codesign.study.points import Case, Point, headline
 from codesign.study.sessions import OURS, Session, contender, how, session_id, shared_session, time_together
 from codesign.study.tuning import ensure_tuned
-
-#: Ways to lay out an encoder: blocks stored whole; in strips, as everywhere in the book; and with token-major
-#: activations.
-WHOLE, STRIPS, TOKEN_MAJOR = "whole blocks", "strips", "token-major"
-#: Our engines, dense and sparse, by layout.
-LAYOUTS = {
-    WHOLE: ("tvm-dense-whole", "tvm-bsr-whole"),
-    STRIPS: OURS,
-    TOKEN_MAJOR: ("tvm-dense-token-major", "tvm-bsr-token-major"),
-}
 
 
 def ensure_beside(study: Study, kind: str, cases: Session, trials_per_task: int) -> list[Record]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from codesign.blocks import DENSE, BlockShape
+from codesign.blocks import DENSE, BlockShape, touching
 from codesign.corpus.task import Task, load_task
 from codesign.encoder import load_checkpoint, prunable_linears
 from codesign.progress import say, step
@@ -141,11 +141,6 @@ def runs(
         point = Point(seed=seed, pruner=f"{pruner}@{recipe.key}", block=shape, sparsity=float(sparsity), **shared)
         found.append(Run(point.dense if block == DENSE else point, recipe))
     return list(dict.fromkeys(found))
-
-
-def touching(sparsity: float, block: str) -> float:
-    """Sparsity at which a random mask of single weights leaves a share ``sparsity`` of the blocks without any."""
-    return round(sparsity ** (1 / BlockShape.parse(block).area), 4)
 
 
 def ensure_trained(study: Study, runs: Sequence[Run]) -> list[Record]:

@@ -6,8 +6,7 @@ import pytest
 from tests.synthetic import Memory, layouts, machine, session
 
 from codesign import plot
-from codesign.answers.frames import Frames, frame
-from codesign.answers.layouts import (
+from codesign.answers.builds import (
     choices,
     feature_major_lead,
     layout_picked,
@@ -17,10 +16,12 @@ from codesign.answers.layouts import (
     strips_gain,
     tall_as_low,
 )
+from codesign.answers.frames import Frames, frame
 from codesign.compiler import TargetSpec
+from codesign.engines import STRIPS, TOKEN_MAJOR, WHOLE
 from codesign.errors import MissingRecord
 from codesign.records import validate
-from codesign.study.comparisons import STRIPS, TOKEN_MAJOR, WHOLE, layout_cases, layouts_of
+from codesign.study.comparisons import layout_cases, layouts_of
 from codesign.study.points import sweep
 
 TIMES = {
@@ -41,7 +42,7 @@ def test_each_encoder_has_the_layouts_that_it_was_compiled_in() -> None:
         validate(record)
     seen = frames(*records)
     every = [WHOLE, STRIPS, TOKEN_MAJOR]
-    assert {block: list(side.dropna().index) for block, side in of_point(seen).iterrows()} == {
+    assert {block: list(side.dropna().index) for block, side in of_point(seen, "layouts").iterrows()} == {
         **{"dense": every, "4x1": [STRIPS], "32x1": every, "16x16": every}
     }
     assert strips_gain(seen).value == pytest.approx(20 / 19.5, rel=0.01)
@@ -60,13 +61,14 @@ def test_shapes_are_alike_whichever_is_faster() -> None:
 
 def test_records_choose_the_layout_whose_kernels_add_up_to_least() -> None:
     seen = frames(*layouts(TIMES, spread=0.001))
-    assert recorded_ms(seen, "all", "32x1") == pytest.approx({WHOLE: 24.0, STRIPS: 19.0, TOKEN_MAJOR: 22.0})
+    recorded = recorded_ms(seen, of_point(seen, "layouts"), "all")
+    assert list(recorded.loc["32x1"]) == pytest.approx([24.0, 19.0, 22.0])
     assert layout_picked(seen).value == pytest.approx(20 / 19.5, rel=0.01)
-    chosen = choices(seen, of_point(seen), "all").set_index("block")
+    chosen = choices(seen, of_point(seen, "layouts"), "all").set_index("block")
     assert dict(chosen["picked"]) == {"dense": STRIPS, "32x1": STRIPS, "16x16": STRIPS}
     assert list(chosen[STRIPS]) == ["45.0 (45.0)", "19.0 (19.0)", "19.5 (19.5)"]
     assert chosen.loc["32x1", "gain strips"].startswith("1.26")
-    drawing = plot.layouts(of_point(seen))
+    drawing = plot.layouts(of_point(seen, "layouts"))
     assert "4x1 20.0 strips; 32x1 24.0 whole blocks, 19.0 strips, 22.0 token-major" in drawing.alt
     assert "19.0 ms, strips: 1.26" in drawing._repr_html_()
 
@@ -79,7 +81,7 @@ def test_a_wrong_choice_counts_against_the_records() -> None:
 
 
 def test_nothing_is_said_without_a_session_that_can_be_trusted() -> None:
-    assert plot.layouts(sides(frame([]))).panels == []
+    assert plot.layouts(sides(frame([]), "layout")).panels == []
     for flagged in ([], layouts(TIMES, flagged=True, flag_reason="disturbed")):
         for effect in EFFECTS:
             with pytest.raises(MissingRecord, match="17_layouts"):
