@@ -149,7 +149,7 @@ def test_every_contender_is_a_row_with_its_time_or_the_reason_why_there_is_none(
     measured = latency("onnxruntime", "all", "32x1", 60.0, peak_rss_bytes=565 * 2**20, disk_bytes=2**20)
     empty = {"peak_rss_bytes": None, "disk_bytes": None}
     control = latency("torch-eager", "all", "32x1", 150.0, control="A/A")
-    rows = timings(frame([empty | record for record in (*session(), refused, measured, control)])).set_index("label")
+    rows = timings(frame([*session(**empty), refused, measured, control])).set_index("label")
     assert rows.loc["PyTorch, sparse", "median"] == rows.loc["PyTorch, sparse", "remark"] == "skipped: no such blocks"
     assert rows.loc["PyTorch, sparse", "largest_error"] == rows.loc["PyTorch, sparse", "over_dense"] == "-"
     assert tuple(rows.loc["ONNX Runtime", ["memory", "disk", "stored_block"]]) == ("565 MiB", "1 MiB", "dense")
