@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from codesign.blocks import BlockShape
-from codesign.compiler import Lowered, TargetSpec, build, lower_encoder, target_spec
-from codesign.compiler.tvm_compat import tirx, tvm
+from codesign.compiler import Lowered, TargetSpec, bench, build, lower_encoder, target_spec, trial, workers
+from codesign.compiler.operators import Operator
+from codesign.compiler.schedules import applicable
+from codesign.compiler.tvm_compat import PopenPoolExecutor, tirx, tvm
 
 #: Runs artefacts where nothing but numpy and TVM can be imported; says what of the package that took, or what is wrong.
 ALONE = """
@@ -42,12 +44,60 @@ def wide() -> TargetSpec:
     return TargetSpec("x86-64-v4", 16, 32, 2)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def pools() -> Iterator[None]:
+    """Give every tuning run and bench of these tests the same worker processes, which take seconds to start."""
+    made: dict[object, Kept] = {}
+
+    def kept(make: Callable[..., PopenPoolExecutor]) -> Callable[..., Kept]:
+        def pool(*arguments: int) -> Kept:
+            if (make, arguments) not in made:
+                made[make, arguments] = Kept(make(*arguments))
+            return made[make, arguments]
+
+        return pool
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (bench, trial):
+            patch.setattr(module, "builders", kept(workers.builders))
+            patch.setattr(module, "runner", kept(workers.runner))
+        yield
+    for each in made.values():
+        each.pool.shutdown()
+
+
+class Kept:
+    """A pool that outlives who thinks that it is its own."""
+
+    def __init__(self, pool: PopenPoolExecutor) -> None:
+        self.pool, self.submit = pool, pool.submit
+
+    def shutdown(self) -> None:
+        """Do nothing."""
+
+
 def run(function: tirx.PrimFunc, inputs: list[np.ndarray], shape: tuple[int, ...], spec: TargetSpec) -> np.ndarray:
     """Compile and call ``function``; the output starts as NaN, so that nothing unwritten passes."""
+    return call(tvm.compile(tvm.IRModule({"main": function}), target=spec.target)["main"], inputs, shape)
+
+
+def call(kernel: Callable[..., object], inputs: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Call a kernel, whose output starts as NaN."""
     out = tvm.runtime.tensor(np.full(shape, np.nan, np.float32))
-    executable = tvm.compile(tvm.IRModule({"main": function}), target=spec.target)
-    executable["main"](*[tvm.runtime.tensor(array) for array in inputs], out)
+    kernel(*[tvm.runtime.tensor(array) for array in inputs], out)
     return out.numpy()
+
+
+def kernels(operator: Operator, spec: TargetSpec, every: int = 1) -> dict[str, Callable[..., object]]:
+    """Compile one in ``every`` points of every family that can, together: what it is -> the kernel."""
+    points = {
+        f"{family.name} {decisions}": family.generate(operator, spec, decisions)
+        for _, family in applicable(operator, spec)
+        for decisions in family.points(operator, spec)[::every]
+    }
+    functions = {f"p{i}": f.with_attr("global_symbol", f"p{i}") for i, f in enumerate(points.values())}
+    module = tvm.compile(tvm.IRModule(functions), target=spec.target)
+    return {what: module[name] for what, name in zip(points, functions, strict=True)}
 
 
 class Alone:

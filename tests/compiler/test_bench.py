@@ -6,11 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from codesign.compiler import TargetSpec
+from codesign.compiler import TargetSpec, target_spec
 from codesign.compiler.bench import MOST_COPIES, Bench, Candidate, Timing, measure_space
 from codesign.compiler.operators import Linear
 from codesign.compiler.schedules import applicable, families_for
 from codesign.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def spec() -> TargetSpec:
+    """One thread: two on cores that other tests use wait for each other, call by call."""
+    return target_spec(threads=1)
 
 
 def test_a_layer_that_is_nearly_empty_is_timed_in_time(spec: TargetSpec) -> None:

@@ -89,11 +89,7 @@ def test_an_encoder_stores_strips_unless_told_otherwise(tmp_path: Path, wide: Ta
     model = load_encoder("minilm")
     prune_model(model, scope="attention", pruner="magnitude", block=BlockShape(32, 1), sparsity=0.8, seed=0)
     save_checkpoint(model, tmp_path, {})
-    for seq, strips, rows in (
-        (16, True, {(32, 16), (24, 24)}),
-        (128, True, {(32, 4), (6, 6)}),
-        (128, False, {(32, 32), (12, 12)}),
-    ):
-        lowered = lower_encoder(tmp_path, block=BlockShape(32, 1), batch=1, seq=seq, spec=wide, strips=strips)
+    for strips, rows in ((True, {(32, 4), (6, 6)}), (False, {(32, 32), (12, 12)})):
+        lowered = lower_encoder(tmp_path, block=BlockShape(32, 1), batch=1, seq=128, spec=wide, strips=strips)
         linears = [task.operator for task in extract_tasks([lowered]) if isinstance(task.operator, Linear)]
         assert {(linear.rows, linear.strip) for linear in linears} == rows

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codesign.compiler import TargetSpec, open_database, tune
+from codesign.compiler import TargetSpec, open_database, target_spec, tune
 from codesign.compiler.database import trials
 from codesign.compiler.operators import Linear
 from codesign.compiler.schedules import applicable
@@ -16,6 +17,12 @@ from codesign.compiler.search import FIRST, STEP, CostModel, DecisionModel, choo
 from codesign.compiler.space import candidates, picked, register_rule, space_generator
 from codesign.compiler.tasks import best_decisions, task_of
 from codesign.compiler.tvm_compat import MeasureCandidate, ms
+
+
+@pytest.fixture(scope="module")
+def spec() -> TargetSpec:
+    """One thread: two on cores that other tests use wait for each other, call by call."""
+    return target_spec(threads=1)
 
 
 def linear(spec: TargetSpec, outputs: int = 32, rows: int = 8) -> Linear:

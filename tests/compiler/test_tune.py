@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from codesign.blocks import BlockShape
 from codesign.compiler import (
     Lowered,
     TargetSpec,
     build,
     extract_tasks,
+    lower_encoder,
     open_database,
     target_spec,
     task_records,
@@ -33,7 +35,18 @@ from codesign.compiler.trial import build_candidate, run_candidate
 from codesign.compiler.tvm_compat import PyRunner, RunnerFuture, RunnerResult, Schedule, derived_object, ms, tvm
 from codesign.errors import InputError, MissingTask
 
-TRIALS = 4
+TRIALS = 2
+
+
+@pytest.fixture(scope="module")
+def spec() -> TargetSpec:
+    """One thread: two on cores that other tests use wait for each other, call by call."""
+    return target_spec(threads=1)
+
+
+@pytest.fixture(scope="module")
+def lowered(pruned_tiny: Path, spec: TargetSpec) -> Lowered:
+    return lower_encoder(pruned_tiny, block=BlockShape(4, 1), batch=1, seq=16, spec=spec)
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +197,7 @@ def test_a_tuned_build_replays_the_best_decisions_and_carries_them(
 
 
 def test_a_database_of_another_target_is_refused(tuned: Path, spec: TargetSpec, tmp_path: Path) -> None:
-    other = target_spec(threads=1)
+    other = target_spec(threads=2)
     with pytest.raises(InputError, match=f"records for {other.key}, not {spec.key}"):
         open_database(tuned, other)
     with pytest.raises(InputError, match="03_tune"):

@@ -20,7 +20,8 @@ CELLS = re.compile(r"^   ```python\n(.*?)^   ```$", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```(python|diff)\n# (lib/\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 PRUNER = """
-import torch
+import sys
+import numpy as np
 from codesign.blocks import BlockShape
 from codesign.encoder import load_encoder, prunable_linears
 from codesign.prune import prune_model
@@ -35,7 +36,6 @@ for name, linear in prunable_linears(model, "all").items():
     assert whole[name][kept].abs().max() == whole[name].abs().max(), "the largest weight stays"
 """
 ENGINE = """
-import sys
 from codesign.engines import Job, find
 from codesign.engines.client import Worker, max_abs_error
 from codesign.answers.words import ENGINE_LABELS
@@ -48,7 +48,6 @@ with Worker(job) as worker:
 assert max_abs_error(outputs, sys.argv[3]) < 1e-5
 """
 FAMILY = """
-import numpy as np
 from codesign.compiler import target_spec
 from codesign.compiler.operators import ToFeatureMajor
 from codesign.compiler.schedules import families_for, refusals
@@ -66,16 +65,13 @@ for decisions in family.points(operator, spec):
     np.testing.assert_array_equal(out.numpy(), want)
 assert len(family.points(operator, spec)) == 2
 """
-
-
 CLAIM = """
-import sys
 import yaml
-sys.path.insert(0, sys.argv[2])
+sys.path.insert(0, sys.argv[5])
 from synthetic import Memory, session
 from codesign.answers.claims import Claim, judge
 from codesign.answers.frames import Frames
-(entry,) = yaml.safe_load(sys.argv[1])
+(entry,) = yaml.safe_load(sys.argv[4])
 sizes = {"openvino": 300, "tvm-bsr": 200}
 records = [r | {"peak_rss_bytes": sizes.get(r["engine"], 100)} for r in session()]
 found = judge(Claim.model_validate(entry), Frames(Memory(records)))
@@ -114,11 +110,10 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def follow(copy: Path, code: str, *arguments: str) -> None:
-    environment = os.environ | {"PYTHONPATH": str(copy / "lib")}
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True, check=False
-    )
+def follow(copy: Path, *arguments: str) -> None:
+    """Run Python with the copy, which must succeed."""
+    environment = os.environ | {"PYTHONPATH": str(copy / "lib"), "CODESIGN_WORKSPACE": str(copy / "workspace")}
+    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -129,40 +124,25 @@ def test_each_example_is_one_file_and_at_most_a_registration() -> None:
     assert all(Path(name).name == "__init__.py" for name in changed)
 
 
-def test_the_pruner(copy: Path) -> None:
-    follow(copy, PRUNER)
-
-
-def test_the_engine(copy: Path, tiny) -> None:
-    follow(copy, ENGINE, str(tiny.checkpoint), str(tiny.inputs), str(tiny.expected))
-
-
-def test_the_schedule_family(copy: Path) -> None:
-    follow(copy, FAMILY)
-
-
-def test_the_claim(copy: Path) -> None:
+def test_pruner_engine_family_and_claim_do_what_they_say(copy: Path, tiny) -> None:
     (entry,) = re.findall(r"^```yaml\n# book/claims.yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    follow(copy, CLAIM, entry, str(REPOSITORY / "tests"))
+    paths = [str(path) for path in (tiny.checkpoint, tiny.inputs, tiny.expected)]
+    follow(copy, "-c", PRUNER + ENGINE + FAMILY + CLAIM, *paths, entry, str(REPOSITORY / "tests"))
 
 
 @pytest.mark.timeout(600)
-def test_the_experiment(tmp_path: Path) -> None:
+def test_the_experiment(copy: Path) -> None:
     """A notebook and a line in each profile; then the command runs it."""
     (cells,) = CELLS.findall(TEXT)
-    shutil.copytree(REPOSITORY / "lib", tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    shutil.copytree(REPOSITORY / "notebooks", tmp_path / "notebooks")
-    kept, _, _ = (tmp_path / "notebooks" / "05_scheduler.py").read_text().partition('# %% tags=["hide-input"]')
+    shutil.copytree(REPOSITORY / "notebooks", copy / "notebooks")
+    kept, _, _ = (copy / "notebooks" / "05_scheduler.py").read_text().partition('# %% tags=["hide-input"]')
     assert '# %% tags=["parameters"]' in kept
-    (tmp_path / "notebooks" / "18_norms.py").write_text(kept + textwrap.dedent(cells))
-    for profile in (tmp_path / "notebooks" / "params").glob("*.yaml"):
+    (copy / "notebooks" / "18_norms.py").write_text(kept + textwrap.dedent(cells))
+    for profile in (copy / "notebooks" / "params").glob("*.yaml"):
         add(profile, "  05_scheduler:\n", "  18_norms:\n")
         add(profile, "budget_minutes: {", "18_norms: 0.1, ")
-    environment = os.environ | {"PYTHONPATH": str(tmp_path / "lib"), "CODESIGN_WORKSPACE": str(tmp_path / "workspace")}
-    command = ["-m", "codesign.cli", "run", "18_norms", "--profile", "quick", "--results", "local"]
-    done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    page = (tmp_path / "workspace" / "runs" / "18_norms.ipynb").read_text()
+    follow(copy, "-m", "codesign.cli", "run", "18_norms", "--profile", "quick", "--results", "local")
+    page = (copy / "workspace" / "runs" / "18_norms.ipynb").read_text()
     assert "norm kept" in page
     assert re.search(r"<td>32x1</td><td>\d+\.\d%</td>", page)
 
