@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from codesign.blocks import BlockShape
-from codesign.compiler import Lowered, TargetSpec, bench, build, lower_encoder, target_spec, trial, workers
+from codesign.compiler import Lowered, TargetSpec, build, lower_encoder, target_spec, workers
 from codesign.compiler.operators import Operator
 from codesign.compiler.schedules import applicable
 from codesign.compiler.tvm_compat import PopenPoolExecutor, tirx, tvm
@@ -58,9 +58,8 @@ def pools() -> Iterator[None]:
         return pool
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (bench, trial):
-            patch.setattr(module, "builders", kept(workers.builders))
-            patch.setattr(module, "runner", kept(workers.runner))
+        for make in (workers.builders, workers.runner):
+            patch.setattr(workers, make.__name__, kept(make))
         yield
     for each in made.values():
         each.pool.shutdown()
