@@ -37,19 +37,23 @@ from tvm_ffi import structural_hash
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Drop what TVM's C++ writes to standard error: warnings about its own operators, a table after every batch.
+    """Drop what TVM's C++ writes: warnings about its own operators, a table and two sums after every batch.
 
-    It has no switch for these. What Python writes still arrives.
+    It has no switch for these. What Python writes to standard error still arrives.
     """
+    sys.stdout.flush()
     sys.stderr.flush()
-    python, saved, nothing = sys.stderr, os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
-    with os.fdopen(saved, "w", buffering=1) as terminal:
+    python, saved, nothing = sys.stderr, [os.dup(number) for number in (1, 2)], os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(nothing, number)
+    with os.fdopen(os.dup(saved[1]), "w", buffering=1) as terminal:
         if python is sys.__stderr__:
             sys.stderr = terminal
         try:
             yield
         finally:
             sys.stderr = python
-            os.dup2(saved, 2)
+            for number, kept in zip((1, 2), saved, strict=True):
+                os.dup2(kept, number)
+                os.close(kept)
             os.close(nothing)
