@@ -49,6 +49,21 @@ def track(items: Sequence[Item], doing: str) -> Iterator[Item]:
         say(f"{doing}: {len(items)} done in {took}")
 
 
+class Count:
+    """Says how much of counted work is done, and about how much time is left; work that goes on need not begin at 1."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self._first: tuple[int, float] | None = None
+
+    def __call__(self, done: int, planned: int, more: str = "") -> None:
+        """Say that ``done`` of ``planned`` are done, and ``more``."""
+        now = time.monotonic()
+        first, since = self._first = self._first or (done, now)
+        left = (now - since) / (done - first) * (planned - done) if done > first else None
+        step(f"{self.what} {done}/{planned}{more}" + (f", about {duration(left)} left" if left is not None else ""))
+
+
 def duration(seconds: float) -> str:
     """Return a duration for people: ``"45 s"``, ``"12 min"``, ``"3 h 20 min"``."""
     if seconds < 90:

@@ -37,6 +37,18 @@ def test_a_terminal_has_one_line_that_is_rewritten(
     assert written.split("\r\x1b[2K")[1:3] == ["pruning 1/2: a", "pruning 2/2: b, about 0 s left"]
 
 
+def test_work_that_goes_on_counts_from_where_it_was(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 100.0, 100.0, 300.0, 300.0, 300.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    count = progress.Count("step")
+    for done in (100, 110):
+        count(done, 130, ", loss 0.5")
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["step 100/130, loss 0.5", "step 110/130, loss 0.5, about 10 min left"]
+
+
 def test_nothing_to_do_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(progress.track([], "pruning")) == []
     assert capsys.readouterr().err == ""

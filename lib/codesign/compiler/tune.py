@@ -21,7 +21,7 @@ from codesign.compiler.trial import CheckedRunner, PooledBuilder
 from codesign.compiler.tvm_compat import PyMeasureCallback, derived_object, ms, silenced
 from codesign.compiler.workers import Workshop
 from codesign.errors import InputError, MissingTask
-from codesign.progress import duration, step, track
+from codesign.progress import Count, track
 
 #: Candidates built, then run, at a time. Small, so that the task scheduler decides often.
 _BATCH = 32
@@ -170,6 +170,7 @@ class _Watch(PyMeasureCallback):
         super().__init__()
         self.report, self.plans, self.model = report, plans, model
         self.planned, self.count, self.start = sum(plan.trials for plan in plans), 0, time.monotonic()
+        self.say = Count("trial")
         self.weights = {task.digest: task.weight for task in tasks}
         self.best = {task.digest: best_seconds(trials(opened, task.module)) for task in tasks}
 
@@ -196,5 +197,4 @@ class _Watch(PyMeasureCallback):
     def ran(self) -> None:
         """Count a candidate that was run: a batch of results arrives only when all of its tasks have had their turn."""
         self.count += 1
-        left = (time.monotonic() - self.start) / self.count * (self.planned - self.count)
-        step(f"trial {self.count}/{self.planned}, about {duration(left)} left")
+        self.say(self.count, self.planned)

@@ -21,7 +21,7 @@ from codesign.measure.company import Company, Watch, ceiling
 from codesign.measure.entrant import Contender, Entrant, Turn, undisturbed
 from codesign.measure.protocol import REST_S, Protocol
 from codesign.measure.ratios import doubts, process_spread
-from codesign.progress import say, step
+from codesign.progress import Count, duration, say, step
 from codesign.records import Record, Results, stamp
 
 #: Without these two a latency says nothing: absolute times drift, and only their ratios travel.
@@ -81,7 +81,6 @@ def run_session(
         for entrant in entrants:
             stack.callback(entrant.close)
         company.prepare()
-        step(f"preparing {len(everyone)} encoders")
         prepare(entrants)
         start = stamp(kind, profile=profile, run_id=run_id, machine_id=machine_id)
         start["session_id"] = f"{run_id}-{uuid.uuid4().hex[:8]}"
@@ -104,8 +103,10 @@ def run_session(
 
 def prepare(entrants: Sequence[Entrant]) -> None:
     """Load every encoder, then check every output; nothing is timed yet."""
+    count = Count("prepared")
     with ThreadPoolExecutor(_PREPARE_AT_ONCE) as pool:
-        list(pool.map(Entrant.prepare, entrants))
+        for done, _ in enumerate(pool.map(Entrant.prepare, entrants), 1):
+            count(done, len(entrants))
     for entrant in entrants:
         entrant.check()
 
@@ -124,12 +125,14 @@ def time_all(entrants: Sequence[Entrant], watch: Watch, seconds: float, seed: st
     seed
         Decides the order of turns.
     """
-    end = time.monotonic() + OVERRUN * seconds
+    start = time.monotonic()
+    end = start + OVERRUN * seconds
     turns_s = sum(entrant.plan.rounds * entrant.plan.turn_seconds(entrant.call_s) for entrant in entrants)
     while order := [entrant for entrant in entrants if _good(entrant.solo, watch) < entrant.passes]:
         pass_s = sum(entrant.plan.solo_seconds(entrant.call_s) for entrant in order)
         if all(len(each.solo) >= each.passes for each in order) and time.monotonic() + pass_s + turns_s > end:
             break
+        _say_left(start + seconds, end)
         for entrant in order:
             time.sleep(REST_S)
             entrant.solo.append(Turn(*watch.around(entrant.time_alone)))
@@ -138,9 +141,15 @@ def time_all(entrants: Sequence[Entrant], watch: Watch, seconds: float, seed: st
         round_s = sum(entrant.plan.turn_seconds(entrant.call_s) for entrant in order)
         if all(len(each.turns) >= _LEAST for each in order) and time.monotonic() + round_s > end:
             break
+        _say_left(start + seconds, end)
         shuffle(order)
         for entrant in order:
             entrant.turns.append(Turn(*watch.around(entrant.take_turn)))
+
+
+def _say_left(planned: float, end: float) -> None:
+    now = time.monotonic()
+    step(f"timing, about {duration(max(0.0, planned - now))} left, {duration(max(0.0, end - now))} at most")
 
 
 def _good(turns: Sequence[Turn], watch: Watch) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -21,7 +21,7 @@ import torch
 from codesign.blocks import DENSE, BlockShape, touching
 from codesign.corpus.task import Task, load_task
 from codesign.encoder import load_checkpoint, prunable_linears
-from codesign.progress import say, step
+from codesign.progress import Count, say
 from codesign.prune.report import norm, report
 from codesign.records import Record
 from codesign.study.chain import Study
@@ -167,10 +167,10 @@ def _train(study: Study, run: Run) -> None:
     recipe, point = run.recipe, run.point
     task, baseline = _task(recipe.task, recipe.train_each, recipe.test_each, study.build / "corpus")
     setting = Setting(point.model, recipe, task, point.seed)
-    trained = dense = train(setting, _folder(study, run.dense, setting), report=_say_step)
+    trained = dense = train(setting, _folder(study, run.dense, setting), report=_steps())
     zeros, steps = {"element_sparsity": 0.0, "block_sparsity": 0.0}, recipe.dense_steps
     if run.pruning:
-        trained = train(setting, _folder(study, run, setting), run.pruning, dense, _say_step)
+        trained = train(setting, _folder(study, run, setting), run.pruning, dense, _steps())
         before, weights = (
             {name: weight.detach().numpy() for name, weight in each.model.matrices(point.scope).items()}
             for each in (dense, trained)
@@ -217,8 +217,9 @@ def _task(name: str, train_each: int | None, test_each: int | None, cache: Path)
     return task, bag_of_words(task)
 
 
-def _say_step(done: int, steps: int, loss: float) -> None:
-    step(f"step {done}/{steps}, loss {loss:.3f}")
+def _steps() -> Callable[[int, int, float], None]:
+    count = Count("step")
+    return lambda done, steps, loss: count(done, steps, f", loss {loss:.3f}")
 
 
 def ensure_stored(study: Study, points: Sequence[Point], blocks: Sequence[str]) -> list[Point]:
