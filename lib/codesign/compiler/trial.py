@@ -54,7 +54,7 @@ def build_candidate(module: tvm.IRModule, spec: TargetSpec, directory: str) -> s
 
         module = RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module)
     path = Path(tempfile.mkdtemp(dir=directory))
-    arguments = ms.arg_info.ArgInfo.from_entry_func(module, remove_preproc=True)
+    arguments = ms.arg_info.ArgInfo.from_entry_func(module, remove_preproc=False)  # it fails where that was done
     shapes = json.dumps([(str(each.dtype), [int(extent) for extent in each.shape]) for each in arguments])
     (path / "operator.json").write_text(shapes if operator is None else operator.attributes())
     library = path / "kernel.so"
