@@ -273,3 +273,11 @@ def test_a_stock_candidate_gets_valid_indices(spec: TargetSpec, tmp_path: Path, 
     arguments = json.loads((Path(library).parent / "operator.json").read_text())
     assert any(dtype.startswith("int") for dtype, _ in arguments)
     assert np.isfinite(run_candidate(library)).all()
+
+
+def test_a_stock_candidate_may_lay_its_weights_out_anew(spec: TargetSpec, tmp_path: Path, pruned_tiny: Path) -> None:
+    """TVM marks that by blocks in the kernel, which can be taken out once."""
+    stock = lower_encoder(pruned_tiny, block=None, batch=1, seq=16, spec=spec, pipeline="stock")
+    task = next(task for task in extract_tasks([stock]) if "matmul" in task.name)
+    report = tune([task], database=tmp_path / spec.key, spec=spec, trials_per_task=1, second_look=False)
+    assert (report.trials, report.failures) == (1, {})
