@@ -57,7 +57,8 @@ trials_per_task = 8  # schedules measured for each kernel that has no tuned one
 
 # %% tags=["hide-input"]
 from codesign.answers.accuracy import AT_ONCE, PRUNING, TRAINED, leads, models, newest_recipe, share
-from codesign.answers.frames import by_shape, frame, where
+from codesign.answers.frames import Frames, by_shape, frame, where
+from codesign.answers.machines import labels
 from codesign.answers.tradeoff import acceptable, dense_beside, patterns, stored
 from codesign.answers.words import percent, times
 from codesign.answers.words import points as in_points
@@ -110,6 +111,7 @@ sizes = {
     "judge": sum(learnt["test_size"]),
     "words": percent(share(dense, "baseline_hits"), 1),
     "dense": percent(share(dense), 1),
+    "whose": labels([Frames(study.results)])[0],
 }
 table(
     [learnt | sizes],
@@ -120,6 +122,7 @@ table(
         "most frequent one": "{majority:.1%}",
         "bag of words": "{words}",
         "dense encoder": "{dense}",
+        "records of": "{whose}",
     },
 )
 
