@@ -9,7 +9,6 @@ process of its own: it imports the whole compiler, and PyTorch with it, and what
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -256,7 +255,3 @@ def watch_kernels(directory: Path, threads: int) -> None:
             shapes = [argument.shape for argument in kernel.arguments()[1:]]
             plan[name] = {"loops": kernel.loops(1).tolist(), "work": kernel.work(1), "shapes": shapes}
     (directory / "plan.json").write_text(json.dumps(plan))
-
-
-if __name__ == "__main__":
-    watch_kernels(Path(sys.argv[1]), int(sys.argv[2]))

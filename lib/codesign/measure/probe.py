@@ -33,6 +33,11 @@ from codesign.runtime import without_torch
 
 _SAMPLES, _SAMPLE_S = 5, 2e-4  # of each kernel; the median of them bears an interrupt or two
 _PATIENCE_S = 10.0
+#: In a process of its own, as compiling starts threads; without PyTorch, which TVM would import for seconds.
+_COMPILE = (
+    "import sys, pathlib; sys.modules['torch'] = None; from codesign.compiler.ceilings import watch_kernels; "
+    "watch_kernels(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
+)
 
 
 class _Kernel:
@@ -73,7 +78,7 @@ class _Probe:
 
     def prepare(self) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="codesign-probe-") as name:
-            command = [sys.executable, "-m", "codesign.compiler.ceilings", name, str(len(self._cpus))]
+            command = [sys.executable, "-c", _COMPILE, name, str(len(self._cpus))]
             done = subprocess.run(command, capture_output=True, text=True, errors="replace")
             if done.returncode:
                 raise RuntimeError(next(iter(done.stderr.splitlines()[-1:]), f"exit code {done.returncode}"))

@@ -80,8 +80,7 @@ def run_session(
         company = stack.enter_context(Company(threads))
         for entrant in entrants:
             stack.callback(entrant.close)
-        company.prepare()
-        prepare(entrants)
+        prepare(entrants, company)
         start = stamp(kind, profile=profile, run_id=run_id, machine_id=machine_id)
         start["session_id"] = f"{run_id}-{uuid.uuid4().hex[:8]}"
         running = [entrant for entrant in entrants if entrant.status == "ok"]
@@ -101,12 +100,15 @@ def run_session(
     return records
 
 
-def prepare(entrants: Sequence[Entrant]) -> None:
-    """Load every encoder, then check every output; nothing is timed yet."""
+def prepare(entrants: Sequence[Entrant], company: Company | None = None) -> None:
+    """Load every encoder and compile the probe, then check every output; nothing is timed yet."""
     count = Count("prepared")
     with ThreadPoolExecutor(_PREPARE_AT_ONCE) as pool:
+        probe = None if company is None else pool.submit(company.prepare)
         for done, _ in enumerate(pool.map(Entrant.prepare, entrants), 1):
             count(done, len(entrants))
+        if probe is not None:
+            probe.result()
     for entrant in entrants:
         entrant.check()
 
