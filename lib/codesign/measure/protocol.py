@@ -104,6 +104,6 @@ class Protocol:
 
 PROTOCOLS = {
     "quick": Protocol(rounds=4, calls=10, turn_s=0.05, engine_s=0.75),
-    "default": Protocol(rounds=8, calls=6, turn_s=0.5, engine_s=12, alone_s=0.5, alone_passes=3),
+    "default": Protocol(rounds=8, calls=6, turn_s=0.5, engine_s=8, alone_s=0.5, alone_passes=2),
     "full": Protocol(rounds=30, calls=10, turn_s=1.0, engine_s=60, alone_s=1.0, alone_passes=5),
 }
