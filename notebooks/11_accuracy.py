@@ -16,7 +16,8 @@
 # A block shape is only worth its speed if the model survives it. **Which shape keeps most right answers at a given
 # latency, and does it pay to train with blocks in mind?**
 #
-# The model is a real pretrained encoder. Its task needs no network: passages from the docstrings of this project's own
+# The model is a real pretrained encoder. Two tasks need no network. One has ratings that people gave, and says how good
+# the dense model is; the shapes are compared on the other: passages from the docstrings of this project's own
 # packages, with library names masked. Which library is a passage from? All passages of a module are on one side of the
 # split, and no question shares eight words in a row with what was taught.
 #
@@ -53,18 +54,23 @@ pruners = ["group-lasso", "reweighted", "movement"]  # other algorithms
 pruner_blocks = ["32x1", "4x1", "1x1"]  # the shapes that they prune
 # the shapes that group-lasso, the proximal method, prunes
 proximal_blocks = ["32x1", "4x1", "1x1", "16x16", "8x1", "32x32", "1x32", "16x1", "64x1", "4x4"]
+rated_seeds = []  # of dense models that learn the task with ratings
+rated_steps = 500  # of those
+rated_learning_rate = 0.0001  # the highest of those
 trials_per_task = 8  # schedules measured for each kernel that has no tuned one
 
 # %% tags=["hide-input"]
 from codesign.answers.accuracy import AT_ONCE, PRUNING, TRAINED, leads, models, newest_recipe, share
 from codesign.answers.frames import Frames, by_shape, frame, where
 from codesign.answers.machines import labels
+from codesign.answers.ratings import dense_ratings
 from codesign.answers.tradeoff import acceptable, dense_beside, patterns, stored
-from codesign.answers.words import percent, times
+from codesign.answers.words import correlation, percent, times
 from codesign.answers.words import points as in_points
 from codesign.measure.ratios import ratio
 from codesign.plot import pareto
 from codesign.plot.tables import table
+from codesign.records import RESULTS_ROOT
 from codesign.study.artefacts import ensure_built
 from codesign.study.chain import open_study
 from codesign.study.points import Point
@@ -76,6 +82,7 @@ from codesign.study.tuning import ensure_tuned
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 planned = trainings(globals())  # the parameters above
+ensure_trained(study, planned.rated)
 judged = newest_recipe(frame(ensure_trained(study, planned.runs)))
 pruned = models(judged)
 pruned["answers"] = [percent(right, 1) for right in pruned["right"]]
@@ -98,7 +105,41 @@ timed = frame(ensure_timed(study, every, engines=OURS))
 beside = frame(ensure_timed(study, compared, engines=OURS))
 
 # %% [markdown]
-# ## The task
+# ## A task with ratings
+#
+# Sentences of film reviews, each rated by about sixteen people from -4 to 4 {cite:p}`hutto2014`. The model learns to
+# predict the mean of the raters. It is judged by sentences that it has not seen, and by those of Amazon's customers, of
+# which it has seen none. **How often does it have the sign right**, where the mean is not exactly 0, **and how well
+# do its ratings correlate with the mean?**
+#
+# Below it is a bag of words: logistic and ridge regression on the same sentences. Above it are the raters. One half of
+# those of a sentence predicts the other half as the table says; the halves are small, so a model that predicts the mean
+# of all raters may do better than they do. The most that a correlation with that mean can reach is the last number: the
+# square root of the reliability that follows from the halves by the formula of Spearman and Brown.
+
+# %% tags=["hide-input"]
+rated = dense_ratings(Frames(study.results, committed=RESULTS_ROOT))
+rated["sign"] = [percent(sign, 1) for sign in rated.get("sign", ())]
+rated["r"] = [correlation(r) for r in rated.get("r", ())]
+table(
+    rated,
+    {
+        "reviews of": "{domain}",
+        "sentences": "{test_size:,}",
+        "seeds": "{seeds}",
+        "sign right": "{sign}",
+        "by words": "{words_sign:.1%}",
+        "half the raters": "{raters_sign:.1%}",
+        "correlation": "{r}",
+        "of words": "{words_pearson:.3f}",
+        "of half the raters": "{raters_pearson:.3f}",
+        "at most": "{ceiling_pearson:.3f}",
+        "records of": "{whose}",
+    },
+)
+
+# %% [markdown]
+# ## The task of the shapes
 #
 # A bag of words is what the encoder has to beat. If words alone gave the answer, pruning an encoder would cost nothing.
 

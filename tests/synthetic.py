@@ -103,6 +103,22 @@ def accuracy(scope: str, block: str, share: float, **changes: Any) -> Record:
     return stamp("accuracy") | point(scope, block) | what | how | shares | answers | zeros | changes
 
 
+def rating(said: np.ndarray, ratings: np.ndarray, **changes: Any) -> Record:
+    """Return what a dense model says of sentences."""
+    from codesign.train.evaluate import correlation, signs  # with torch, which most tests do not wait for
+
+    right = signs(said, ratings)
+    r, influence = correlation(said, ratings)
+    what = {"task": "reviews", "task_digest": "0123", "domain": "movies", "train_size": 9, "test_size": len(ratings)}
+    how = {"recipe": "reviews-dense", "settings": {}, "steps": 10, "seconds": 1.0, "device": "cpu"}
+    shares = {"sign_accuracy": right.count("1") / len(right), "hits": right}
+    shares |= {"pearson": r, "influence": influence.round(3).tolist()}
+    others = {"words_sign": 0.7, "words_pearson": 0.6, "raters_sign": 0.9, "raters_pearson": 0.8}
+    others |= {"ceiling_pearson": 0.95, "element_sparsity": 0.0, "block_sparsity": 0.0}
+    who = {"engine": "torch-eager", "isa": "native"}
+    return stamp("rating") | point(*DENSE) | who | what | how | shares | others | changes
+
+
 def judged(block: str, share: float, algorithm: str = "group-lasso", **changes: Any) -> Record:
     """Return the accuracy of a MiniLM that was trained; a schedule goes into its recipe."""
     schedule = changes.pop("schedule", "cubic")

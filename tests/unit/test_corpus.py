@@ -204,5 +204,5 @@ def test_directories_that_lack_something_are_refused(tmp_path: Path, rows: str |
 
 
 def test_an_unknown_task_is_refused() -> None:
-    with pytest.raises(InputError, match=r"docstrings-small, or a directory.*did you mean docstrings"):
+    with pytest.raises(InputError, match=r"reviews, docstrings, .*or a directory.*did you mean docstrings"):
         load_task("docstring")

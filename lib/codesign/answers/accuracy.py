@@ -34,7 +34,7 @@ def share(rows: pd.DataFrame, hits: str = "hits") -> Interval:
     InputError
         If they are answers to different tasks.
     """
-    _same_task(rows)
+    same_task(rows)
     right = _right(rows[hits])
     return interval(float(right.mean()), _draws(right))
 
@@ -49,7 +49,7 @@ def difference(a: pd.DataFrame, b: pd.DataFrame, hits: str = "hits") -> Interval
     InputError
         If they are answers to different tasks, or share no seed.
     """
-    _same_task(pd.concat([a, b]))
+    same_task(pd.concat([a, b]))
     pairs = a[["seed", "hits"]].merge(b[["seed"]].assign(other=b[hits]), on="seed").sort_values("seed")
     if not len(pairs):
         raise InputError("seed", sorted(b["seed"]), f"one of {sorted(a['seed'])}, to compare models of equal seeds")
@@ -57,7 +57,8 @@ def difference(a: pd.DataFrame, b: pd.DataFrame, hits: str = "hits") -> Interval
     return interval(float(gain.mean()), _draws(gain))
 
 
-def _same_task(rows: pd.DataFrame) -> None:
+def same_task(rows: pd.DataFrame) -> None:
+    """Refuse rows about different tasks, or other texts of one."""
     if len(digests := sorted(set(rows["task_digest"]))) != 1:
         raise InputError("task_digest", ", ".join(digests) or None, "records of one task")
 

@@ -35,7 +35,7 @@ RELATED = "openvino"
 #: What tells the contenders of a session apart; an engine that computes zeros has one row for every scope and shape.
 CONTENDER = ["engine", "stored_scope", "stored_block"]
 #: What pruning and training give is the same wherever they run. All other kinds are about one machine.
-TRAVELS = ("pattern", "accuracy")
+TRAVELS = ("pattern", "accuracy", "rating")
 _EVERY = list(
     dict.fromkeys([*(name for kind in KINDS.values() for name in kind.model_fields), "record", *CONTENDER, "doubt"])
 )

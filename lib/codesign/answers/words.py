@@ -108,3 +108,8 @@ def points(difference: Interval) -> str:
     """Format a difference of shares in percentage points: ``+1.2 (-0.3 to +2.7)``."""
     value, low, high = (f"{end * 100:+.1f}" for end in (difference.value, difference.low, difference.high))
     return f"{value} ({low} to {high})"
+
+
+def correlation(r: Interval) -> str:
+    """Format a correlation with its interval: ``0.823 (0.807 to 0.838)``."""
+    return f"{r.value:.3f} ({r.low:.3f} to {r.high:.3f})"

@@ -45,7 +45,8 @@ def train(options: argparse.Namespace) -> None:
     if options.profile is not None:
         values |= profile_file.section(profile_file.path_of(options.profile), NOTEBOOK) | {"profile": options.profile}
     values |= profile_file.check_all(NOTEBOOK, _pairs(options.pairs))
-    ensure_trained(open_study("local", values["profile"]), trainings(values).runs)
+    planned = trainings(values)
+    ensure_trained(open_study("local", values["profile"]), [*planned.rated, *planned.runs])
 
 
 def try_(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""A classification task: labelled texts to learn from, to choose settings by, and to be judged by."""
+"""A task: labelled or rated texts to learn from, to choose settings by, and to be judged by."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 
-from codesign.corpus import docstrings
+import numpy as np
+
+from codesign.corpus import docstrings, reviews
 from codesign.corpus.docstrings import STANDARD_LIBRARY, Passage, root_of
 from codesign.errors import InputError
 
@@ -20,6 +22,10 @@ from codesign.errors import InputError
 DOCSTRINGS, SMALL = "docstrings", "docstrings-small"
 #: Task -> the libraries that are told apart.
 BUILT: Mapping[str, tuple[str, ...]] = {DOCSTRINGS: tuple(docstrings.LIBRARIES), SMALL: ("matplotlib", "numpy")}
+#: The task of rating sentences of film reviews (`codesign.corpus.reviews`).
+REVIEWS = "reviews"
+#: The one label of a task whose texts are rated.
+RATING = "rating"
 #: Share of the training texts of a directory by which settings are chosen.
 HELD_OUT = 0.05
 
@@ -28,23 +34,23 @@ _FILES = {"train": ("train.tsv", "train.jsonl"), "test": ("dev.tsv", "dev.jsonl"
 
 @dataclass(frozen=True)
 class Example:
-    """A text with the number of its label, and the group (a module) that must not be split."""
+    """A text with the number of its label, or its rating, and the group (a module) that must not be split."""
 
     text: str
-    label: int
+    label: float
     group: str
 
 
 @dataclass(frozen=True)
 class Task:
-    """Labelled texts.
+    """Labelled texts, or rated ones.
 
     Parameters
     ----------
     name
         What it is called in records.
     labels
-        Names of the labels; an example has the index of one.
+        Names of the labels; an example has the index of one. Where texts are rated, `RATING` alone.
     train, dev, test
         To learn from, to choose settings by, and to be judged by. ``dev`` may be empty.
     """
@@ -55,6 +61,11 @@ class Task:
     dev: Sequence[Example]
     test: Sequence[Example]
 
+    @property
+    def rated(self) -> bool:
+        """Whether an example has a rating, a number of any size, in place of a label."""
+        return self.labels == (RATING,)
+
     @cached_property
     def digest(self) -> str:
         """Twelve hex digits that change with any text, label or order."""
@@ -63,6 +74,8 @@ class Task:
 
     def sizes(self, side: Sequence[Example]) -> list[int]:
         """Number of examples of each label."""
+        if self.rated:
+            return [len(side)]
         return [sum(example.label == label for example in side) for label in range(len(self.labels))]
 
     @property
@@ -79,9 +92,10 @@ def load_task(
     Parameters
     ----------
     name
-        One of `BUILT`, or a directory of labelled texts as `read_labelled` reads it (SST-2 of GLUE, say).
+        One of `BUILT`, `REVIEWS`, or a directory of labelled texts as `read_labelled` reads it (SST-2 of GLUE, say).
     train_each, test_each
-        Examples of each label, at most; None: all there are. ``dev`` is as large as ``test`` at most.
+        Examples of each label, at most (in all, where texts are rated); None: all there are. ``dev`` is as large as
+        ``test`` at most.
     seed
         Of the draw of examples. It does not move a module from one side of the split to another.
     cache
@@ -90,16 +104,20 @@ def load_task(
     Raises
     ------
     InputError
-        If it is neither, or a label has no example to train or test with.
+        If it is none of these, or a label has no example to train or test with.
     """
+    limits = {"train": train_each, "dev": test_each, "test": test_each}
+    if name == REVIEWS:
+        found = reviews.split(reviews.reviews(reviews.MOVIES))
+        return Task(name, (RATING,), **{side: rated(members, limits[side], seed) for side, members in found.items()})
     if name in BUILT:
         labels = tuple(sorted(BUILT[name]))
         sides = docstrings.split(_passages(labels, cache))
     elif Path(name).is_dir():
         sides, labels = read_labelled(Path(name))
     else:
-        raise InputError("task", name, f"{', '.join(BUILT)}, or a directory with train.tsv and dev.tsv", DOCSTRINGS)
-    limits = {"train": train_each, "dev": test_each, "test": test_each}
+        known = ", ".join((REVIEWS, *BUILT))
+        raise InputError("task", name, f"{known}, or a directory with train.tsv and dev.tsv", DOCSTRINGS)
     drawn = {}
     for side, members in sides.items():
         chosen = docstrings.draw(members, limits[side] or len(members), seed)
@@ -110,6 +128,14 @@ def load_task(
             lacking = labels[task.sizes(drawn[side]).index(0)]
             raise InputError("task", name, f"examples of every label to {side} with ({lacking!r} has none)")
     return task
+
+
+def rated(members: Sequence[reviews.Review], most: int | None = None, seed: int = 0) -> list[Example]:
+    """Return rated sentences as examples: all in their order, or so many that are drawn."""
+    if most is not None:
+        drawn = np.random.default_rng(seed).permutation(len(members))[:most]
+        members = [members[place] for place in drawn]
+    return [Example(review.text, review.rating, "") for review in members]
 
 
 def _passages(libraries: Sequence[str], cache: Path | None) -> list[Passage]:

@@ -101,6 +101,48 @@ class Accuracy(Point):
         return self
 
 
+class Rating(Engine):
+    """What a trained model says of the sentences of one domain, run by one engine in its number format.
+
+    ``hits`` are right signs, ratings of 0 left out; ``influence`` is by how much each sentence moves Pearson's r
+    (`codesign.train.evaluate.correlation`). ``words_*`` are a bag of words, ``raters_*`` one half of the raters against
+    the other, ``ceiling_pearson`` the most that can be reached (`codesign.corpus.reviews.Raters`).
+    """
+
+    producer = "notebook 11_accuracy"
+    recipe: Text
+    task: Text
+    task_digest: Text
+    domain: Literal["movies", "amazon"]
+    train_size: Positive
+    test_size: Positive
+    settings: Object
+    steps: Count
+    seconds: Amount
+    device: Text
+    sign_accuracy: Share
+    hits: Answers
+    pearson: Cosine
+    influence: list[float]
+    words_sign: Share
+    words_pearson: Cosine
+    raters_sign: Share
+    raters_pearson: Cosine
+    ceiling_pearson: Cosine
+    element_sparsity: Share
+    block_sparsity: Share
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Rating:
+        if len(self.influence) != self.test_size:
+            raise ValueError(f"field 'influence': {len(self.influence)} values of {self.test_size} sentences")
+        if len(self.hits) > self.test_size:
+            raise ValueError(f"field 'hits': {len(self.hits)} signs of {self.test_size} sentences")
+        if abs(self.sign_accuracy - self.hits.count("1") / len(self.hits)) > 1e-9:
+            raise ValueError("field 'sign_accuracy': is not the share of right signs in 'hits'")
+        return self
+
+
 class _Company(Part):
     """What the probe saw: its best, and the worse of the two looks around each turn that counts or does not."""
 

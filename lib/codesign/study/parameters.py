@@ -129,6 +129,9 @@ PARAMETERS: Mapping[str, Any] = {
     "repeat_blocks": _list_of(_Shape, or_none=True),
     "pruners": _list_of(_one_of(PRUNERS), or_none=True),
     "pruner_blocks": _list_of(_Shape, or_none=True),
+    "rated_seeds": _list_of(_Seed, or_none=True),
+    "rated_steps": _Steps,
+    "rated_learning_rate": _number(1e-8, 1.0),
     "proximal_blocks": _list_of(_Shape, or_none=True),
 }
 

@@ -19,13 +19,16 @@ HEADLINE = "32x1"
 
 #: The fields of a point whose weights are as they were loaded.
 UNPRUNED: dict[str, Any] = {"scope": "none", "pruner": "none", "block": DENSE, "sparsity": 0.0}
+#: How the pruner of a point begins that is not pruned, but trained.
+TRAINED_DENSE = "none@"
 
 
 @dataclass(frozen=True, order=True)
 class Point:
     """One model, pruned or not, under one load; every record but `machine` carries these fields.
 
-    A point that is not pruned has scope and pruner ``"none"``, block ``"dense"`` and sparsity 0.
+    A point that is not pruned has scope and pruner ``"none"``, block ``"dense"`` and sparsity 0; where its weights were
+    trained, the pruner is ``"none@recipe"``.
 
     Raises
     ------
@@ -45,7 +48,8 @@ class Point:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if (name, value) not in UNPRUNED.items():
+            trained = name == "pruner" and value.startswith(TRAINED_DENSE)
+            if not trained and (name, value) not in UNPRUNED.items():
                 check(name, value)
 
     def __str__(self) -> str:

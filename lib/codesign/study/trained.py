@@ -19,17 +19,19 @@ from typing import Any
 import torch
 
 from codesign.blocks import DENSE, BlockShape, touching
-from codesign.corpus.task import Task, load_task
+from codesign.corpus.task import REVIEWS, Task, load_task
 from codesign.encoder import load_checkpoint, prunable_linears
 from codesign.progress import Count, say
 from codesign.prune.report import norm, report
 from codesign.records import Record
 from codesign.study.chain import Study
-from codesign.study.points import Point
-from codesign.study.pruned import is_published, publish, require_files
-from codesign.train.evaluate import bag_of_words, fidelity, hits
+from codesign.study.points import TRAINED_DENSE, Case, Point
+from codesign.study.pruned import files, is_published, publish, require_files
+from codesign.study.rated import DOMAINS, EAGER, question, save_head
+from codesign.train.data import tokenize
+from codesign.train.evaluate import bag_of_words, fidelity, hits, outputs
 from codesign.train.recipe import Recipe
-from codesign.train.run import Pruning, Setting, identity, train
+from codesign.train.run import Pruning, Setting, Trained, identity, train
 
 #: The notebook whose parameters say what is trained.
 NOTEBOOK = "11_accuracy"
@@ -56,8 +58,11 @@ class Run:
 
     @property
     def dense(self) -> Run:
-        """The run whose model this one starts from."""
-        return replace(self, point=self.point.dense)
+        """The run whose model this one starts from; a dense model that rates is a point of its own."""
+        point = self.point.dense
+        if self.recipe.kind == "rating":
+            point = replace(point, pruner=TRAINED_DENSE + self.recipe.dense_key)
+        return replace(self, point=point)
 
     @property
     def pruning(self) -> Pruning | None:
@@ -68,10 +73,14 @@ class Run:
         return Pruning(point.pruner.partition("@")[0], point.scope, point.shape, point.sparsity)
 
     def fields(self) -> dict[str, Any]:
-        """The fields that find its `accuracy` record: whatever load the model will run under, it is trained once."""
+        """The fields that find its record: whatever load the model will run under, it is trained once.
+
+        That is of the recipe's kind; of several `rating` records, the one that is written last.
+        """
         weights = ("model", "seed", "scope", "pruner", "block", "sparsity")
         key = self.recipe.key if self.pruning else self.recipe.dense_key
-        return {name: getattr(self.point, name) for name in weights} | {"recipe": key}
+        last = {"engine": EAGER, "domain": DOMAINS[-1]} if self.recipe.kind == "rating" else {}
+        return {name: getattr(self.point, name) for name in weights} | {"recipe": key} | last
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ class Trainings:
     """The runs of a page, in groups; the first group begins with the dense model.
 
     ``unstructured`` are masks of single weights, as sparse as they must be at random to leave as many blocks of a shape
-    empty as a run that was trained for that shape does.
+    empty as a run that was trained for that shape does. ``rated`` are dense models of the task of ratings.
     """
 
     shapes: list[Run]
@@ -88,10 +97,11 @@ class Trainings:
     repeats: list[Run]
     others: list[Run]
     proximal: list[Run]
+    rated: list[Run]
 
     @property
     def runs(self) -> list[Run]:
-        """Every run once, in the order in which an interrupted night is still worth something."""
+        """Every run but the rated once, in the order in which an interrupted night is still worth something."""
         groups = (self.shapes, self.at_once, self.others, self.unstructured, self.repeats, self.proximal)
         return list(dict.fromkeys(run for group in groups for run in group))
 
@@ -119,7 +129,16 @@ def trainings(values: Mapping[str, Any]) -> Trainings:
         repeats=runs(recipe, values, values["seeds"], main, values["sparsities"], [DENSE, *values["repeat_blocks"]]),
         others=plan(values["pruners"], values["pruner_blocks"]),
         proximal=plan([PROXIMAL], values["proximal_blocks"]),
+        rated=_rated(values),
     )
+
+
+def _rated(values: Mapping[str, Any]) -> list[Run]:
+    """One dense run a seed, under the load of its own sentences."""
+    given = {name: values[f"rated_{name}"] for name in ("steps", "learning_rate")}
+    recipe = Recipe(REVIEWS, None, None, dense_steps=given["steps"], learning_rate=given["learning_rate"])
+    load = {**values, "batch": 1, "seq": recipe.seq}
+    return runs(recipe, load, values["rated_seeds"], [AT_ONCE], [0.0], [DENSE])
 
 
 def runs(
@@ -139,12 +158,13 @@ def runs(
     for seed, pruner, sparsity, block in product(seeds, pruners, sparsities, blocks):
         shape = "1x1" if block == DENSE else block
         point = Point(seed=seed, pruner=f"{pruner}@{recipe.key}", block=shape, sparsity=float(sparsity), **shared)
-        found.append(Run(point.dense if block == DENSE else point, recipe))
+        run = Run(point, recipe)
+        found.append(run.dense if block == DENSE else run)
     return list(dict.fromkeys(found))
 
 
 def ensure_trained(study: Study, runs: Sequence[Run]) -> list[Record]:
-    """Train every run that still needs it; return the `accuracy` record of each, in order.
+    """Train every run that still needs it; return the record of each (`Run.fields`), in order.
 
     Dense models are trained once for all runs that start from them. An interrupted run goes on where it stopped; its
     record is written last.
@@ -156,31 +176,45 @@ def ensure_trained(study: Study, runs: Sequence[Run]) -> list[Record]:
     """
     for run in study.left(runs, "training", lambda run: _done(study, run)):
         _train(study, run)
-    return [study.newest("accuracy", run.fields()) for run in runs]
+    return [study.newest(run.recipe.kind, run.fields()) for run in runs]
 
 
 def _done(study: Study, run: Run) -> bool:
-    return bool(study.found("accuracy", run.fields())) and (not run.pruning or is_published(study, run.point))
+    published = run.pruning or run.recipe.kind == "rating"
+    return bool(study.found(run.recipe.kind, run.fields())) and (not published or is_published(study, run.point))
 
 
 def _train(study: Study, run: Run) -> None:
     recipe, point = run.recipe, run.point
-    task, baseline = _task(recipe.task, recipe.train_each, recipe.test_each, study.build / "corpus")
+    task = _task(recipe.task, recipe.train_each, recipe.test_each, study.build / "corpus")
     setting = Setting(point.model, recipe, task, point.seed)
     trained = dense = train(setting, _folder(study, run.dense, setting), report=_steps())
-    zeros, steps = {"element_sparsity": 0.0, "block_sparsity": 0.0}, recipe.dense_steps
     if run.pruning:
         trained = train(setting, _folder(study, run, setting), run.pruning, dense, _steps())
+    zeros = {"element_sparsity": 0.0, "block_sparsity": 0.0}
+    if run.pruning or task.rated:
+        scope, shape = (point.scope, point.shape) if point.shape else ("all", BlockShape(1, 1))
         before, weights = (
-            {name: weight.detach().numpy() for name, weight in each.model.matrices(point.scope).items()}
+            {name: weight.detach().numpy() for name, weight in each.model.matrices(scope).items()}
             for each in (dense, trained)
         )
-        achieved = report(weights, run.pruning.block, norm(before.values()), recipe.allocation)
+        achieved = report(weights, shape, norm(before.values()), recipe.allocation)
         publish(study, point, trained.model.bert, asdict(achieved))
-        zeros, steps = {name: getattr(achieved, name) for name in zeros}, steps + recipe.steps
-    right = hits(trained.test_logits, torch.tensor([example.label for example in task.test]))
-    alike = fidelity(trained.test_embeddings.numpy(), dense.test_embeddings.numpy())
+        zeros = {name: getattr(achieved, name) for name in zeros}
     about = {
+        "steps": recipe.dense_steps + (recipe.steps if run.pruning else 0),
+        "seconds": trained.seconds,
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        **run.fields(),
+        **zeros,
+    }
+    if task.rated:
+        _rate(study, run, trained, about)
+        return
+    right = hits(trained.test_logits, torch.tensor([example.label for example in task.test]))
+    words = _words(recipe.task, recipe.train_each, recipe.test_each, study.build / "corpus")
+    alike = fidelity(trained.test_embeddings.numpy(), dense.test_embeddings.numpy())
+    judged = {
         "task": task.name,
         "task_digest": task.digest,
         "labels": list(task.labels),
@@ -188,18 +222,26 @@ def _train(study: Study, run: Run) -> None:
         "test_size": task.sizes(task.test),
         "allocation": recipe.allocation,
         "settings": asdict(recipe),
-        "steps": steps,
-        "seconds": trained.seconds,
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
         "accuracy": right.count("1") / len(right),
         "hits": right,
-        "baseline": baseline.count("1") / len(baseline),
-        "baseline_hits": baseline,
+        "baseline": words.count("1") / len(words),
+        "baseline_hits": words,
         "majority": task.majority,
         "cosine": alike.cosine,
         "rank_correlation": alike.rank_correlation,
     }
-    study.append("accuracy", point.fields(), run.fields(), about, zeros)
+    study.append("accuracy", point.fields(), about, judged)
+
+
+def _rate(study: Study, run: Run, trained: Trained, about: Mapping[str, Any]) -> None:
+    """Publish the head of a model that rates, and record what it says of each domain."""
+    save_head(trained.model.head, files(study, run.point).checkpoint)
+    model, recipe = trained.model, run.recipe
+    for domain in DOMAINS:
+        asked = question(domain, recipe.train_each, recipe.test_each)
+        data = tokenize(run.point.model, model.bert.config.vocab_size, asked.task.test, recipe.seq)
+        said = asked.judge(outputs(model, data)[0][:, 0].numpy(), recipe)
+        study.append("rating", Case(EAGER, run.point).fields(), about, said)
 
 
 def _folder(study: Study, run: Run, setting: Setting) -> Path:
@@ -210,11 +252,15 @@ def _folder(study: Study, run: Run, setting: Setting) -> Path:
 
 
 @functools.lru_cache(maxsize=2)
-def _task(name: str, train_each: int | None, test_each: int | None, cache: Path) -> tuple[Task, str]:
-    """Build a task, and what a bag of words answers."""
+def _task(name: str, train_each: int | None, test_each: int | None, cache: Path) -> Task:
     say(f"building the task {name}")
-    task = load_task(name, train_each=train_each, test_each=test_each, cache=cache)
-    return task, bag_of_words(task)
+    return load_task(name, train_each=train_each, test_each=test_each, cache=cache)
+
+
+@functools.lru_cache(maxsize=2)
+def _words(*task: Any) -> str:
+    """What a bag of words answers to a task that is given as to `_task`."""
+    return bag_of_words(_task(*task))
 
 
 def _steps() -> Callable[[int, int, float], None]:

@@ -17,7 +17,7 @@ from codesign.encoder import has_tokenizer, sentence_inputs
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Tokenized examples: ``ids`` and ``mask`` int64 [examples, seq], ``labels`` int64 [examples]."""
+    """Tokenized examples: ``ids`` and ``mask`` int64 [examples, seq]; ``labels`` int64 [examples], ratings float32."""
 
     ids: Tensor
     mask: Tensor

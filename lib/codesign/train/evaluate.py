@@ -1,8 +1,9 @@
-"""What a trained model is worth: right answers, beside those of words alone, and faithfulness to another model."""
+"""What a trained model is worth: its answers, beside those of words alone, and faithfulness to another model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +42,28 @@ def hits(logits: Tensor, labels: Tensor) -> str:
     return "".join("1" if right else "0" for right in (logits.argmax(1) == labels).tolist())
 
 
+def signs(predictions: np.ndarray, ratings: np.ndarray) -> str:
+    """Mark predictions that have the sign of the rating, as `hits` does; ratings of exactly 0 are left out."""
+    right = (predictions > 0) == (ratings > 0)
+    return "".join("1" if each else "0" for each in right[ratings != 0])
+
+
+def correlation(predictions: np.ndarray, ratings: np.ndarray) -> tuple[float, np.ndarray]:
+    """Pearson's r of predictions and ratings, and by how much each text moves it.
+
+    Returns
+    -------
+    tuple[float, np.ndarray]
+        r, and the influence of each text, float64 [texts]. By the delta method, the variance of r is theirs over their
+        number; and that of a difference of two r on the same texts is that of the differences of their influences.
+    """
+    if not predictions.std():  # a model that says the same of every text
+        return 0.0, np.zeros(len(ratings))
+    x, y = ((each - each.mean()) / each.std() for each in (predictions.astype(np.float64), ratings))
+    r = float((x * y).mean())
+    return r, x * y - r / 2 * (x**2 + y**2)
+
+
 def bag_of_words(task: Task) -> str:
     """Answer a task by logistic regression on TF-IDF weights of words and pairs of words.
 
@@ -51,14 +74,38 @@ def bag_of_words(task: Task) -> str:
     str
         Right answers to ``task.test``, as `hits` marks them.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer  # seconds to import
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import LogisticRegression  # seconds to import
+
+    words, asked = _words(task)
+    learner = LogisticRegression(C=10.0, max_iter=1000).fit(words, [example.label for example in task.train])
+    answers = learner.predict(asked)
+    return "".join("1" if answer == e.label else "0" for answer, e in zip(answers, task.test, strict=True))
+
+
+def words_rated(task: Task) -> tuple[str, float]:
+    """Answer a rated task like `bag_of_words`: signs by logistic regression, ratings by ridge regression.
+
+    Returns
+    -------
+    tuple[str, float]
+        Right signs in ``task.test``, as `signs` marks them, and Pearson's r.
+    """
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    words, asked = _words(task)
+    taught, ratings = (np.array([example.label for example in side]) for side in (task.train, task.test))
+    learner = LogisticRegression(C=10.0, max_iter=1000).fit(words[taught != 0], taught[taught != 0] > 0)
+    right = signs(learner.decision_function(asked), ratings)
+    return right, correlation(Ridge().fit(words, taught).predict(asked), ratings)[0]
+
+
+def _words(task: Task) -> tuple[Any, Any]:
+    """TF-IDF weights of the texts that are taught and asked, sparse [texts, words and pairs of them]."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
     words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-    learner = LogisticRegression(C=10.0, max_iter=1000)
-    learner.fit(words.fit_transform([example.text for example in task.train]), [e.label for e in task.train])
-    answers = learner.predict(words.transform([example.text for example in task.test]))
-    return "".join("1" if answer == e.label else "0" for answer, e in zip(answers, task.test, strict=True))
+    taught = words.fit_transform([example.text for example in task.train])
+    return taught, words.transform([example.text for example in task.test])
 
 
 @dataclass(frozen=True)

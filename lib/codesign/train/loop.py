@@ -41,20 +41,25 @@ Report = Callable[[int, int, float], None]
 def distillation_loss(logits: Tensor, labels: Tensor, teacher: Tensor | None, recipe: Recipe) -> Tensor:
     """Cross entropy, and how far the student is from the teacher; without a teacher, the former alone.
 
+    Where labels are ratings, both are squared errors. Nothing else in training tells a rated task from another one.
+
     Parameters
     ----------
     logits
         float32 [batch, labels], of the student.
     labels
-        int64 [batch].
+        int64 [batch]; or ratings, float32 [batch].
     teacher
         float32 [batch, labels], logits of the teacher.
     recipe
         Has the temperature and the weight of the teacher.
     """
-    told = functional.cross_entropy(logits, labels)
+    rated = labels.is_floating_point()
+    told = functional.mse_loss(logits[:, 0], labels) if rated else functional.cross_entropy(logits, labels)
     if teacher is None:
         return told
+    if rated:
+        return (1 - recipe.distillation) * told + recipe.distillation * functional.mse_loss(logits, teacher)
     student, target = (functional.log_softmax(each / recipe.temperature, dim=1) for each in (logits, teacher))
     taught = functional.kl_div(student, target, reduction="batchmean", log_target=True)
     return (1 - recipe.distillation) * told + recipe.distillation * recipe.temperature**2 * taught

@@ -1,4 +1,4 @@
-"""An encoder that classifies: the mean of its hidden states, and one linear layer."""
+"""An encoder that classifies or rates: the mean of its hidden states, and one linear layer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from codesign.encoder import load_encoder, prunable_linears
 from codesign.forward import EncoderForward
 
 
+def average(hidden: Tensor, attention_mask: Tensor) -> Tensor:
+    """Average the hidden states of real tokens: float32 [batch, seq, hidden] -> float32 [batch, hidden]."""
+    weight = attention_mask[:, :, None].to(hidden.dtype)
+    return (hidden * weight).sum(1) / weight.sum(1)
+
+
 class Classifier(nn.Module):
     """Token ids to logits, through the same forward function as every engine runs.
 
@@ -20,7 +26,7 @@ class Classifier(nn.Module):
         The encoder; its parameters will be trained, but for the embeddings of words: they are half of a small encoder,
         nobody prunes them, and a short training sees few of them.
     labels
-        Number of labels.
+        Number of labels; 1 where texts are rated.
     """
 
     #: Where the encoder's parameters are among this module's.
@@ -41,9 +47,7 @@ class Classifier(nn.Module):
 
     def embed(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Average the hidden states of real tokens: int64 [batch, seq] twice -> float32 [batch, hidden]."""
-        hidden = self.forward_encoder(input_ids, attention_mask)
-        weight = attention_mask[:, :, None].to(hidden.dtype)
-        return (hidden * weight).sum(1) / weight.sum(1)
+        return average(self.forward_encoder(input_ids, attention_mask), attention_mask)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return the logits, float32 [batch, labels]."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePath
 from typing import Any
 
-from codesign.corpus.task import DOCSTRINGS
+from codesign.corpus.task import DOCSTRINGS, REVIEWS
 
 #: Settings that the dense model's training does not depend on.
 _OF_PRUNING = ("allocation", "schedule", "prune_steps", "recover_steps", "temperature", "distillation")
@@ -27,7 +27,7 @@ class Recipe:
     task
         As in `codesign.corpus.task.load_task`.
     train_each, test_each
-        Examples of each label, at most; None: all.
+        Examples of each label, at most (in all, where texts are rated); None: all.
     allocation, schedule
         As in `codesign.prune.sparsifier.Sparsifier`.
     dense_steps, prune_steps, recover_steps
@@ -43,7 +43,8 @@ class Recipe:
         Of matrices; biases and normalisation have none.
     temperature, distillation
         The loss is (1 - distillation) * cross entropy + distillation * temperature^2 * KL(teacher || student), with
-        both logits divided by the temperature (Hinton and others, 2015).
+        both logits divided by the temperature (Hinton and others, 2015). Where texts are rated, both
+        are squared errors.
     """
 
     task: str = DOCSTRINGS
@@ -61,6 +62,11 @@ class Recipe:
     weight_decay: float = 0.01
     temperature: float = 2.0
     distillation: float = 0.5
+
+    @property
+    def kind(self) -> str:
+        """Kind of the records that say what a model trained by it is worth."""
+        return "rating" if self.task == REVIEWS else "accuracy"
 
     @property
     def steps(self) -> int:

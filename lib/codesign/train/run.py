@@ -75,7 +75,7 @@ def identity(setting: Setting, pruning: Pruning | None = None) -> dict[str, obje
         "torch": str(torch.__version__),
         "device": device().type,
         "threads": torch.get_num_threads(),
-        "measurement": KINDS["accuracy"].measurement_version,
+        "measurement": KINDS[setting.recipe.kind].measurement_version,
     }
     if pruning is None:
         return dense
