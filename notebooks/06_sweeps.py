@@ -38,6 +38,7 @@ engines = ["tvm-dense", "tvm-bsr"]  # beside torch-eager and openvino
 batches = []  # other batches, in sequences
 seqs = []  # other lengths, in tokens
 thread_counts = []  # other numbers of threads
+process_counts = []  # processes at once, each of one thread on a core of its own
 sparsities = [0.5, 0.9]  # other shares of blocks removed
 models = []  # other models
 model_sparsities = [0.5, 0.8, 0.9]  # shares of blocks removed in those
@@ -46,17 +47,20 @@ trials_per_task = 64  # schedules tried for a task at most
 # %% tags=["hide-input"]
 from codesign.answers.crossover import around, by_load, by_sparsity, crossovers
 from codesign.answers.frames import frame
+from codesign.answers.throughput import throughputs
 from codesign.plot import crossover, loads
 from codesign.plot.tables import table
 from codesign.study.chain import open_study
 from codesign.study.points import HEADLINE, Point
 from codesign.study.sweeps import Sweep, ensure_swept
+from codesign.study.throughput import ensure_throughput
 
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 centre = Point(model, seed, scope, pruner, HEADLINE, sparsity, batch, seq, threads)
 factors = batches, seqs, thread_counts, sparsities, models, model_sparsities
 ensure_swept(study, Sweep(centre, load_blocks, blocks, engines, *factors), trials_per_task)
+ensure_throughput(study, centre, load_blocks, engines, process_counts, trials_per_task)
 timed = around(frame(study.found("latency", {})), centre.fields())
 
 # %% [markdown]
@@ -88,6 +92,16 @@ table(
     moved,
     {"factor": "{factor}", "value": "{value}", "block": "{block}", "best dense": "{over}", "gain": "{times}"},
 )
+
+# %% [markdown]
+# ## Throughput
+#
+# A server that always has requests waiting asks for sequences a second. It may call one process with all threads, with
+# one sequence or with several at once; or give every core a process of its own.
+
+# %% tags=["hide-input"]
+rates = throughputs(timed, frame(study.found("throughput", {})), centre.fields())
+table(rates, {name: f"{{{name}}}" for name in rates})
 
 # %% [markdown]
 # ## What this shows

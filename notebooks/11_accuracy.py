@@ -89,20 +89,18 @@ pruned["answers"] = [percent(right, 1) for right in pruned["right"]]
 pruned["loss"] = pruned["lost"].map(in_points)
 
 # %% tags=["remove-stdout"]
-# Two sessions: every shape and sparsity; and the shapes that are compared with random patterns and with unstructured
-# masks. Latency does not depend on the seed, so the first one is timed.
+# One session: every shape and sparsity, and random patterns and unstructured masks in some of them. Latency does not
+# depend on the seed, so the first one is timed.
 shapes = [run.point for run in planned.shapes if run.pruning]
 others = [run.point for run in planned.repeats if run.pruning and run.point.seed == seed]
-compared = [point for point in shapes if point.block in {*control_blocks, *stored_blocks}]
-compared += [Point(model, seed, scope, "random", block, sparsity, batch, seq, threads) for block in control_blocks]
+compared = [Point(model, seed, scope, "random", block, sparsity, batch, seq, threads) for block in control_blocks]
 compared += ensure_stored(study, [run.point for run in planned.unstructured], stored_blocks)
-every = list(dict.fromkeys([*shapes, *others]))
-ensure_pruned(study, [*every, *compared])
-cases = list(dict.fromkeys([*compiled_cases(every, engines=OURS), *compiled_cases(compared, engines=OURS)]))
+every = list(dict.fromkeys([*shapes, *others, *compared]))
+ensure_pruned(study, every)
+cases = compiled_cases(every, engines=OURS)
 ensure_tuned(study, cases, trials_per_task)
 ensure_built(study, cases)
 timed = frame(ensure_timed(study, every, engines=OURS))
-beside = frame(ensure_timed(study, compared, engines=OURS))
 
 # %% [markdown]
 # ## A task with ratings
@@ -268,7 +266,7 @@ table(
 # the time is measured.
 
 # %% tags=["hide-input"]
-single = stored(judged, beside, sparsity)
+single = stored(judged, timed, sparsity)
 table(
     single.assign(points=single["lead"].map(in_points), slower=single["ratio"].map(times)),
     {
@@ -286,7 +284,7 @@ table(
 # patterns runs beside MiniLM with random ones. Each of its matrices has as many blocks in both.
 
 # %% tags=["hide-input"]
-alike = patterns(judged, beside, sparsity)
+alike = patterns(judged, timed, sparsity)
 table(
     alike.assign(ratio=alike["ratio"].map(times)),
     {"block": "{block}", "time of trained over random patterns": "{ratio}{remark}"},

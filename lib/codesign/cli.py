@@ -129,8 +129,19 @@ def _parser() -> argparse.ArgumentParser:
         "Print the verdict on every claim, for each machine whose records are here.",
     )
     judge.add_argument("--results", default="book", help="book (default), a machine by name, or local")
+    judge.add_argument("--only", metavar="ID", help="one claim, and the command that judges it anew, with its minutes")
     for added in (bench, judge):
         added.add_argument("--json", metavar="FILE", help="write the rows as JSON, too; - for standard output, instead")
+
+    add = command(
+        "add-machine",
+        "results:add_machine",
+        "Put what was measured here into a folder of book/results, so that it can be committed beside other machines.",
+    )
+    add.add_argument("folder", metavar="FOLDER", help="its name, as in zen4-avx512")
+    add.add_argument("--name", required=True, help="for people, as in 'Zen 4, 3.7 GHz, AVX-512'")
+    add.add_argument("--hides", help="what the processor has and this virtual machine does not show, as in AMX")
+    add.add_argument("--profile", default="default", help="whose records: default or full")
 
     command("effects", "results:effects", "List what claims and prose can say of records, with units and arguments.")
     command("headline", "results:headline", "Draw the README's figure from the committed results.")

@@ -26,7 +26,7 @@ from codesign.compiler import (
 )
 from codesign.compiler.artifact import TUNING
 from codesign.compiler.database import HEADER, RECORDS, TRIAL_SAMPLES, WORKLOADS, looked_at, seconds_of, trials
-from codesign.compiler.finalists import FINALISTS, look_again, unseen
+from codesign.compiler.finalists import finalists, look_again, unseen
 from codesign.compiler.operators import Linear
 from codesign.compiler.schedules import families_for
 from codesign.compiler.space import annotate, register_rule
@@ -104,9 +104,12 @@ def test_the_best_of_a_task_is_one_that_was_looked_at_again(tuned: Path, lowered
         found = trials(opened, task.module)
         assert len(found) <= TRIALS
         assert looked_at(found[0])
-        assert [looked_at(record) for record in found] == [True] * min(len(found), FINALISTS) + [False] * (
-            len(found) - FINALISTS
-        )
+        again = min(len(found), finalists(len(found)))
+        assert [looked_at(record) for record in found] == [True] * again + [False] * (len(found) - again)
+
+
+def test_a_quarter_of_the_trials_is_looked_at_again() -> None:
+    assert [finalists(trials) for trials in (2, 8, 12, 16, 256)] == [2, 2, 3, 4, 4]
 
 
 class _Pool:
@@ -129,13 +132,15 @@ class _Pool:
         return [seconds] * TRIAL_SAMPLES
 
 
-def test_a_lucky_trial_loses_its_place_when_it_is_looked_at_again(spec: TargetSpec, tmp_path: Path) -> None:
+def test_a_lucky_trial_loses_its_place_when_it_is_looked_at_again(
+    spec: TargetSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task = task_of(Linear(64, 64, 4 * spec.lanes, 4, 1, 200, spec.threads, "bias"))
     register_rule(spec)
     opened = open_database(tmp_path / spec.key, spec, create=True)
     workload = opened.commit_workload(task.module)
     (family,) = [each for each in families_for(task.operator) if each.points(task.operator, spec)]
-    decided = family.points(task.operator, spec)[: FINALISTS + 1]
+    decided = family.points(task.operator, spec)[:5]
     for number, decisions in enumerate(decided):  # each a little slower than the one before
         schedule = Schedule(task.module)
         annotate(schedule, families_for(task.operator).index(family), decisions)
@@ -146,7 +151,8 @@ def test_a_lucky_trial_loses_its_place_when_it_is_looked_at_again(spec: TargetSp
     assert unseen(opened, [task], []) == [task]
     pool = _Pool([3.0, 2.0, None, 2.5])
     shop: Any = SimpleNamespace(spec=spec, folder=str(tmp_path), builders=pool, runner=pool)
-    assert look_again(task, opened, shop) == FINALISTS
+    monkeypatch.setattr("codesign.compiler.finalists.finalists", lambda trials: 4)
+    assert look_again(task, opened, shop) == 4
     assert best_decisions(opened, task) == {"family": family.name, **decided[1]}
     assert [seconds_of(record) for record in trials(opened, task.module)] == [2.0, 2.5, 3.0, 1.2, 1.4]
     assert unseen(opened, [task], []) == []

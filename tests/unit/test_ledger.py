@@ -171,6 +171,9 @@ def test_a_session_is_kept_under_its_own_name_and_not_repeated(tmp_path: Path, m
     )
     assert ensure_beside(study, "vectors", vector_cases(points, ["native"]), 4) == []
     cases = vector_cases(points, ["native", "avx2"])
+    monkeypatch.setattr(comparisons, "target_spec", lambda threads, isa: SimpleNamespace(key="a CPU with AVX2 alone"))
+    assert ensure_beside(study, "vectors", cases, 4) == []
+    monkeypatch.setattr(comparisons, "target_spec", lambda threads, isa: SimpleNamespace(key=isa))
     records = ensure_beside(study, "vectors", cases, 4)
     assert ensure_beside(study, "vectors", cases, 4) == records
     assert timed == [6]

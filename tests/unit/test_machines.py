@@ -11,14 +11,18 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from synthetic import MILLISECONDS, Memory, everything, latency, machine, session, stamp
 
+from codesign import cli
 from codesign.answers.claims import claims, verdicts
 from codesign.answers.effects import text
 from codesign.answers.frames import Frames
 from codesign.answers.machines import description, documents, labels, losses, relative_times, say, table, worst
 from codesign.answers.words import cpu_label
+from codesign.commands import results as commands
 from codesign.errors import MissingRecord
+from codesign.machine import describe
 from codesign.plot import machines as draw
 from codesign.records import Results
+from codesign.study import places
 
 SHAPE = ("tvm-bsr", "attention", "32x1")
 XEON = {"machine_id": "two", "cpu": "Intel(R) Xeon(R) Processor @ 2.10GHz", "isa": ["avx2", "avx512f"]}
@@ -163,3 +167,54 @@ def test_ceilings_are_compared_in_proportion(root: Path) -> None:
     assert text(frames, "slow.ceiling.wider").startswith("1.02")
     with pytest.raises(MissingRecord):
         text(frames, "slow.ceiling.l2")
+
+
+def test_one_claim_alone_says_what_judges_it_anew(root: Path) -> None:
+    found = Frames(Results("here", root)).machines
+    rows = documents(found, "kernel-tall")
+    assert [(row["id"], row["machine_id"]) for row in rows] == [("kernel-tall", "one"), ("kernel-tall", "two")]
+    assert {row["command"] for row in rows} == {"make reproduce PROFILE=full"}
+    assert rows[0]["minutes"] > 60
+    console = Console(width=200, record=True, file=sys.stderr)
+    console.print(table(found, "kernel-tall"))
+    printed = " ".join(console.export_text().split())
+    assert "judged anew by make reproduce PROFILE=full: about" in printed
+    assert "paper-1a" not in printed
+
+
+@pytest.fixture
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
+    """Local results of this machine and of another, and a place for committed ones."""
+    monkeypatch.setenv("CODESIGN_WORKSPACE", str(tmp_path))
+    monkeypatch.setattr(commands, "RESULTS_ROOT", tmp_path / "book")
+    monkeypatch.setattr(commands, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(commands, "Results", lambda name, folder=tmp_path / "book": Results(name, folder))
+    local, here = places.results("local"), describe().machine_id
+    local.tuning("cpu-2t").mkdir(parents=True)
+    (local.tuning("cpu-2t") / "database_workload.json").touch()
+    known = [machine(machine_id=here), *on(here, session()), latency("openvino", "none", "dense", 1.0)]
+    tried = latency("tvm-bsr", "all", "7x5", 30.0, machine_id=here, profile="try")
+    return write(local, [*known, tried])
+
+
+def test_a_machine_is_added_as_one_folder(measured: Results, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["add-machine", "zen9-avx2", "--name", "Zen 9", "--hides", "AMX"]) == 0
+    assert "RESULTS=zen9-avx2" in capsys.readouterr().out
+    added = Results("zen9-avx2", measured.root.parent / "book")
+    (about,) = added.read("machine")
+    assert (about["name"], about["hides"]) == ("Zen 9", "AMX")
+    assert len(added.read("latency")) == len(session()), "not what was tried, nor what another machine measured"
+    assert (added.tuning("cpu-2t") / "database_workload.json").exists()
+    assert "blocks" in (added.directory / places.PARAMETERS).read_text()
+    assert cli.main(["add-machine", "zen9-avx2", "--name", "Zen 9, again"]) == 0
+    assert [record["name"] for record in added.read("machine")] == ["Zen 9, again"]
+
+
+def test_a_folder_of_another_machine_is_not_replaced(measured: Results, capsys: pytest.CaptureFixture[str]) -> None:
+    write(Results("zen4-avx512", measured.root.parent / "book"), [machine(machine_id="two", name="Zen 4")])
+    assert cli.main(["add-machine", "zen4-avx512", "--name", "Zen 9"]) == 2
+    assert cli.main(["add-machine", "Zen 9", "--name", "Zen 9"]) == 2
+    assert cli.main(["add-machine", "zen9", "--name", "Zen 9", "--profile", "full"]) == 1
+    said = capsys.readouterr().err
+    assert "one that is not another machine's (Zen 4)" in said
+    assert "make reproduce PROFILE=full" in said

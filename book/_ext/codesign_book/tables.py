@@ -11,6 +11,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from codesign.answers import machines
 from codesign.answers.claims import NOT_MEASURED
+from codesign.answers.classes import by_class
 from codesign.answers.crossover import SHOWN, by_sparsity, centre_of, crossovers
 from codesign.answers.frames import DENSE, OUR_DENSE, OURS, by_shape, missing, where
 from codesign.answers.timings import timings
@@ -29,6 +30,17 @@ class Machines(SphinxDirective):
         found = machines.description(shown().machines)
         rows: list[list[Cell]] = [[str(name), *texts] for name, *texts in found.itertuples(name=None)]
         return [table(["", *found.columns], rows, stacks=True)]
+
+
+class Classes(SphinxDirective):
+    """The answer for each class of machines."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table: a row for each class, about the newest machine of it."""
+        found = by_class(shown().machines)
+        if not len(found):
+            return nothing(self, "Latencies", "latency", scope="all")
+        return [table(list(found), found.to_numpy().tolist(), stacks=True)]
 
 
 class Travel(SphinxDirective):
@@ -147,4 +159,5 @@ def setup(app: Sphinx) -> None:
     app.add_directive("latencies", Latencies)
     app.add_directive("crossovers", Crossovers)
     app.add_directive("machines", Machines)
+    app.add_directive("classes", Classes)
     app.add_directive("travel", Travel)

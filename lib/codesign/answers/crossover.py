@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from codesign.answers.frames import EXACT, OURS, Frames, by_shape, compiled_for, fastest, newest, usable, where
+from codesign.answers.frames import OURS, Frames, by_shape, compiled_for, fastest, newest, usable, where
 from codesign.answers.words import ENGINE_LABELS, times
+from codesign.answers.yardstick import dense as dense_rows
 from codesign.bsr import MIN_BLOCK_SPARSITY
 from codesign.isa import NATIVE
 from codesign.measure.ratios import Interval, ratio, ratio_draws, spread_between
@@ -50,7 +51,7 @@ def around(latencies: pd.DataFrame, centre: Centre) -> pd.DataFrame:
 
 
 def gains(latencies: pd.DataFrame) -> pd.DataFrame:
-    """Relate every sparse encoder of ours to the fastest dense float32 engine of its session.
+    """Relate every sparse encoder of ours to the fastest dense engine of its session, of any format that counts.
 
     Returns
     -------
@@ -59,7 +60,7 @@ def gains(latencies: pd.DataFrame) -> pd.DataFrame:
         as text. Left out is what failed, has no such engine beside it, or is stored whole for want of zeros.
     """
     rows = usable(latencies)
-    sessions = rows[rows["engine"].isin(EXACT)].groupby("session_id")["record"]
+    sessions = dense_rows(rows).groupby("session_id")["record"]
     dense = {session: fastest(records) for session, records in sessions}
     sparse = where(rows, engine=OURS)
     sparse = sparse[(sparse["sparsity"] >= MIN_BLOCK_SPARSITY) & sparse["session_id"].isin(list(dense))]

@@ -6,17 +6,20 @@ shapes fill a tile of registers, flat ones, of fewer rows, do not.
 
 from __future__ import annotations
 
+from functools import partial
+
 from codesign.answers.effects import effect, interval_of, least
 from codesign.answers.frames import DENSE, OUR_DENSE, OURS, Frames, median_ms, missing
 from codesign.answers.words import TIMES, shape_order
+from codesign.answers.yardstick import over_best, over_best_dense, over_best_fp32
 from codesign.blocks import BlockShape
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
 
 #: Rows of a block from which on it counts as tall.
 TALL_ROWS = 4
-#: Engines by others that compute zeros, in fp32.
-DENSE_PEERS = ("openvino", "onnxruntime", "torch-compile", "torch-eager")
+#: What shapes are compared with beside single engines, by name.
+YARDSTICKS = {"best-dense": over_best_dense, "best": over_best, "best-fp32": over_best_fp32}
 #: Features of BERT-base, which the claims are about.
 HIDDEN = 768
 
@@ -37,16 +40,6 @@ def speedup(frames: Frames, baseline: str, scope: str, block: str) -> Interval:
 def over_same_weights(frames: Frames, peer: str, scope: str, block: str) -> Interval:
     """Effect: how many times ours is faster than a sparse engine by others, on the same pruned weights."""
     return frames.speedup((peer, scope, block), (OURS, scope, block))
-
-
-@effect("ratio")
-def over_best_dense(frames: Frames, scope: str, block: str) -> Interval:
-    """Effect: how many times ours is faster than whichever dense engine by others is fastest."""
-    frames.latency(OURS, scope, block)
-    timed = [peer for peer in DENSE_PEERS if (peer, *DENSE) in frames.latencies]
-    if not timed:
-        raise missing("latency", engine=DENSE_PEERS[0], scope=scope)
-    return min((speedup(frames, peer, scope, block) for peer in timed), key=lambda gain: gain.value)
 
 
 @effect("ratio")
@@ -177,15 +170,17 @@ def shape_speedup(frames: Frames, group: str, scope: str, baseline: str) -> Inte
 
 @effect("text")
 def range_over(frames: Frames, group: str, scope: str, baseline: str) -> str:
-    """Effect: the range of speed-ups of the shapes of a group over a dense engine, or over the ``best-dense``."""
-    gains = [
-        over_best_dense(frames, scope, block) if baseline == "best-dense" else speedup(frames, baseline, scope, block)
-        for block in shapes(frames, group, scope)
-    ]
+    """Effect: the range of speed-ups of the shapes of a group over a dense engine, or over one of `YARDSTICKS`."""
+    over = YARDSTICKS.get(baseline) or partial(_over_engine, baseline)
+    gains = [over(frames, scope, block) for block in shapes(frames, group, scope)]
     if not gains:
         raise MissingRecord("latency", {"scope": scope, "block": group}, "notebook 04_latency")
     low, high = (f"{end(gain.value for gain in gains):.1f}{TIMES}" for end in (min, max))
     return low if low == high else f"{low} to {high}"
+
+
+def _over_engine(baseline: str, frames: Frames, scope: str, block: str) -> Interval:
+    return speedup(frames, baseline, scope, block)
 
 
 def _over(frames: Frames, scope: str, slow: str, fast: str) -> Interval:

@@ -26,8 +26,6 @@ from codesign.study.places import ASIDE
 DENSE = ("none", "dense")
 #: The engine that runs pruned weights in blocks, and the same compiler on dense weights.
 OURS, OUR_DENSE = "tvm-bsr", "tvm-dense"
-#: Engines that compute zeros, in float32.
-EXACT = [name for name, engine in ENGINES.items() if name not in SPARSE and engine.format == "fp32"]
 #: Engines that run what we compile.
 COMPILED = [name for name in ENGINES if name.startswith("tvm-")]
 #: In every session: what the two ends of a comparison across sessions are related to.

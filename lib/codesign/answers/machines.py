@@ -11,13 +11,16 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from codesign.answers.claims import CHECKS, NOT_MEASURED, SUPPORTED, Verdict, verdicts
+from codesign.answers.claims import CHECKS, NOT_MEASURED, SUPPORTED, Verdict, claims, judge, verdicts
+from codesign.answers.classes import class_of
 from codesign.answers.effects import effect
-from codesign.answers.frames import EXACT, OURS, Frames, by_shape, fastest, missing, where
+from codesign.answers.frames import OURS, Frames, by_shape, fastest, missing, where
 from codesign.answers.numbers import short_commit, written_by
 from codesign.answers.words import TIMES, cpu_label, shape_order, times, vectors
+from codesign.answers.yardstick import best_dense
 from codesign.errors import MissingRecord
 from codesign.measure.ratios import Interval
+from codesign.progress import duration
 from codesign.schema import Record
 
 #: Said of this machine in a comparison, and of another one that lacks what a claim needs.
@@ -61,16 +64,18 @@ def say(frames: Frames, verdict: Verdict) -> str:
     return NOT_MEASURED_THERE if there else verdict.verdict
 
 
-def documents(found: list[Frames]) -> list[dict[str, Any]]:
+def documents(found: list[Frames], only: str | None = None) -> list[dict[str, Any]]:
     """Return every verdict of every machine as a JSON object; effect and interval are null where nothing was measured.
 
-    The interval is a 95% interval, ``[low, high]``, in the unit of the effect.
+    The interval is a 95% interval, ``[low, high]``, in the unit of the effect. With ``only``, one claim by its id.
     """
     return [
         {
             "id": verdict.id,
             "statement": verdict.claim.statement,
             "profile": verdict.claim.profile,
+            "command": verdict.claim.command,
+            "minutes": verdict.claim.minutes,
             "verdict": say(frames, verdict),
             "effect": verdict.effect and verdict.effect.value,
             "interval": verdict.effect and [verdict.effect.low, verdict.effect.high],
@@ -80,15 +85,22 @@ def documents(found: list[Frames]) -> list[dict[str, Any]]:
             "machine_id": frames.machine_id,
         }
         for frames, name in zip(found, labels(found), strict=True)
-        for verdict in verdicts(frames).values()
+        for verdict in _judged(frames, only)
     ]
 
 
-def table(found: list[Frames]) -> Table:
+def _judged(frames: Frames, only: str | None) -> list[Verdict]:
+    """Return every verdict, or that on one claim; the others are then not looked at."""
+    return [judge(claims()[only], frames)] if only else list(verdicts(frames).values())
+
+
+def table(found: list[Frames], only: str | None = None) -> Table:
     """Lay out the verdicts for a terminal, a column for each machine; a claim says which command judges it anew."""
     shown = Table("claim", "statement", *labels(found), show_lines=True)
     shown.caption = f"judged anew by {CHECKS['default']}, where no other command is named"
-    for each in zip(*(verdicts(frames).values() for frames in found), strict=True):
+    if only:
+        shown.caption = f"judged anew by {claims()[only].command}: about {duration(60 * claims()[only].minutes)}"
+    for each in zip(*(_judged(frames, only) for frames in found), strict=True):
         cells = [
             f"{say(frames, v)}\n{v.text}" if v.effect else say(frames, v) for frames, v in zip(found, each, strict=True)
         ]
@@ -102,10 +114,9 @@ def table(found: list[Frames]) -> Table:
 
 
 def relative_times(frames: Frames, scope: str = "all") -> dict[str, Interval]:
-    """Return block shape -> its time in units of the fastest dense fp32 engine timed beside it; empty without one."""
-    rows = frames.beside(scope)
-    dense = rows.loc[rows["engine"].isin(EXACT), "record"]
-    return {block: frames.gain(record, fastest(dense)) for block, record in _shapes(frames, scope) if len(dense)}
+    """Return block shape -> its time in units of the fastest dense engine timed beside it; empty without one."""
+    best = best_dense(frames.beside(scope))
+    return {block: frames.gain(record, best) for block, record in _shapes(frames, scope) if best}
 
 
 def _shapes(frames: Frames, scope: str) -> list[tuple[str, Record]]:
@@ -185,6 +196,8 @@ def _properties(frames: Frames, scope: str) -> dict[str, str]:
     last = timed.iloc[-1]["record"] if len(timed) else None
     return {
         "processor": of["cpu"] if of else UNKNOWN,
+        "class": class_of(frames) if of else UNKNOWN,
+        "which this virtual machine hides": (of.get("hides") or "nothing known") if of else UNKNOWN,
         "cores": str(of["cores"]) if of else UNKNOWN,
         "vector instructions": (vectors(of) if of else "") or UNKNOWN,
         **{name: _size(of[size]) if of else UNKNOWN for name, size in CACHES.items()},

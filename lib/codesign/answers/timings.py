@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from codesign.answers.frames import OUR_DENSE, median_ms, usable, where
@@ -11,6 +12,9 @@ from codesign.answers.words import ENGINE_LABELS, error, milliseconds, three_dig
 from codesign.engines import ENGINES
 from codesign.isa import NATIVE
 from codesign.measure.ratios import ratio
+
+#: Percentiles beyond which calls are called slow.
+TAILS = {"p95": 0.95, "p99": 0.99}
 
 
 def timings(latencies: pd.DataFrame) -> pd.DataFrame:
@@ -26,8 +30,8 @@ def timings(latencies: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         The rows, and: ``label`` of the engine; ``computes_in``, its format; ``median_ms``, ``low_ms``, ``high_ms`` and
         ``gain`` over our dense engine of the session, as numbers (missing where there is no time); the texts
-        ``median``, ``interval``, ``over_dense``, ``largest_error``, ``memory`` and ``disk``; and ``remark``, why a row
-        does not count.
+        ``median``, ``p95`` and ``p99``, ``interval``, ``over_dense``, ``largest_error``, ``memory`` and ``disk``; and
+        ``remark``, why a row does not count.
     """
     if not len(latencies):
         return latencies
@@ -44,7 +48,7 @@ def _cells(row: dict[str, Any], dense: Any) -> dict[str, Any]:
         "label": ENGINE_LABELS[row["engine"]] + isa,
         "computes_in": ENGINES[row["engine"]].format if row["engine"] in ENGINES else row["format"],
         **{"median_ms": nothing, "low_ms": nothing, "high_ms": nothing, "gain": nothing},
-        **{"interval": "-", "over_dense": "-"},
+        **dict.fromkeys(("interval", "over_dense", *TAILS), "-"),
         "largest_error": "-" if record["max_abs_err"] is None else error(record["max_abs_err"]),
         "memory": _mebibytes(record["peak_rss_bytes"]),
         "disk": _mebibytes(record["disk_bytes"]),
@@ -54,12 +58,18 @@ def _cells(row: dict[str, Any], dense: Any) -> dict[str, Any]:
         return cells | {"median": reason, "largest_error": "-", "remark": reason}
     time = median_ms(record)
     cells |= {"median_ms": time.value, "low_ms": time.low, "high_ms": time.high, "median": milliseconds(time.value)}
+    cells |= {name: _tail(record["samples_ns"], share) for name, share in TAILS.items()}
     cells["interval"] = f"{three_digits(time.low)} to {three_digits(time.high)}"
     if dense is not None and dense is not record:
         gain = ratio(dense, record)
         cells |= {"gain": gain.value, "over_dense": times(gain)}
     control = f"{record['control']} control" if record["control"] else ""
     return cells | {"remark": f"flagged: {row['doubt']}" if row["doubt"] else control}
+
+
+def _tail(samples_ns: list[float], share: float) -> str:
+    """Return a percentile in milliseconds; nothing where no sample lies beyond it but the largest."""
+    return milliseconds(float(np.quantile(samples_ns, share)) / 1e6) if len(samples_ns) * (1 - share) >= 1 else "-"
 
 
 def _mebibytes(size: int | None) -> str:

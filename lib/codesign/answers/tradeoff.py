@@ -10,7 +10,6 @@ import pandas as pd
 from codesign.answers.accuracy import MODEL, PRUNING, TRAINED, difference, judged, share
 from codesign.answers.effects import closeness, effect, least
 from codesign.answers.frames import (
-    EXACT,
     OURS,
     Frames,
     by_shape,
@@ -22,6 +21,7 @@ from codesign.answers.frames import (
     usable,
     where,
 )  # fmt: skip
+from codesign.answers.yardstick import best_dense
 from codesign.blocks import touching
 from codesign.measure.ratios import Interval, ratio
 from codesign.schema import Record
@@ -124,10 +124,8 @@ def acceptable(judged: pd.DataFrame, timed: pd.DataFrame) -> pd.DataFrame:
 
 
 def dense_beside(record: Record, timed: pd.DataFrame) -> Record | None:
-    """Return the fastest float32 engine that computes zeros, in the session of a record; None where there is none."""
-    rows = newest(where(usable(timed), session_id=record["session_id"]), ["engine"])
-    dense = rows.loc[rows["engine"].isin(EXACT), "record"]
-    return fastest(dense) if len(dense) else None
+    """Return the fastest dense engine in the session of a record; None where there is none."""
+    return best_dense(newest(where(usable(timed), session_id=record["session_id"]), ["engine"]))
 
 
 def points(judged: pd.DataFrame, timed: pd.DataFrame, scope: str = "all") -> pd.DataFrame:

@@ -74,8 +74,14 @@ def shape_order(block: str) -> tuple[int, int, int]:
 def times(ratio: Interval) -> str:
     """Format a ratio with its interval, to three significant digits where it is above one."""
     digits = 4 if ratio.value < 0.1 else 2 if ratio.value < 10 else 1 if ratio.value < 100 else 0
-    low, high = (f"{end:,.{digits}f}" for end in (ratio.low, ratio.high))
-    return f"{ratio.value:,.{digits}f}{TIMES} ({low} to {high})"
+    return _spread(ratio, f",.{digits}f", TIMES)
+
+
+def _spread(found: Interval, form: str, unit: str = "") -> str:
+    """Format a value and the ends of its interval; what was counted has none, and is a value alone."""
+    if found.low == found.value == found.high:
+        return f"{found.value:{form}}{unit}"
+    return f"{found.value:{form}}{unit} ({found.low:{form}} to {found.high:{form}})"
 
 
 def three_digits(value: float) -> str:
@@ -100,16 +106,14 @@ def error(value: float) -> str:
 
 def percent(share: Interval, digits: int = 0) -> str:
     """Format a share with its interval: ``47% (45% to 49%)``."""
-    value, low, high = (f"{end:.{digits}%}" for end in (share.value, share.low, share.high))
-    return f"{value} ({low} to {high})"
+    return _spread(share, f".{digits}%")
 
 
 def points(difference: Interval) -> str:
     """Format a difference of shares in percentage points: ``+1.2 (-0.3 to +2.7)``."""
-    value, low, high = (f"{end * 100:+.1f}" for end in (difference.value, difference.low, difference.high))
-    return f"{value} ({low} to {high})"
+    return _spread(Interval(*(100 * end for end in (difference.value, difference.low, difference.high))), "+.1f")
 
 
 def correlation(r: Interval) -> str:
     """Format a correlation with its interval: ``0.823 (0.807 to 0.838)``."""
-    return f"{r.value:.3f} ({r.low:.3f} to {r.high:.3f})"
+    return _spread(r, ".3f")

@@ -9,8 +9,9 @@ from typing import Any
 
 from rich.table import Table
 
-from codesign.answers.frames import doubts_of
+from codesign.answers.frames import doubts_of, frame
 from codesign.answers.words import three_digits
+from codesign.answers.yardstick import best_dense
 from codesign.blocks import DENSE
 from codesign.commands.asked import Plan, plan, typed
 from codesign.commands.results import check_json, show
@@ -57,10 +58,8 @@ def rows(records: Sequence[Record]) -> list[Row]:
     shown: dict[tuple[str, str], Row] = {}
     for session in dict.fromkeys(record["session_id"] for record in records):
         together = [r for r in records if r["session_id"] == session and not r["control"]]
-        checked = [r for r in together if r["status"] == "ok" and r["format"] == "fp32"]  # as ours compute
-        dense = [r for r in checked if r["engine"] not in SPARSE]
-        fastest = min(dense, key=lambda record: median(record).value, default=None)
-        ours = next((record for record in dense if record["engine"] == DENSE_ENGINE), None)
+        fastest = best_dense(frame(together))
+        ours = next((r for r in together if (r["engine"], r["status"]) == (DENSE_ENGINE, "ok")), None)
         for record in together:
             row = _row(record, {"over_best_dense": fastest, "over_tvm_dense": ours})
             shown.setdefault((row["engine"], row["block"]), row)

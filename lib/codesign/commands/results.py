@@ -6,6 +6,8 @@ import argparse
 import inspect
 import json
 import os
+import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from codesign import machine
 from codesign.answers import machines
+from codesign.answers.claims import CHECKS
+from codesign.answers.claims import claims as known
 from codesign.answers.effects import effects as registered
 from codesign.answers.frames import Frames
-from codesign.errors import InputError, one_of
-from codesign.records import LOCAL, RESULTS_ROOT
+from codesign.errors import InputError, MissingRecord, one_of
+from codesign.folders import appearing
+from codesign.records import KINDS, LOCAL, REPOSITORY, RESULTS_ROOT, Results
 from codesign.study import places
 
 
@@ -25,7 +31,36 @@ def claims(options: argparse.Namespace) -> None:
     check_json(options.json)
     name = one_of("results", options.results, (places.SHOWN, LOCAL, *places.machines()))
     found = Frames(places.results(name), committed=RESULTS_ROOT).machines
-    show(options.json, machines.table(found), machines.documents(found))
+    only = one_of("claim", options.only, known()) if options.only else None
+    show(options.json, machines.table(found, only), machines.documents(found, only))
+
+
+def add_machine(options: argparse.Namespace) -> None:
+    """Copy what one profile measured here into a folder of its own below ``book/results``, to be committed."""
+    if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", options.folder):
+        raise InputError("folder", options.folder, "generation and instruction set in lower case, as zen4-avx512")
+    profile, local, here = one_of("profile", options.profile, CHECKS), places.results(LOCAL), machine.describe()
+    wanted = {"machine_id": here.machine_id, "profile": profile}
+    read = {name: local.read(name, **wanted, measurement=kind.measurement_version) for name, kind in KINDS.items()}
+    if not read["latency"]:
+        raise MissingRecord("latency", wanted, CHECKS[profile])
+    about = {"name": options.name} | ({"hides": options.hides} if options.hides else {})
+    read["machine"] = [local.one("machine", machine_id=here.machine_id) | about]
+    target = RESULTS_ROOT / options.folder
+    if (
+        target.exists()
+        and (known := Results(options.folder).read("machine"))
+        and known[0]["machine_id"] != here.machine_id
+    ):
+        raise InputError("folder", options.folder, f"one that is not another machine's ({known[0]['name']})")
+    with appearing(target) as work:
+        for record in (record for records in read.values() for record in records):
+            Results(work.name, work.parent).append(record)
+        shutil.copytree(local.directory / "tuning", work / "tuning")
+        shutil.copy(places.PROFILES / f"{profile}.yaml", work / places.PARAMETERS)
+    print(
+        f"{target.relative_to(REPOSITORY)}: look at it with make book RESULTS={options.folder}, then commit the folder"
+    )
 
 
 def effects(options: argparse.Namespace) -> None:

@@ -21,10 +21,13 @@ from codesign.compiler.trial import built_in, run_candidate
 from codesign.compiler.tvm_compat import ms
 from codesign.compiler.workers import Workshop, outcome
 
-#: How many trials of a task are looked at again.
-FINALISTS = 4
 #: Times that each is timed: more than a trial has samples, which is how such a record is known.
 PASSES = TRIAL_SAMPLES + 2
+
+
+def finalists(trials: int) -> int:
+    """Return how many of so many trials are looked at again: a quarter, but two at least and four at most."""
+    return min(4, max(2, trials // 4))
 
 
 def unseen(opened: ms.Database, tasks: Sequence[Task], tried: Sequence[str]) -> list[Task]:
@@ -46,7 +49,8 @@ def look_again(task: Task, opened: ms.Database, shop: Workshop) -> int:
 
     A trial that fails now, for whatever reason, is no candidate any more: it gets no new record.
     """
-    best = sorted(_valid(opened, task), key=lambda record: seconds_of(record) or 0.0)[:FINALISTS]
+    valid = sorted(_valid(opened, task), key=lambda record: seconds_of(record) or 0.0)
+    best = valid[: finalists(len(valid))]
     modules = [record.as_measure_candidate().sch.mod for record in best]
     libraries = [library for library, _ in built_in(shop, modules)]
     samples: list[list[float]] = [[] for _ in best]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from codesign.errors import InputError
 
 #: ``codesign`` stores linears in blocks and runs them on our operators; ``stock`` is TVM 0.27 as it comes.
 PIPELINES = ("codesign", "stock")
+
+#: What the newest import gave, by architecture and input shape: weights are arguments, so it does not depend on them.
+_IMPORTED: dict[str, tuple[relax.Function, dict[str, str]]] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +140,19 @@ def import_encoder(model: Any, batch: int, seq: int, *, decompose: bool) -> tupl
     decompose
         True takes PyTorch's decompositions, as TVM's importer does by default; False keeps attention one operator.
     """
+    from codesign.forward import EncoderForward
+
+    state = EncoderForward(model).state_dict(keep_vars=False)
+    key = json.dumps([model.config.to_dict(), str(model.dtype), batch, seq, decompose], sort_keys=True, default=str)
+    if key not in _IMPORTED:
+        _IMPORTED.clear()  # a study goes through many encoders of one architecture
+        _IMPORTED[key] = _import(model, batch, seq, decompose=decompose)
+    function, paths = _IMPORTED[key]
+    return function, {name: (path, np.ascontiguousarray(state[path].numpy())) for name, path in paths.items()}
+
+
+def _import(model: Any, batch: int, seq: int, *, decompose: bool) -> tuple[relax.Function, dict[str, str]]:
+    """Return the function, and for the name of each weight its path in the model."""
     import torch
     from tvm.relax.frontend.torch import from_exported_program
 
@@ -154,9 +171,7 @@ def import_encoder(model: Any, batch: int, seq: int, *, decompose: bool) -> tupl
     function = module["main"]
     paths = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs}
     names = [param.name for param in function.params[int(function.attrs["num_input"]) :]]
-    state = forward.state_dict(keep_vars=False)
-    weights = {name: (paths[name], np.ascontiguousarray(state[paths[name]].numpy())) for name in names}
-    return function.without_attr("params"), weights
+    return function.without_attr("params"), {name: paths[name] for name in names}
 
 
 def _free_weight_layouts(module: tvm.IRModule) -> tvm.IRModule:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,10 +56,12 @@ class Process:
         Interpreter, and the module that it runs.
     threads
         Number of threads, the main one included.
+    cpus
+        Where it runs, if not on the first CPUs of this machine.
     """
 
-    def __init__(self, name: str, python: str, module: str, threads: int) -> None:
-        cpus = machine.cpus(threads)
+    def __init__(self, name: str, python: str, module: str, threads: int, cpus: Collection[int] | None = None) -> None:
+        cpus = machine.cpus(threads) if cpus is None else cpus
         self.name = name
         self._directory = tempfile.TemporaryDirectory(prefix="codesign-worker-")
         # A file, unlike a pipe, is never full and can be read after a death.
@@ -128,10 +131,12 @@ class Worker(Process):
     ----------
     job
         What to run. Nothing is loaded before `prepare`.
+    cpus
+        As in `Process`.
     """
 
-    def __init__(self, job: Job) -> None:
-        super().__init__(job.engine, find(job.engine).python, "codesign.engines.worker", job.threads)
+    def __init__(self, job: Job, cpus: Collection[int] | None = None) -> None:
+        super().__init__(job.engine, find(job.engine).python, "codesign.engines.worker", job.threads, cpus)
         self.job = job
 
     def prepare(self) -> dict[str, Any]:

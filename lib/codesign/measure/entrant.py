@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,6 +83,7 @@ class Entrant:
 
     contender: Contender
     protocol: Protocol
+    cpus: Collection[int] | None = None
     worker: Worker | None = None
     status: str = "ok"
     reason: str | None = None
@@ -100,7 +101,7 @@ class Entrant:
         if reason := find(self.contender.engine).unavailable():
             self._leave("skipped", reason)
             return
-        self.worker = Worker(self.contender.job())
+        self.worker = Worker(self.contender.job(), self.cpus)
         try:
             answer = self.worker.prepare()
         except EngineError as error:

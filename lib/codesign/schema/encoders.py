@@ -27,7 +27,11 @@ from codesign.schema.parts import (
 
 
 class Machine(Stamp):
-    """What a machine is; ``name`` is that of its generation, clock and instruction sets, where somebody gave it one."""
+    """What a machine is.
+
+    Somebody who knows it gave it a ``name`` (generation, clock, instruction sets), and says what its processor has that
+    this virtual machine ``hides``.
+    """
 
     producer = "notebook 04_latency (or `codesign doctor`)"
     cpu: Text
@@ -40,6 +44,7 @@ class Machine(Stamp):
     l3_kib: Amount
     memory_gib: Amount
     name: Text | None = None
+    hides: Text | None = None
 
 
 class _Matrix(Part):
@@ -227,6 +232,21 @@ class Protocol(_Rounds):
     way: Literal["alone", "naive", "turns"]
     samples_ns: Samples
     max_abs_err: Amount
+
+
+class Throughput(Engine):
+    """An engine in as many processes at once as there are cores, each with ``threads``; a rate for each round."""
+
+    producer = "notebook 06_sweeps"
+    session_id: Text
+    processes: Positive
+    sequences_per_s: list[Amount]
+    max_abs_err: Amount | None
+    status: Literal["ok", "skipped", "failed"]
+    reason: str | None
+    block_sparsity: Share
+    element_sparsity: Share
+    settings: Object
 
 
 class Profile(Engine):

@@ -36,7 +36,8 @@ def ensure_beside(study: Study, kind: str, cases: Session, trials_per_task: int)
     kind
         Of the records: ``layouts`` or ``vectors``.
     cases
-        From `layout_cases` or `vector_cases`; without any there is nothing to do.
+        From `layout_cases` or `vector_cases`; without any there is nothing to do, nor where all instruction sets are
+        the same on this machine.
     trials_per_task
         Most trials of a task that notebook 03_tune does not tune.
 
@@ -47,7 +48,8 @@ def ensure_beside(study: Study, kind: str, cases: Session, trials_per_task: int)
     MissingRecord
         If a checkpoint or, reading committed results, a record is missing.
     """
-    if not cases:
+    targets = {target_spec(case.point.threads, case.isa).key for case in cases if study.local and case.compiled}
+    if not cases or (kind == "vectors" and len(targets) == 1):
         return []
     if study.local and session_id(study, cases, kind) is None:
         built = [case for case in cases if case.compiled]

@@ -107,6 +107,7 @@ PARAMETERS: Mapping[str, Any] = {
     "batches": _list_of(_Batch, or_none=True),
     "seqs": _list_of(_Seq, or_none=True),
     "thread_counts": _list_of(_Threads, or_none=True),
+    "process_counts": _list_of(_Threads, or_none=True),
     "sparsities": _list_of(_Sparsity, or_none=True),
     "models": _list_of(_Text, or_none=True),
     "model_sparsities": _list_of(_Sparsity, or_none=True),
