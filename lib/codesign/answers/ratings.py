@@ -6,16 +6,19 @@ Right signs are hits like any others: `codesign.answers.accuracy.share` and ``di
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from codesign.answers.accuracy import PRUNING, same_task, share
 from codesign.answers.frames import Frames, newest, where
 from codesign.answers.machines import labels
 from codesign.errors import InputError
 from codesign.measure.ratios import Interval
+
+#: How many standard errors lie on either side in a 95% interval.
+_QUANTILE = NormalDist().inv_cdf(0.975)
 
 
 def pearson(rows: pd.DataFrame) -> Interval:
@@ -55,7 +58,7 @@ def _interval(values: np.ndarray, influences: np.ndarray) -> Interval:
     variance = influences.mean(axis=0).var() / influences.shape[1]
     if len(values) > 1:
         variance += values.var(ddof=1) / len(values)
-    mean, margin = float(values.mean()), float(norm.ppf(0.975)) * math.sqrt(variance)
+    mean, margin = float(values.mean()), _QUANTILE * math.sqrt(variance)
     return Interval(mean, mean - margin, mean + margin)
 
 

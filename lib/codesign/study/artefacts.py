@@ -25,7 +25,7 @@ from codesign.study.pruned import require_files
 from codesign.study.tuning import database
 
 #: Inferences that are profiled, after some that are thrown away.
-RUNS, DISCARD = 50, 5
+RUNS, DISCARD = 30, 5
 #: Of the last record of a profile, which makes it complete.
 _LAST = {"function_kind": WHOLE}
 
