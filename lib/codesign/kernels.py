@@ -27,7 +27,7 @@ from codesign.records import REPOSITORY
 #: What notebooks import and takes seconds to import.
 SLOW = (
     *("ipykernel.kernelapp", "matplotlib_inline.backend_inline", "transformers.models.bert.modeling_bert"),
-    *("codesign.compiler", "codesign.train.run", "codesign.plot"),
+    *("codesign.compiler", "tvm.s_tir.tensor_intrin", "codesign.train.run", "codesign.plot"),
 )
 
 

@@ -189,6 +189,9 @@ class CostModel(ms.cost_model.PyCostModel):
         super().__init__()
         self.spec, self.ours = spec, DecisionModel()
         self.stock = ms.cost_model.XGBModel(num_tuning_cores=spec.threads)
+        # It predicts from so many samples on, and trains from the first: for hundreds of rounds, seconds each time. It
+        # trains again when there is a fifth more than what it believes to have trained on.
+        self.stock.last_train_size = self.stock.num_warmup_samples / 1.2
 
     def update(self, context: Any, candidates: Any, results: Any) -> None:
         operator = family_operator_of(context.mod["main"])
