@@ -56,7 +56,7 @@ pruner_blocks = ["32x1", "4x1", "1x1"]  # the shapes that they prune
 proximal_blocks = ["32x1", "4x1", "1x1", "16x16", "8x1", "32x32", "1x32", "16x1", "64x1", "4x4"]
 rated_seeds = []  # of dense models that learn the task with ratings
 rated_steps = 500  # of those
-rated_learning_rate = 0.0001  # the highest of those
+rated_learning_rate = 0.0002  # the highest of those
 trials_per_task = 8  # schedules measured for each kernel that has no tuned one
 
 # %% tags=["hide-input"]
