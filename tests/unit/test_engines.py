@@ -18,9 +18,10 @@ import torch
 from codesign import engines, machine
 from codesign.blocks import BlockShape
 from codesign.encoder import load_encoder, save_checkpoint
-from codesign.engines import EngineError, Job, Refused, client, convert
+from codesign.engines import EngineError, Job, Refused, conversions, convert
 from codesign.engines.base import load_arrays
-from codesign.engines.client import Worker, WorkerDied, max_abs_error
+from codesign.engines.client import Worker, WorkerDied, cosine, max_abs_error
+from codesign.engines.conversions import Conversions
 from codesign.errors import InputError
 from codesign.forward import EncoderForward
 from codesign.prune import prune_model
@@ -91,7 +92,7 @@ def test_an_engine_in_its_worker_computes_what_pytorch_computes_and_then_rests(s
 
 def test_openvino_in_bfloat16_takes_inputs_by_name(squares: Any, tmp_path: Path) -> None:
     with warnings.catch_warnings(action="ignore"):  # PyTorch's own, of how OpenVINO asks it for a graph
-        convert.main("openvino", str(squares.checkpoint), str(squares.inputs), str(tmp_path))
+        convert.main("openvino", str(squares.checkpoint), str(tmp_path), str(squares.inputs))
     inputs = dict(reversed(load_arrays(squares.inputs).items()))
     try:
         call = engines.find("openvino-bf16").prepare(job(squares, "openvino-bf16", tmp_path), inputs)
@@ -142,6 +143,51 @@ def test_outputs_are_compared_by_name(tmp_path: Path) -> None:
             max_abs_error(wrong, tmp_path / "right.npz")
 
 
+def test_a_cosine_is_of_all_real_tokens_together(tmp_path: Path) -> None:
+    right, inputs = tmp_path / "right.npz", tmp_path / "inputs.npz"
+    np.savez(right, a=np.array([[[3.0, 0.0], [0.0, 4.0], [1.0, 1.0]]]))
+    np.savez(inputs, attention_mask=np.array([[1, 1, 0]]))
+    assert cosine({"a": np.array([[[6.0, 0.0], [0.0, 8.0], [-99.0, 0.0]]])}, right, inputs) == 1.0
+    assert cosine({"a": np.array([[[4.0, 0.0], [0.0, -3.0], [1.0, 1.0]]])}, right, inputs) == 0.0
+
+
+@pytest.mark.parametrize("engine", ["openvino-int8", "onnxruntime-int8-dynamic", "torch-eager"])
+def test_each_row_is_a_batch_of_one_in_any_format(tiny: Any, tmp_path: Path, engine: str) -> None:
+    """What an engine makes of a row depends neither on the rows beside it nor on the inputs that it was loaded with."""
+    rows = load_arrays(tiny.inputs)
+    np.savez(tmp_path / "one.npz", **{name: np.zeros_like(array[:1]) for name, array in rows.items()})
+    one = dataclasses.replace(job(tiny, engine), inputs=str(tmp_path / "one.npz"), calibration=str(tiny.inputs))
+    with Worker(one) as worker:
+        worker.prepare()
+        found = worker.evaluate(tiny.inputs)
+        last, _ = worker.output()
+        with pytest.raises(EngineError, match=r"rows of shapes .*, but the engine was prepared for"):
+            worker.evaluate(tiny.expected)
+    assert cosine(found, tiny.expected, tiny.inputs) > (0.98 if engines.find(engine).format == "int8" else 1 - 1e-9)
+    np.testing.assert_array_equal(found["last_hidden_state"][-1:], last["last_hidden_state"])
+
+
+def test_engines_of_a_session_share_what_they_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def convert(job: Job, form: str, source: Path, path: Path, environment: Any) -> None:
+        assert source.exists()
+        made.append((form, source.name))
+        path.mkdir()
+
+    monkeypatch.setattr(conversions, "_convert", convert)
+    names = ("openvino", "openvino-bf16", "openvino-int8", "torch-eager")
+    jobs = [Job(name, str(tmp_path), None, "", 1) for name in names]
+    shared = Conversions(tmp_path, jobs)
+    base, same, quantized, nothing = (shared.get(job, {}) for job in jobs)
+    assert base == same != quantized
+    assert nothing == tmp_path
+    assert made == [("openvino", tmp_path.name), ("openvino-int8", base.name)]
+    for each, left in zip(jobs, [(True, True), (True, True), (False, False), (False, False)], strict=True):
+        shared.done(each)
+        assert (base.exists(), quantized.exists()) == left, "it lies there while somebody may need it"
+
+
 def test_a_shape_that_pytorch_has_no_kernel_for_is_refused_with_its_reason(squares: Any) -> None:
     forward = EncoderForward(load_encoder(str(squares.checkpoint), attention="sdpa"))
     adapt = engines.find("torch-bsr").adapt
@@ -168,7 +214,7 @@ def test_a_conversion_that_fails_says_why(tiny: Any, tmp_path: Path, monkeypatch
     script.write_text("#!/bin/sh\necho no such operator >&2\nexit 1\n")
     script.chmod(0o755)
     with Worker(job(tiny, "openvino")) as worker:
-        monkeypatch.setattr(client.sys, "executable", str(script))
+        monkeypatch.setattr(conversions.sys, "executable", str(script))
         with pytest.raises(EngineError, match="openvino could not convert: no such operator"):
             worker.prepare()
 

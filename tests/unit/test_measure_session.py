@@ -214,7 +214,7 @@ class Pretended:
         self.runs = 0
         self.alive.add(self)
 
-    def prepare(self) -> dict[str, Any]:
+    def prepare(self, conversions: Any) -> dict[str, Any]:
         if isinstance(self.answer, EngineError):
             raise self.answer
         return {"disk_bytes": 5, "settings": {"set": True}, "seconds": 0.12345}
@@ -245,7 +245,7 @@ def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **others: Any) -> l
     monkeypatch.setattr(Pretended, "output_of", answers)
     monkeypatch.setattr(Pretended, "alive", set())
     monkeypatch.setattr(entrant, "Worker", Pretended)
-    (tmp_path / "inputs.npz").touch()
+    np.savez(tmp_path / "inputs.npz", attention_mask=np.ones((1, 2), np.int64))
     np.savez(tmp_path / "expected.npz", out=np.array(RIGHT, np.float32))
     paths = tmp_path, None, tmp_path / "expected.npz", tmp_path / "inputs.npz"
     return [Contender(engine, POINT, *paths) for engine in answers]
@@ -268,6 +268,8 @@ def test_each_gets_its_status_and_only_what_is_right_is_timed(
         "torch_compile": [[0.0]],
         "onnxruntime": [[0.0, 9.0]],
         "openvino_bf16": [[0.0, 1.4]],  # rounding
+        "openvino_int8": [[0.1, 1.9]],
+        "onnxruntime_int8": [[1.0, 0.9]],
         "torch_bsr": Refused("takes no such block"),
         "tvm_dense": EngineError("broke"),
     }
@@ -281,6 +283,7 @@ def test_each_gets_its_status_and_only_what_is_right_is_timed(
     found = {(r["engine"], r["control"]): r for r in records}
     assert {name: r["status"] for (name, control), r in found.items() if control is None} == {
         **{"torch-eager": "ok", "openvino": "ok", "openvino-bf16": "ok", "torch-bf16": "failed"},
+        **{"openvino-int8": "ok", "onnxruntime-int8": "failed"},
         **{"torch-compile": "failed", "onnxruntime": "failed", "torch-bsr": "skipped", "tvm-dense": "failed"},
         "deepsparse": "skipped",
     }
@@ -288,6 +291,7 @@ def test_each_gets_its_status_and_only_what_is_right_is_timed(
         "torch-bf16": "not finite",
         "torch-compile": r"shapes {'out': \(1, 1\)}",
         "onnxruntime": "wrong output: max abs",
+        "onnxruntime-int8": "wrong output: cosine 0.6690 to PyTorch, 0.9",
     }
     reasons |= {"torch-bsr": "takes no such block", "tvm-dense": "broke", "deepsparse": "make peers"}
     for engine, reason in reasons.items():
@@ -308,6 +312,8 @@ def test_each_gets_its_status_and_only_what_is_right_is_timed(
             assert (record["peak_rss_bytes"], record["disk_bytes"]) == (9, 5)
     assert found["openvino", None]["settings"]["max_abs_err_allowed"] == 0.01
     assert found["openvino-bf16", None]["settings"]["max_abs_err_allowed"] == 0.5
+    assert found["openvino-int8", None]["settings"]["cosine_required"] == entrant.WRONG_BELOW["int8"]
+    assert found["openvino", None]["cosine"] == 1.0
     assert found["torch-eager", "A/A"]["status"] == "ok"
 
 

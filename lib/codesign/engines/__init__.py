@@ -13,18 +13,26 @@ from codesign.engines.torch_bf16 import TorchBF16
 from codesign.engines.torch_bsr import TorchBSR
 from codesign.engines.torch_compile import TorchCompile
 from codesign.engines.torch_eager import TorchEager
+from codesign.engines.torch_int8 import TorchInt8
 from codesign.engines.tvm import TVM
 from codesign.errors import one_of
 
 _ALL: tuple[Engine, ...] = (
     TorchEager(),
-    TorchCompile(),
+    TorchCompile("torch-compile", "fp32"),
     TorchBF16(),
+    TorchCompile("torch-compile-bf16", "bf16"),
+    TorchInt8("torch-int8", "int8"),
     TorchBSR(),
-    ONNXRuntime(),
+    ONNXRuntime("onnxruntime", "fp32", "onnx"),
+    ONNXRuntime("onnxruntime-int8", "int8", "onnx-int8"),
+    ONNXRuntime("onnxruntime-int8-dynamic", "int8", "onnx-int8-dynamic"),
     OpenVINO("openvino", "fp32"),
     OpenVINO("openvino-bf16", "bf16"),
-    DeepSparse(),
+    OpenVINO("openvino-int8", "int8"),
+    OpenVINO("openvino-int8-sparse", "int8", sparse=True),
+    DeepSparse("deepsparse", "fp32", "onnx"),
+    DeepSparse("deepsparse-int8", "int8", "onnx-int8"),
     TVM("tvm-stock-default"),  # dense, TVM's default pipeline
     TVM("tvm-stock-tuned"),  # dense, TVM's own rules tuned
     TVM("tvm-dense"),  # our pipeline at density 1.0
@@ -37,7 +45,10 @@ _ALL: tuple[Engine, ...] = (
 ENGINES: dict[str, Engine] = {engine.name: engine for engine in _ALL}
 
 #: Engines that may leave zeros out. To all others pruned weights are like any others: one block shape stands for all.
-SPARSE = ("tvm-bsr", "tvm-bsr-whole", "tvm-bsr-token-major", "deepsparse", "torch-bsr")
+SPARSE = (
+    *("tvm-bsr", "tvm-bsr-whole", "tvm-bsr-token-major"),
+    *("deepsparse", "deepsparse-int8", "torch-bsr", "openvino-int8-sparse"),
+)
 
 #: Ways to lay out an encoder: blocks stored whole; in strips, as everywhere in the book; and with token-major
 #: activations.

@@ -31,7 +31,10 @@ def _of_encoder(output: np.ndarray) -> Arrays:
 
 @dataclass(frozen=True)
 class Call:
-    """A loaded model with its inputs, which lie where the engine wants them: only `run` is timed."""
+    """A loaded model with its inputs, which lie where the engine wants them: only `run` is timed.
+
+    What is written later into the arrays that the engine was prepared with, the next run computes from.
+    """
 
     run: Callable[[], Any]
     """Run the model once; return what the engine makes of it."""
@@ -69,6 +72,9 @@ class Job:
         Number of threads, the same for every engine of a session.
     block
         Block shape the model was pruned in, for engines that store blocks; ``"dense"`` if it was not.
+    calibration
+        File (.npz) with other inputs by name, as many rows as a multiple of the batch, for engines that take the ranges
+        of activations from examples.
     """
 
     engine: str
@@ -77,6 +83,7 @@ class Job:
     inputs: str
     threads: int
     block: str = "dense"
+    calibration: str | None = None
 
     def require_artifact(self) -> Path:
         """Directory of the compiled model; InputError when the job has none."""
@@ -101,7 +108,7 @@ class Engine(Protocol):
     """Number format that it computes in; what it returns is float32."""
 
     reads: str | None = None
-    """Format in `codesign.engines.convert` that it loads as the job's artefact; None if it needs no conversion."""
+    """Form in `codesign.engines.convert` that it loads as the job's artefact; None if it needs no conversion."""
 
     python: str = sys.executable
     """Interpreter of its worker."""
@@ -113,6 +120,8 @@ class Engine(Protocol):
 
     def prepare(self, job: Job, inputs: Arrays) -> Call:
         """Load or compile the model, and put its inputs where it wants them; called in a worker process of its own.
+
+        The arrays stay: an engine may read them at each run, and one that copies them does so at each run.
 
         Raises
         ------

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Collection
@@ -20,6 +18,7 @@ import numpy as np
 from codesign import machine
 from codesign.engines import find
 from codesign.engines.base import Arrays, EngineError, Job, Refused, load_arrays
+from codesign.engines.conversions import Conversions
 
 _TAIL_LINES = 20
 #: Folder of this package, so that a worker runs this code in whatever environment its interpreter belongs to.
@@ -43,6 +42,18 @@ def max_abs_error(outputs: Arrays, expected: Path) -> float:
     if shapes != wanted or not all(np.isfinite(array).all() for array in outputs.values()):
         raise EngineError(f"the outputs have shapes {shapes} or values that are not finite, expected {wanted}")
     return max(float(np.abs(array.astype(np.float64) - right[name]).max()) for name, array in outputs.items())
+
+
+def cosine(outputs: Arrays, expected: Path, inputs: Path) -> float:
+    """Cosine of the angle between outputs of real tokens and those in a file (.npz), a side taken as one vector.
+
+    Rows of padding mean nothing, and no engine is calibrated for them: they may be far off where all others are right.
+    """
+    right, real = load_arrays(expected), load_arrays(inputs)["attention_mask"].astype(bool)
+    a, b = (
+        np.concatenate([each[name][real].ravel() for name in right]).astype(np.float64) for each in (outputs, right)
+    )
+    return float(np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1, 1))  # rounding may exceed one
 
 
 class Process:
@@ -139,13 +150,18 @@ class Worker(Process):
         super().__init__(job.engine, find(job.engine).python, "codesign.engines.worker", job.threads, cpus)
         self.job = job
 
-    def prepare(self) -> dict[str, Any]:
+    def prepare(self, conversions: Conversions | None = None) -> dict[str, Any]:
         """Convert the encoder to what the engine reads, and load it.
+
+        Parameters
+        ----------
+        conversions
+            Of a session, where engines that read the same share it.
 
         Returns
         -------
         dict[str, Any]
-            ``seconds`` it took, ``disk_bytes`` of what was loaded and the engine's ``settings``.
+            ``seconds`` that loading took, ``disk_bytes`` of what was loaded and the engine's ``settings``.
 
         Raises
         ------
@@ -155,22 +171,39 @@ class Worker(Process):
             When it, or the conversion, fails otherwise: as a `WorkerDied` when it took the process with it. Any other
             request raises these as well.
         """
-        start, form = time.perf_counter(), find(self.job.engine).reads
-        if form is not None:
-            self._convert(form)
-        answer = self._ask("prepare", job=dataclasses.asdict(self.job))
-        loaded = Path(self.job.artifact or self.job.checkpoint)
-        answer["disk_bytes"] = sum(file.stat().st_size for file in loaded.rglob("*") if file.is_file())
-        if form is not None:
-            shutil.rmtree(loaded)  # it is in memory, and a session has many
-        answer["seconds"] = time.perf_counter() - start
-        return answer
+        converted, job = find(self.job.engine).reads is not None, self.job
+        conversions = conversions or Conversions(Path(self._directory.name), [job])
+        try:
+            if converted:
+                self.job = dataclasses.replace(job, artifact=str(conversions.get(job, self._environment)))
+            start = time.perf_counter()
+            answer = self._ask("prepare", job=dataclasses.asdict(self.job))
+            answer["seconds"] = time.perf_counter() - start
+            loaded = Path(self.job.artifact or self.job.checkpoint)
+            answer["disk_bytes"] = sum(file.stat().st_size for file in loaded.rglob("*") if file.is_file())
+            return answer
+        finally:
+            conversions.done(job)  # it is in memory
 
     def output(self) -> tuple[Arrays, dict[str, int]]:
         """Call once; return the outputs by name, and ``call_ns`` with ``peak_rss_bytes``, the most until then."""
         path = str(Path(self._directory.name) / "outputs.npz")
         about = self._ask("output", path=path)
         return load_arrays(path), about
+
+    def evaluate(self, inputs: Path) -> Arrays:
+        """Run each row of a file (.npz) of inputs by name as a batch of one.
+
+        One at a time, as a user's sentences come: what dynamic quantisation makes of one depends on its batch.
+
+        Returns
+        -------
+        Arrays
+            The outputs by name, float32[rows, ...], those at masked positions included.
+        """
+        path = str(Path(self._directory.name) / "evaluated.npz")
+        self._ask("evaluate", inputs=str(inputs), path=path)
+        return load_arrays(path)
 
     def run(self, *, calls: int, discard: int) -> tuple[list[int], list[int]]:
         """Make `discard` calls and then `calls` more; return the times of these and of those, in ns."""
@@ -187,15 +220,3 @@ class Worker(Process):
         """
         found: list[dict[str, list[int]]] = self._ask("profile", runs=runs, discard=discard)["profile"]
         return found
-
-    def _convert(self, form: str) -> None:
-        """Convert the checkpoint, and make the job load that."""
-        target = Path(self._directory.name) / form
-        target.mkdir()
-        arguments = [form, self.job.checkpoint, self.job.inputs, str(target)]
-        command = [sys.executable, "-m", "codesign.engines.convert", *arguments]
-        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, errors="replace")
-        if done.returncode:
-            last = next(iter(done.stderr.splitlines()[-1:]), f"exit code {done.returncode}")
-            raise EngineError(f"{self.job.engine} could not convert: {last}")
-        self.job = dataclasses.replace(self.job, artifact=str(target))

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from codesign.engines.base import Arrays, Call, Engine, Job
-from codesign.engines.convert import ATTENTION, FILES, OPSET
+from codesign.engines.convert import ATTENTION, FORMS, OPSET
+from codesign.engines.quantize import narrow
 
 #: The environment that ``make peers`` makes.
 PEERS = Path(__file__).parents[3] / ".venv" / "peers"
 
 
+@dataclass
 class DeepSparse(Engine):
-    name = "deepsparse"
+    name: str
+    format: str
+    reads: str
     package = "deepsparse"
-    reads = "onnx"
     python = str(PEERS / "bin" / "python")
 
     def unavailable(self) -> str | None:
@@ -33,7 +37,7 @@ class DeepSparse(Engine):
 
         arrays = list(inputs.values())  # it takes no names: the order is that of the ONNX file
         engine = deepsparse.Engine(
-            str(job.require_artifact() / FILES["onnx"]),
+            str(job.require_artifact() / FORMS[self.reads].file),
             batch_size=len(arrays[0]),
             num_cores=job.threads,
             scheduler=deepsparse.Scheduler.single_stream,
@@ -41,7 +45,8 @@ class DeepSparse(Engine):
         return Call(lambda: engine.run(arrays, val_inp=False)[0])
 
     def settings(self, job: Job) -> dict[str, object]:
-        return {
+        how = {"quantized_by": self.reads, "reduce_range": narrow()} if self.format == "int8" else {}
+        return how | {
             "version": _version(),
             "converted_from": f"torch, {ATTENTION['onnx']} attention, opset {OPSET}",
             "num_cores": job.threads,

@@ -20,15 +20,13 @@ class TorchEager(Engine):
         os.environ.update(_BINDING)  # read once, when torch loads OpenMP
         import torch
 
-        from codesign.encoder import load_encoder
-        from codesign.forward import EncoderForward, input_names
+        from codesign.forward import INPUTS
 
         torch.set_num_threads(job.threads)
         torch.set_num_interop_threads(1)  # one encoder at a time has nothing to run beside itself
-        bert = load_encoder(job.checkpoint, attention="sdpa")
-        tensors = [torch.from_numpy(inputs[name]) for name in input_names(bert.config)]
+        tensors = [torch.from_numpy(inputs[name]) for name in INPUTS if name in inputs]  # of the same memory
         with torch.inference_mode():
-            model = self.adapt(EncoderForward(bert), tensors, job)
+            model = self.adapt(self.load(job), tensors, job)
 
         @torch.inference_mode()
         def run() -> Any:
@@ -36,8 +34,15 @@ class TorchEager(Engine):
 
         return Call(run)
 
+    def load(self, job: Job) -> Any:
+        """Load what takes the inputs in order; here the float32 encoder."""
+        from codesign.encoder import load_encoder
+        from codesign.forward import EncoderForward
+
+        return EncoderForward(load_encoder(job.checkpoint, attention="sdpa"))
+
     def adapt(self, model: Any, tensors: list[Any], job: Job) -> Any:
-        """Make of the float32 encoder what is called instead, with its inputs in order; here nothing."""
+        """Make of what was loaded what is called instead, with its inputs in order; here nothing."""
         return model
 
     def settings(self, job: Job) -> dict[str, object]:

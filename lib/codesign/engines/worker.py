@@ -6,6 +6,8 @@ It reads one JSON request a line and answers each with one JSON line:
 ``{"do": "prepare", "job": {...}}``             ``{"settings": {...}}``
 ``{"do": "output", "path": "out.npz"}``         ``{"call_ns": 12, "peak_rss_bytes": 34}``: one call, its outputs saved
                                                 by name; the most that was ever resident
+``{"do": "evaluate", "inputs": "a.npz",         ``{}``: each row of the inputs run as a batch of one, its outputs saved
+"path": "b.npz"}``                              by name
 ``{"do": "run", "calls": 9, "discard": 3}``     ``{"samples_ns": [9 numbers], "discarded_ns": [3 numbers]}``
 ``{"do": "profile", "runs": 9, "discard": 3}``  ``{"profile": [9 objects]}``: kernel -> ns of each call, for each run
 ==============================================  =======================================================================
@@ -39,11 +41,13 @@ Answer = dict[str, Any]
 class _Worker:
     def __init__(self) -> None:
         self._call: Call | None = None
+        self._inputs: dict[str, np.ndarray] = {}
 
     def prepare(self, job: dict[str, Any]) -> Answer:
         parsed = Job(**job)
         engine = find(parsed.engine)
-        self._call = engine.prepare(parsed, load_arrays(parsed.inputs))
+        self._inputs = load_arrays(parsed.inputs)
+        self._call = engine.prepare(parsed, self._inputs)
         gc.collect()
         gc.disable()  # a collection would be charged to the call it falls into; calls make no cycles
         return {"settings": engine.settings(parsed)}
@@ -54,6 +58,19 @@ class _Worker:
         np.savez(path, **call.outputs(output))  # type: ignore[arg-type]  # a name of a model's is no option of savez
         (kib,) = re.findall(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
         return {"call_ns": call_ns, "peak_rss_bytes": 1024 * int(kib)}
+
+    def evaluate(self, inputs: str, path: str) -> Answer:
+        call, rows, found = self._prepared(), load_arrays(inputs), dict[str, list[np.ndarray]]()
+        wanted = {name: (1, *array.shape[1:]) for name, array in rows.items()}
+        if wanted != (prepared := {name: array.shape for name, array in self._inputs.items()}):
+            raise ValueError(f"rows of shapes {wanted}, but the engine was prepared for {prepared}")
+        for row in range(len(next(iter(rows.values())))):
+            for name, array in rows.items():
+                self._inputs[name][0] = array[row]
+            for name, output in call.outputs(call.run()).items():
+                found.setdefault(name, []).append(output[0].copy())  # the next run may write into the same memory
+        np.savez(path, **found)  # type: ignore[arg-type]  # as above
+        return {}
 
     def run(self, calls: int, discard: int) -> Answer:
         run = self._prepared().run

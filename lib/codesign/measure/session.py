@@ -10,12 +10,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import random
+import tempfile
 import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from codesign import machine
+from codesign.engines.conversions import Conversions
 from codesign.errors import InputError
 from codesign.measure.company import Company, Watch, ceiling
 from codesign.measure.entrant import Contender, Entrant, Turn, undisturbed
@@ -103,9 +106,13 @@ def run_session(
 def prepare(entrants: Sequence[Entrant], company: Company | None = None) -> None:
     """Load every encoder and compile the probe, then check every output; nothing is timed yet."""
     count = Count("prepared")
-    with ThreadPoolExecutor(_PREPARE_AT_ONCE) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="codesign-converted-") as folder,
+        ThreadPoolExecutor(_PREPARE_AT_ONCE) as pool,
+    ):
+        conversions = Conversions(Path(folder), [entrant.contender.job() for entrant in entrants])
         probe = None if company is None else pool.submit(company.prepare)
-        for done, _ in enumerate(pool.map(Entrant.prepare, entrants), 1):
+        for done, _ in enumerate(pool.map(lambda entrant: entrant.prepare(conversions), entrants), 1):
             count(done, len(entrants))
         if probe is not None:
             probe.result()
@@ -176,7 +183,7 @@ def records_of(entrants: Sequence[Entrant], watch: Watch, common: Record) -> lis
 def _check(contenders: Sequence[Contender]) -> None:
     """Refuse contenders that cannot be compared, and files that do not exist, before anything is started."""
     for contender in contenders:
-        for name in ("checkpoint", "artifact", "expected", "inputs"):
+        for name in ("checkpoint", "artifact", "expected", "inputs", "calibration"):
             path = getattr(contender, name)
             if path is not None and not path.exists():
                 raise InputError(name, str(path), "an existing file or directory")

@@ -161,6 +161,7 @@ class _Rounds(Engine):
     samples_ns: list[Amount]
     rounds: list[Count]
     max_abs_err: Amount | None
+    cosine: Cosine | None = None
     block_sparsity: Share
     element_sparsity: Share
     settings: Object

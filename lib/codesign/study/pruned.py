@@ -32,6 +32,9 @@ from codesign.records import Record
 from codesign.study.chain import Study
 from codesign.study.points import Point, by_scope
 
+#: At least so many rows are calibrated on.
+CALIBRATION = 32
+
 
 class Pruned(NamedTuple):
     """The files of a point."""
@@ -134,12 +137,34 @@ def prune_as(point: Point, model: transformers.BertModel, allocation: str = "uni
     )
 
 
+def ensure_calibration(study: Study, point: Point) -> Path:
+    """Write what engines take the ranges of activations from, unless it is there: none of it is ever timed.
+
+    Returns
+    -------
+    Path
+        Inputs by name, int64[rows, seq], several batches of them (npz); the same whatever was pruned.
+    """
+    folder = study.build / "calibration" / f"{point.dense.weights_key()}-b{point.batch}-s{point.seq}"
+    if not folder.exists():
+        model = load_encoder(str(require_files(study, point).checkpoint))
+        rows = point.batch * -(-CALIBRATION // point.batch)
+        with appearing(folder) as work:
+            np.savez(work / "inputs.npz", **_inputs(model, point, rows, skip=point.batch))  # type: ignore[arg-type]
+    return folder / "inputs.npz"
+
+
+def _inputs(model: transformers.BertModel, point: Point, rows: int, skip: int = 0) -> dict[str, np.ndarray]:
+    """Sentences, after so many others, where the model has a language; else random tokens."""
+    if has_tokenizer(point.model):
+        return sentence_inputs(point.model, sentences(skip + rows)[skip:], point.seq)
+    drawn = example_inputs(model, skip + rows, point.seq, point.seed)
+    return {name: array[skip:] for name, array in drawn.items()}
+
+
 def _save_expected(where: Pruned, model: transformers.BertModel, point: Point) -> None:
     """Write inputs and outputs; the folder appears complete or not at all."""
-    if has_tokenizer(point.model):
-        inputs = sentence_inputs(point.model, sentences(point.batch), point.seq)
-    else:
-        inputs = example_inputs(model, point.batch, point.seq, point.seed)
+    inputs = _inputs(model, point, point.batch)
     with torch.inference_mode():
         output = EncoderForward(model)(*map(torch.from_numpy, inputs.values())).numpy()
     with appearing(where.expected.parent) as work:

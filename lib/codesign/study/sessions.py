@@ -20,7 +20,7 @@ from codesign.records import Record
 from codesign.study.artefacts import artifact
 from codesign.study.chain import Study
 from codesign.study.points import Case, Point, by_scope, headline
-from codesign.study.pruned import require_files
+from codesign.study.pruned import ensure_calibration, require_files
 
 #: Too slow to be called in every session: it gets one of its own, beside the references.
 SLOW = "tvm-stock-default"
@@ -217,4 +217,5 @@ def contender(study: Study, case: Case) -> Contender:
         artifact=artifact(study, case) if case.compiled else None,
         expected=where.expected,
         inputs=where.inputs,
+        calibration=ensure_calibration(study, case.point),
     )
