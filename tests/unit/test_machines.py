@@ -9,7 +9,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from synthetic import MILLISECONDS, Memory, everything, latency, machine, session, stamp
+from synthetic import MILLISECONDS, Memory, accuracy, everything, latency, machine, session, stamp
 
 from codesign import cli
 from codesign.answers.claims import claims, verdicts
@@ -206,7 +206,9 @@ def test_a_machine_is_added_as_one_folder(measured: Results, capsys: pytest.Capt
     assert len(added.read("latency")) == len(session()), "not what was tried, nor what another machine measured"
     assert (added.tuning("cpu-2t") / "database_workload.json").exists()
     assert "blocks" in (added.directory / places.PARAMETERS).read_text()
+    added.append(accuracy("all", "32x1", 0.8, profile="full"))
     assert cli.main(["add-machine", "zen9-avx2", "--name", "Zen 9, again"]) == 0
+    assert len(added.read("accuracy")) == 1, "trained by another profile"
     assert [record["name"] for record in added.read("machine")] == ["Zen 9, again"]
 
 

@@ -20,7 +20,7 @@ from codesign.answers import machines
 from codesign.answers.claims import CHECKS
 from codesign.answers.claims import claims as known
 from codesign.answers.effects import effects as registered
-from codesign.answers.frames import Frames
+from codesign.answers.frames import TRAVELS, Frames
 from codesign.errors import InputError, MissingRecord, one_of
 from codesign.folders import appearing
 from codesign.records import KINDS, LOCAL, REPOSITORY, RESULTS_ROOT, Results
@@ -53,6 +53,8 @@ def add_machine(options: argparse.Namespace) -> None:
         and known[0]["machine_id"] != here.machine_id
     ):
         raise InputError("folder", options.folder, f"one that is not another machine's ({known[0]['name']})")
+    for name in TRAVELS:  # of models that another profile trained
+        read[name] = read[name] or Results(options.folder).read(name)
     with appearing(target) as work:
         for record in (record for records in read.values() for record in records):
             Results(work.name, work.parent).append(record)
