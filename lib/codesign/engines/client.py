@@ -47,7 +47,8 @@ def max_abs_error(outputs: Arrays, expected: Path) -> float:
 def cosine(outputs: Arrays, expected: Path, inputs: Path) -> float:
     """Cosine of the angle between outputs of real tokens and those in a file (.npz), a side taken as one vector.
 
-    Rows of padding mean nothing, and no engine is calibrated for them: they may be far off where all others are right.
+    Rows of padding mean nothing, and some hang by a thread: of MiniLM on a sentence, 54 of 113 turn away when PyTorch's
+    own weights are rounded to 7 bits, all else in float32, while real tokens stay at 0.9988.
     """
     right, real = load_arrays(expected), load_arrays(inputs)["attention_mask"].astype(bool)
     a, b = (
