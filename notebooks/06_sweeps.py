@@ -18,8 +18,8 @@
 # best dense engine, for which block shape, and does that survive another load?**
 #
 # Each value is a session of its own, tuned for itself, with the references and our dense engine on the same weights. A
-# gain is always over whichever dense float32 engine of that session was fastest. Beside the values below, the page
-# shows every other one that was measured around the same centre.
+# gain is always over whichever dense engine of that session was fastest, ours or not, in any number format that counts.
+# Beside the values below, the page shows every other one that was measured around the same centre.
 
 # %% tags=["parameters"]
 results = "book"  # the machine that the book shows; another one by name; or "local": measure here what is missing

@@ -31,7 +31,7 @@ def crossover(curves: pd.DataFrame) -> Drawing:
     return Drawing(
         facets(rows, "model", lambda model, part: _model(model, part, _top(rows, "model"))),
         f"Sparsity from which on sparse kernels beat the best dense engine: {listing}.",
-        f"How many times faster than the best dense float32 engine of the session, by share of blocks removed. One "
+        f"How many times faster than the best dense engine of the session, by share of blocks removed. One "
         f"line a block shape, {HEADLINE} highlighted; bands are 95% intervals. Above the orange line, sparse wins.",
     )
 
@@ -65,7 +65,7 @@ def loads(rows: pd.DataFrame) -> Drawing:
     return Drawing(
         facets(rows, "factor", lambda factor, part: _factor(factor, part, _top(rows, "factor"))),
         f"Times faster than the best dense engine: {spoken(rows, '{factor} {given}, {block}: {value:.2f}')}.",
-        "How many times faster than the best dense float32 engine of the session, when one factor of the load changes. "
+        "How many times faster than the best dense engine of the session, when one factor of the load changes. "
         f"{HEADLINE} is highlighted; lines through the points are 95% intervals. Above the orange line, sparse wins.",
     )
 

@@ -23,7 +23,10 @@ from codesign.measure.ratios import Interval, ratio
 from codesign.plot.charts import bars, spans, spoken
 from codesign.plot.look import BLUE, ORANGE, SKY, Drawing
 
-DENSE_ENGINES = (OUR_DENSE, "openvino", "onnxruntime", "torch-compile", "torch-eager", "tvm-stock-tuned")
+DENSE_ENGINES = (
+    *(OUR_DENSE, "openvino", "onnxruntime", "torch-compile", "torch-eager", "tvm-stock-tuned"),
+    *("openvino-bf16", "openvino-int8", "onnxruntime-int8", "torch-compile-bf16"),
+)
 PEERS = ("deepsparse", "torch-bsr")  # skip zeros, too
 GUIDES = (OUR_DENSE, "torch-eager")  # drawn as lines through the sparse rows
 
@@ -52,7 +55,7 @@ def latency_bars(latencies: pd.DataFrame, scopes: tuple[str, ...] = ("attention"
 
 
 def _rows(timed: pd.DataFrame, scope: str) -> pd.DataFrame:
-    """Return a row per block shape, the fastest marked, and one per fp32 engine of others and our dense, by time."""
+    """Return a row per block shape, the fastest marked, and one per engine of others and our dense, by time."""
     sparse = where(timed, engine=OURS, scope=scope)
     if not len(sparse):
         return sparse
@@ -76,10 +79,10 @@ def _caption(latencies: pd.DataFrame) -> str:
     guides = " and ".join(ENGINE_LABELS[engine] for engine in GUIDES)
     return (
         f"One inference of {one['model']} with {one['sparsity']:.0%} of the blocks pruned: "
-        f"batch {one['batch']}, {one['seq']} tokens, {one['threads']} threads, float32. Blue: our compiler on "
-        "sparse weights, one row a block shape, the fastest highlighted. Orange: other engines on the same weights, "
-        f"dense unless a block shape is named. Dashed: {guides} on dense weights. Bars are medians; the line "
-        "at their end is the 95% interval."
+        f"batch {one['batch']}, {one['seq']} tokens, {one['threads']} threads, in float32 unless a format is named. "
+        "Blue: our compiler on sparse weights, one row a block shape, the fastest highlighted. "
+        f"Orange: other engines on the same weights, dense unless a block shape is named. Dashed: {guides}, dense. "
+        "Bars are medians; the line at their end is the 95% interval."
     )
 
 
@@ -109,7 +112,7 @@ def machines(found: Mapping[str, Mapping[str, Interval]]) -> Drawing:
         said.append(f"{label}: {spoken(rows[rows['label'].isin(times)], '{label} {text}')}")
     alt = f"Time of each block shape in units of the best dense engine of the machine. {'. '.join(said)}."
     caption = (
-        "Time of one inference with all encoder weights pruned, in units of the best dense float32 engine of the same "
+        "Time of one inference with all encoder weights pruned, in units of the best dense engine of the same "
         "machine, which is the orange line: shorter is better. The fastest shape is highlighted; lines at the end of "
         "bars are 95% intervals."
     )
