@@ -57,22 +57,27 @@ proximal_blocks = ["32x1", "4x1", "1x1", "16x16", "8x1", "32x32", "1x32", "16x1"
 rated_seeds = []  # of dense models that learn the task with ratings
 rated_steps = 500  # of those
 rated_learning_rate = 0.0002  # the highest of those
+rated_engines = []  # which also run those, in number formats of their own
 trials_per_task = 8  # schedules measured for each kernel that has no tuned one
 
 # %% tags=["hide-input"]
+import pandas as pd
+
 from codesign.answers.accuracy import AT_ONCE, PRUNING, TRAINED, leads, models, newest_recipe, share
 from codesign.answers.frames import Frames, by_shape, frame, where
 from codesign.answers.machines import labels
 from codesign.answers.ratings import dense_ratings
 from codesign.answers.tradeoff import acceptable, dense_beside, patterns, stored
-from codesign.answers.words import correlation, percent, times
+from codesign.answers.words import ENGINE_LABELS, correlation, percent, times
 from codesign.answers.words import points as in_points
+from codesign.answers.yardstick import losses
 from codesign.measure.ratios import ratio
 from codesign.plot import pareto
 from codesign.plot.tables import table
 from codesign.records import RESULTS_ROOT
 from codesign.study.artefacts import ensure_built
 from codesign.study.chain import open_study
+from codesign.study.formats import ensure_rated_by
 from codesign.study.points import Point
 from codesign.study.pruned import ensure_pruned
 from codesign.study.sessions import OURS, compiled_cases, ensure_timed
@@ -82,7 +87,7 @@ from codesign.study.tuning import ensure_tuned
 # %% tags=["remove-stdout"]
 study = open_study(results, profile)
 planned = trainings(globals())  # the parameters above
-ensure_trained(study, planned.rated)
+ensure_rated_by(study, planned.rated, rated_engines)
 judged = newest_recipe(frame(ensure_trained(study, planned.runs)))
 pruned = models(judged)
 pruned["answers"] = [percent(right, 1) for right in pruned["right"]]
@@ -133,6 +138,26 @@ table(
         "of half the raters": "{raters_pearson:.3f}",
         "at most": "{ceiling_pearson:.3f}",
         "records of": "{whose}",
+    },
+)
+
+# %% [markdown]
+# ### What a number format costs
+#
+# The same dense models, run by other engines in the formats that these compute in, one sentence at a time. A format
+# counts as a rival of float32 elsewhere in this book if it costs at most one point of right signs and 0.01 of the
+# correlation, on average over seeds and domains.
+
+# %% tags=["hide-input"]
+costs = losses(pd.concat([each.all("rating") for each in Frames(study.results, committed=RESULTS_ROOT).machines]))
+table(
+    costs.assign(label=costs["engine"].map(ENGINE_LABELS), verdict=costs["counts"].map({True: "yes", False: "no"})),
+    {
+        "engine": "{label}",
+        "computes in": "{format}",
+        "right signs lost": "{sign_accuracy:+.2%}",
+        "correlation lost": "{pearson:+.4f}",
+        "counts": "{verdict}",
     },
 )
 

@@ -133,6 +133,7 @@ PARAMETERS: Mapping[str, Any] = {
     "rated_seeds": _list_of(_Seed, or_none=True),
     "rated_steps": _Steps,
     "rated_learning_rate": _number(1e-8, 1.0),
+    "rated_engines": _list_of(_one_of(ENGINES), or_none=True),
     "proximal_blocks": _list_of(_Shape, or_none=True),
 }
 
