@@ -40,14 +40,15 @@ $(LOCKED): requirements.lock requirements-data.lock pyproject.toml
 	cp requirements-data.lock $(DATA)
 	cp requirements.lock $@
 
-peers: $(PEERS)  ## add DeepSparse to the engines that are compared; it needs an environment of its own
+peers: $(PEERS)  ## add DeepSparse and torchao to the engines that are compared; each needs a place of its own
 
-$(PEERS): requirements-peers.lock
+$(PEERS): requirements-peers.lock $(LOCKED)
 	test -x .venv/peers/bin/python || "$(PYTHON)" -m venv .venv/peers
 	cmp -s requirements-peers.lock $@ || .venv/peers/bin/python -m pip install --quiet --requirement requirements-peers.lock
+	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target .venv/torchao torchao==0.18.0
 	cp requirements-peers.lock $@
 
-reproduce: $(LOCKED)  ## measure here and build the book from it: 30 to 45 minutes [PROFILE=quick|default|full]
+reproduce: $(LOCKED)  ## measure here and build the book from it: half an hour [PROFILE=quick|default|full]
 	$(BIN)/codesign reproduce --profile "$$PROFILE"
 
 try: $(LOCKED)  ## any block shape: BLOCK=24x1 SPARSITY=0.9 [SCOPE=all] [MODEL=bert-base]

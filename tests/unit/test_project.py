@@ -67,6 +67,9 @@ def test_every_import_is_a_direct_dependency(peers: dict[str, str]) -> None:
             if module == "deepsparse":
                 assert module in peers
                 continue
+            if module == "torchao":
+                assert "torchao==" in (ROOT / "Makefile").read_text()
+                continue
             assert direct & {canonical(name) for name in provider[module]}, f"{source} imports {module}"
 
 

@@ -14,6 +14,9 @@ import numpy as np
 
 from codesign.isa import cpu_flags
 
+#: Where ``make peers`` puts torchao: in the environment, transformers would import it in every process, a second each.
+TORCHAO = Path(__file__).parents[3] / ".venv" / "torchao"
+
 #: Inputs by name.
 Inputs = dict[str, np.ndarray]
 
@@ -93,6 +96,8 @@ def onnx_dynamic(source: Path, path: Path, given: Inputs, examples: list[Inputs]
 def torch_static(model: Any, names: list[str], path: Path, given: Inputs, examples: list[Inputs]) -> None:
     """Quantise by torchao, in the graph that PyTorch exports; Inductor then makes int8 kernels of it."""
     import torch
+
+    sys.path.append(str(TORCHAO))
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
     from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
 

@@ -6,13 +6,15 @@ from typing import Any
 
 from codesign.engines.base import Job
 from codesign.engines.convert import ATTENTION, FORMS
-from codesign.engines.quantize import narrow
+from codesign.engines.quantize import TORCHAO, narrow
 from codesign.engines.torch_compile import TorchCompile
 
 
 class TorchInt8(TorchCompile):
-    package = "torchao"
     reads = "torch-int8"
+
+    def unavailable(self) -> str | None:
+        return None if TORCHAO.exists() else "torchao is not installed: `make peers` does it"
 
     def load(self, job: Job) -> Any:
         import torch
