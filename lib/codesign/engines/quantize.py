@@ -39,7 +39,7 @@ def openvino_static(source: Path, path: Path, _: Inputs, examples: list[Inputs])
     quantized = nncf.quantize(
         openvino.Core().read_model(source),
         nncf.Dataset(examples),
-        preset=nncf.QuantizationPreset.MIXED,
+        preset=nncf.QuantizationPreset.PERFORMANCE,  # as near to float32 as MIXED, and faster
         model_type=nncf.ModelType.TRANSFORMER,
         subset_size=len(examples),
         advanced_parameters=AdvancedQuantizationParameters(
