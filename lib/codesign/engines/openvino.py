@@ -59,7 +59,7 @@ class OpenVINO(Engine):
     def settings(self, job: Job) -> dict[str, object]:
         how: dict[str, object] = {"converted_from": f"torch, {ATTENTION['openvino']} attention"}
         if self.format == "int8":
-            how |= {"quantized_by": "NNCF, transformer, mixed", "overflow_fix": narrow()}
+            how |= {"quantized_by": "NNCF, transformer, performance", "overflow_fix": narrow()}
         return how | self._config(job)
 
     def _config(self, job: Job) -> dict[str, object]:
