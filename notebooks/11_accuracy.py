@@ -110,7 +110,7 @@ timed = frame(ensure_timed(study, every, engines=OURS))
 # %% [markdown]
 # ## A task with ratings
 #
-# Sentences of film reviews, each rated by about sixteen people from -4 to 4 {cite:p}`hutto2014`. The model learns to
+# Sentences of film reviews, each rated by about twenty people from -4 to 4 {cite:p}`hutto2014`. The model learns to
 # predict the mean of the raters. It is judged by sentences that it has not seen, and by those of Amazon's customers, of
 # which it has seen none. **How often does it have the sign right**, where the mean is not exactly 0, **and how well
 # do its ratings correlate with the mean?**
