@@ -166,7 +166,7 @@ def test_make_fails_where_a_step_fails(tmp_path: Path, recipe: str, arguments: l
     clone = tmp_path / "clone"
     clone.mkdir()
     (clone / "Makefile").write_text((REPOSITORY / "Makefile").read_text())
-    for name in ("requirements.lock", "pyproject.toml"):
+    for name in ("requirements.lock", "requirements-data.lock", "pyproject.toml"):
         (clone / name).touch()
     (clone / ".venv").mkdir()
     (clone / ".venv" / "bin").symlink_to(Path(sys.executable).parent)

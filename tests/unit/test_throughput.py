@@ -31,7 +31,9 @@ def test_each_process_has_a_core_of_its_own(tiny: Any, tmp_path: Path, monkeypat
     cores = machine.cpus()[:2]
     places: list[Any] = []
     prepare = Entrant.prepare
-    monkeypatch.setattr(Entrant, "prepare", lambda entrant: (places.append(entrant.cpus), prepare(entrant)))
+    monkeypatch.setattr(
+        Entrant, "prepare", lambda entrant, *more: (places.append(entrant.cpus), prepare(entrant, *more))
+    )
     results = Results("local", tmp_path)
     contender = Contender("torch-eager", POINT, tiny.checkpoint, None, tiny.expected, tiny.inputs)
     refused = dataclasses.replace(contender, engine="torch-bsr", point=POINT | {"block": "dense"})
