@@ -48,7 +48,7 @@ $(PEERS): requirements-peers.lock $(LOCKED)
 	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target .venv/torchao torchao==0.18.0
 	cp requirements-peers.lock $@
 
-reproduce: $(LOCKED)  ## measure here and build the book from it: half an hour [PROFILE=quick|default|full]
+reproduce: $(LOCKED)  ## measure here and build the book from it: 30 to 45 minutes [PROFILE=quick|default|full]
 	$(BIN)/codesign reproduce --profile "$$PROFILE"
 
 try: $(LOCKED)  ## any block shape: BLOCK=24x1 SPARSITY=0.9 [SCOPE=all] [MODEL=bert-base]
