@@ -49,6 +49,14 @@ def test_a_format_that_was_not_judged_does_not_count(fp32_only: None) -> None:
     assert value(found, "over-best-dense.all.32x1").value == pytest.approx(50 / 20, rel=0.02)
 
 
+def test_an_engine_that_was_judged_badly_is_left_out_whatever_its_format(
+    bf16_counts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(yardstick, "lossy", lambda: frozenset({"openvino-bf16"}))
+    found = frames([machine(), *session(), FAST])
+    assert value(found, "over-best-dense.all.32x1").value == pytest.approx(50 / 20, rel=0.02)
+
+
 def test_float32_counts_whatever_was_judged() -> None:
     assert "fp32" in counting()
 

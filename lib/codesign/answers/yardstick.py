@@ -49,14 +49,20 @@ def losses(ratings: pd.DataFrame) -> pd.DataFrame:
 @cache
 def counting() -> frozenset[str]:
     """Return the number formats whose loss is small enough, by any engine on any machine, and float32."""
-    machines = [places.results(name) for name in places.machines()]
-    return FP32 | formats_of(machines)
+    found = judged([places.results(name) for name in places.machines()])
+    return FP32 | frozenset(found.loc[found["counts"], "format"])
 
 
-def formats_of(machines: list[Results]) -> frozenset[str]:
-    """Return the formats that count by the ratings of some machines."""
-    found = [losses(table) for each in machines if len(table := Frames(each).all("rating"))]
-    return frozenset(name for table in found for name in table.loc[table["counts"], "format"])
+@cache
+def lossy() -> frozenset[str]:
+    """Return the engines that lose too much themselves, whatever others do with their format."""
+    found = judged([places.results(name) for name in places.machines()])
+    return frozenset(found.loc[~found["counts"].astype(bool), "engine"])
+
+
+def judged(machines: list[Results]) -> pd.DataFrame:
+    """Return the `losses` of each machine, one after the other."""
+    return pd.concat([losses(Frames(each).all("rating")) for each in machines])
 
 
 def dense(rows: pd.DataFrame, *, others: bool = False, formats: frozenset[str] | None = None) -> pd.DataFrame:
@@ -75,7 +81,7 @@ def dense(rows: pd.DataFrame, *, others: bool = False, formats: frozenset[str] |
         name
         for name, engine in ENGINES.items()
         if name not in SPARSE
-        if engine.format in (formats or counting())
+        if engine.format in (formats or counting()) and name not in lossy()
         if not (others and name.startswith("tvm-dense"))
     ]
     found = usable(rows)
