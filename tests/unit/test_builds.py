@@ -16,6 +16,7 @@ from codesign.answers.builds import (
     strips_gain,
     tall_as_low,
 )
+from codesign.answers.claims import verdicts
 from codesign.answers.frames import Frames, frame
 from codesign.compiler import TargetSpec
 from codesign.engines import STRIPS, TOKEN_MAJOR, WHOLE
@@ -80,18 +81,27 @@ def test_a_wrong_choice_counts_against_the_records() -> None:
     assert layout_picked(frames(*tasks, *timed)).value == pytest.approx(45 / 60, rel=0.01)
 
 
-def test_nothing_is_said_without_a_session_that_can_be_trusted() -> None:
+def test_nothing_is_said_without_a_session() -> None:
     assert plot.layouts(sides(frame([]), "layout")).panels == []
-    for flagged in ([], layouts(TIMES, flagged=True, flag_reason="disturbed")):
-        for effect in EFFECTS:
-            with pytest.raises(MissingRecord, match="17_layouts"):
-                effect(frames(*flagged))
+    for effect in EFFECTS:
+        with pytest.raises(MissingRecord, match="17_layouts"):
+            effect(frames())
     low = frames(*layouts({("4x1", STRIPS): 20.0}))
     for effect in EFFECTS[:3]:
         with pytest.raises(MissingRecord, match="17_layouts"):
             effect(low)
     with pytest.raises(MissingRecord, match="03_tune"):
         layout_picked(low)
+
+
+def test_a_session_in_doubt_decides_nothing_and_a_newer_one_does_not_hide_a_sure_one() -> None:
+    disturbed = layouts({each: 30.0 for each in TIMES}, session_id="later", flagged=True, flag_reason="disturbed")
+    for effect in EFFECTS[:3]:
+        seen = frames(*disturbed)
+        effect(seen)
+        assert {record["flag_reason"] for record in seen.compared} == {"disturbed"}
+    assert verdicts(frames(*disturbed))["strips"].verdict == "inconclusive"
+    assert verdicts(frames(*layouts(TIMES, spread=0.001), *disturbed))["strips"].verdict == "supported"
 
 
 def test_each_shape_runs_in_the_ways_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,12 @@ from codesign.answers.encoders import amdahl_bound
 from codesign.answers.frames import Frames
 from codesign.errors import InputError, MissingRecord
 from codesign.measure.ratios import Interval
-from codesign.study import places
+from codesign.measure.session import REFERENCES
+from codesign.records import KINDS, Results
+from codesign.study import places, profile_file
 from codesign.study.places import BOOK
 
+SIZES = {"attention": (768, 768), "ffn-up": (3072, 768), "ffn-down": (768, 3072)}
 THIRTY_TWO = ("tvm-bsr", "attention", "32x1")
 
 
@@ -154,3 +157,25 @@ def test_a_name_that_does_not_exist_says_the_nearest_and_one_without_records_wha
 def test_what_holds_for_the_least_holds_for_all() -> None:
     assert least([Interval(3, 2, 5), Interval(2.5, 2.2, 2.6)]) == Interval(2.5, 2, 2.6)
     assert len(effects()) > 40
+
+
+def test_what_the_default_profile_says_it_judges_it_measures() -> None:
+    """The committed records of a machine that has all, cut to what the default profile would measure there."""
+    complete, sections = Results("emerald-rapids-avx512"), profile_file.load(profile_file.path_of("default"))
+    kept = []
+    for name, kind in KINDS.items():
+        notebook = re.search(r"notebook (\w+)", kind.producer)
+        values = sections.get(notebook[1], {"blocks": ["none"]}) if notebook else {}
+        wanted = {
+            "block": [*values.get("blocks", []), values.get("block"), "dense"],
+            "scope": [*values.get("scopes", []), values.get("scope"), "none"],
+            "engine": [*values["engines"], *REFERENCES] if "engines" in values else [],
+        }
+        wanted = {field: [None, *known] for field, known in wanted.items() if any(known[:-1])}
+        sizes = [SIZES[each] for each in values.get("linears", [])]
+        for record in complete.read(name):
+            size = record.get("outputs"), record.get("inputs")
+            if all(record.get(field) in known for field, known in wanted.items()) and (not sizes or size in sizes):
+                kept.append(record)
+    without = [id for id, verdict in judged(kept).items() if verdict.verdict == "not measured here"]
+    assert [id for id in without if claims()[id].profile == "default"] == []

@@ -32,7 +32,8 @@ def claims(options: argparse.Namespace) -> None:
     name = one_of("results", options.results, (places.SHOWN, LOCAL, *places.machines()))
     found = Frames(places.results(name), committed=RESULTS_ROOT).machines
     only = one_of("claim", options.only, known()) if options.only else None
-    show(options.json, machines.table(found, only), machines.documents(found, only))
+    judged = machines.judged(found, only)
+    show(options.json, machines.table(found, judged), machines.documents(found, judged))
 
 
 def add_machine(options: argparse.Namespace) -> None:
