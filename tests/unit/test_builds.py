@@ -95,7 +95,7 @@ def test_nothing_is_said_without_a_session() -> None:
 
 
 def test_a_session_in_doubt_decides_nothing_and_a_newer_one_does_not_hide_a_sure_one() -> None:
-    disturbed = layouts({each: 30.0 for each in TIMES}, session_id="later", flagged=True, flag_reason="disturbed")
+    disturbed = layouts(dict.fromkeys(TIMES, 30.0), session_id="later", flagged=True, flag_reason="disturbed")
     for effect in EFFECTS[:3]:
         seen = frames(*disturbed)
         effect(seen)

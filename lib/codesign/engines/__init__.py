@@ -32,7 +32,7 @@ _ALL: tuple[Engine, ...] = (
     OpenVINO("openvino-int8", "int8"),
     OpenVINO("openvino-int8-sparse", "int8", sparse=True),
     DeepSparse("deepsparse", "fp32", "onnx"),
-    DeepSparse("deepsparse-int8", "int8", "onnx-int8"),
+    DeepSparse("deepsparse-int8", "int8", "onnx-int8-weights"),
     TVM("tvm-stock-default"),  # dense, TVM's default pipeline
     TVM("tvm-stock-tuned"),  # dense, TVM's own rules tuned
     TVM("tvm-dense"),  # our pipeline at density 1.0

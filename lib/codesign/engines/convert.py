@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,6 +97,8 @@ def _torch_int8(checkpoint: Path, path: Path, given: Inputs, examples: list[Inpu
 FORMS = {
     "onnx": Form("model.onnx", _onnx),
     "onnx-int8": Form("model.onnx", quantize.onnx_static, "onnx"),
+    # DeepSparse loses the axis of a bias that it must scale back
+    "onnx-int8-weights": Form("model.onnx", partial(quantize.onnx_static, bias=False), "onnx"),
     "onnx-int8-dynamic": Form("model.onnx", quantize.onnx_dynamic, "onnx"),
     "openvino": Form("model.xml", _openvino),
     "openvino-int8": Form("model.xml", quantize.openvino_static, "openvino"),
