@@ -15,7 +15,7 @@ from codesign import cli
 from codesign.answers.claims import claims, verdicts
 from codesign.answers.effects import text
 from codesign.answers.frames import Frames
-from codesign.answers.machines import description, documents, judged, labels, losses, relative_times, say, table, worst
+from codesign.answers.machines import description, documents, labels, losses, relative_times, say, table, worst
 from codesign.answers.words import cpu_label
 from codesign.commands import results as commands
 from codesign.errors import MissingRecord
@@ -98,7 +98,7 @@ def test_with_nothing_measured_there_is_still_a_column(tmp_path: Path) -> None:
 
 def test_documents_and_table_say_the_same(root: Path) -> None:
     found = Frames(Results("here", root)).machines
-    listed = {(row["id"], row["machine_id"]): row for row in documents(found, judged(found))}
+    listed = {(row["id"], row["machine_id"]): row for row in documents(found)}
     assert list(listed) == [(id, name) for name in ("one", "two") for id in claims()]
     decided, missing = listed["credit-dense", "one"], listed["paper-3", "two"]
     low, high = decided["interval"]
@@ -106,7 +106,7 @@ def test_documents_and_table_say_the_same(root: Path) -> None:
     assert decided["effect"] == pytest.approx(52 / 40, rel=0.02)
     assert (missing["effect"], missing["interval"], missing["verdict"]) == (None, None, "not measured")
     console = Console(width=200, record=True, file=sys.stderr)
-    console.print(table(found, judged(found)))
+    console.print(table(found))
     printed = " ".join(console.export_text().split())
     assert all(id in printed for id in claims())
 
@@ -171,12 +171,12 @@ def test_ceilings_are_compared_in_proportion(root: Path) -> None:
 
 def test_one_claim_alone_says_what_judges_it_anew(root: Path) -> None:
     found = Frames(Results("here", root)).machines
-    rows = documents(found, judged(found, "kernel-tall"))
+    rows = documents(found, "kernel-tall")
     assert [(row["id"], row["machine_id"]) for row in rows] == [("kernel-tall", "one"), ("kernel-tall", "two")]
     assert {row["command"] for row in rows} == {"make reproduce PROFILE=full"}
     assert rows[0]["minutes"] > 60
     console = Console(width=200, record=True, file=sys.stderr)
-    console.print(table(found, judged(found, "kernel-tall")))
+    console.print(table(found, "kernel-tall"))
     printed = " ".join(console.export_text().split())
     assert "judged anew by make reproduce PROFILE=full: about" in printed
     assert "paper-1a" not in printed

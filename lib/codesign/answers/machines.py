@@ -5,7 +5,6 @@ A model that is pruned once and served on several processors wants the shape tha
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter
 from typing import Any
 
@@ -65,18 +64,10 @@ def say(frames: Frames, verdict: Verdict) -> str:
     return NOT_MEASURED_THERE if there else verdict.verdict
 
 
-def judged(found: list[Frames], only: str | None = None) -> list[list[Verdict]]:
-    """Return every verdict of each machine, or that on one claim. All take a second a machine: each has a process."""
-    if only:
-        return [[judge(claims()[only], frames)] for frames in found]
-    with multiprocessing.get_context("fork").Pool() as pool:  # it has the records that were read
-        return [list(each.values()) for each in pool.map(verdicts, found, chunksize=1)]
-
-
-def documents(found: list[Frames], judged: list[list[Verdict]]) -> list[dict[str, Any]]:
+def documents(found: list[Frames], only: str | None = None) -> list[dict[str, Any]]:
     """Return every verdict of every machine as a JSON object; effect and interval are null where nothing was measured.
 
-    The interval is a 95% interval, ``[low, high]``, in the unit of the effect.
+    The interval is a 95% interval, ``[low, high]``, in the unit of the effect. With ``only``, one claim by its id.
     """
     return [
         {
@@ -93,20 +84,23 @@ def documents(found: list[Frames], judged: list[list[Verdict]]) -> list[dict[str
             "machine": name,
             "machine_id": frames.machine_id,
         }
-        for frames, name, verdicts in zip(found, labels(found), judged, strict=True)
-        for verdict in verdicts
+        for frames, name in zip(found, labels(found), strict=True)
+        for verdict in _judged(frames, only)
     ]
 
 
-def table(found: list[Frames], judged: list[list[Verdict]]) -> Table:
+def _judged(frames: Frames, only: str | None) -> list[Verdict]:
+    """Return every verdict, or that on one claim; the others are then not looked at."""
+    return [judge(claims()[only], frames)] if only else list(verdicts(frames).values())
+
+
+def table(found: list[Frames], only: str | None = None) -> Table:
     """Lay out the verdicts for a terminal, a column for each machine; a claim says which command judges it anew."""
     shown = Table("claim", "statement", *labels(found), show_lines=True)
     shown.caption = f"judged anew by {CHECKS['default']}, where no other command is named"
-    rows = list(zip(*judged, strict=True))
-    if len(rows) == 1:
-        claim = rows[0][0].claim
-        shown.caption = f"judged anew by {claim.command}: about {duration(60 * claim.minutes)}"
-    for each in rows:
+    if only:
+        shown.caption = f"judged anew by {claims()[only].command}: about {duration(60 * claims()[only].minutes)}"
+    for each in zip(*(_judged(frames, only) for frames in found), strict=True):
         cells = [
             f"{say(frames, v)}\n{v.text}" if v.effect else say(frames, v) for frames, v in zip(found, each, strict=True)
         ]

@@ -32,8 +32,7 @@ def claims(options: argparse.Namespace) -> None:
     name = one_of("results", options.results, (places.SHOWN, LOCAL, *places.machines()))
     found = Frames(places.results(name), committed=RESULTS_ROOT).machines
     only = one_of("claim", options.only, known()) if options.only else None
-    judged = machines.judged(found, only)
-    show(options.json, machines.table(found, judged), machines.documents(found, judged))
+    show(options.json, machines.table(found, only), machines.documents(found, only))
 
 
 def add_machine(options: argparse.Namespace) -> None:
