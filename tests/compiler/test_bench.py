@@ -29,7 +29,7 @@ def test_a_layer_that_is_nearly_empty_is_timed_in_time(spec: TargetSpec) -> None
         library, reason = bench.build(points)
         assert isinstance(library, Path), library
         assert isinstance(reason, str), "what does not compile"
-        timing, peak = bench.time(library, 1, 1e-3), bench.peak()
+        timing, peak = bench.time(library, 1, 1e-3), bench.peak("fp32")
     assert isinstance(timing, Timing), timing
     assert timing.rotated_bytes == MOST_COPIES * (32 * 4 + 4)
     assert isinstance(peak, float), peak

@@ -13,7 +13,7 @@ from codesign.blocks import BlockShape
 from codesign.compiler import Lowered, TargetSpec, extract_tasks, lower_encoder
 from codesign.compiler.layout import TOKEN_MAJOR, layout_for
 from codesign.compiler.operators import Linear
-from codesign.compiler.operators.linear import panel_rows, strip_of, strip_rows
+from codesign.compiler.operators.packing import panel_rows, strip_of, strip_rows
 from codesign.encoder import load_encoder, save_checkpoint
 from codesign.errors import InputError
 from codesign.prune import prune_model

@@ -18,7 +18,8 @@ from codesign.bsr import BSRMatrix
 from codesign.compiler import TargetSpec, target_spec
 from codesign.compiler.operators import Attention, LayerNorm, Linear, Operator, ToFeatureMajor, ToTokenMajor, pack
 from codesign.compiler.operators.base import as_matrix, as_slabs
-from codesign.compiler.operators.linear import EPILOGUES, strip_of
+from codesign.compiler.operators.linear import EPILOGUES
+from codesign.compiler.operators.packing import strip_of
 from codesign.compiler.schedules import Decisions, Family, families_for
 from codesign.compiler.space import annotate, expand
 from codesign.compiler.tvm_compat import Schedule, tvm

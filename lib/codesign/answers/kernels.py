@@ -25,7 +25,7 @@ from codesign.schema import Record
 State = Literal["hot", "cold"]
 STATES: tuple[State, State] = ("hot", "cold")
 #: What is the same for all block shapes that were timed in turns: the matrix, the load and the target.
-MATRIX = ["outputs", "inputs", "tokens", "isa", "threads", "seed"]
+MATRIX = ["outputs", "inputs", "tokens", "isa", "threads", "seed", "format"]
 #: Shapes with at least four rows, which a tile of registers suits; and the two that have one.
 GROUPS = {
     "tall": ("4x1", "8x1", "16x1", "32x1", "64x1", "4x4", "16x16", "32x32"),
@@ -114,7 +114,7 @@ def hot_winners(frames: Frames, size: tuple[int, int], **only: object) -> dict[s
     MissingRecord
         If nothing of that size was timed.
     """
-    matrix = dict(zip(MATRIX, (*size, frames.batch * frames.seq, frames.isa, frames.threads, 0), strict=True))
+    matrix = dict(zip(MATRIX, (*size, frames.batch * frames.seq, frames.isa, frames.threads, 0, "fp32"), strict=True))
     rows = where(frames.all("kernel"), **matrix)
     timed = in_turns(rows[(rows["block"] == DENSE) | (rows["sparsity"] == frames.sparsity)])
     if not len(timed):

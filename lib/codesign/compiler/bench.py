@@ -103,9 +103,9 @@ class Bench(Workshop):
         """Check and time a library of `build` as the tuner does: seconds a call, or the reason why not."""
         return _result(self.runner.submit(run_candidate, str(library)))
 
-    def peak(self) -> float | str:
+    def peak(self, format: str) -> float | str:
         """Multiply-adds in registers at this moment, in GFLOP/s: the clock that a kernel's share must be taken of."""
-        return _result(self.runner.submit(peak_rate, self.spec))
+        return _result(self.runner.submit(peak_rate, self.spec, format))
 
 
 def _build(point: Candidate, spec: TargetSpec, directory: str) -> Path:
@@ -140,12 +140,12 @@ def time_library(library: Path, seed: int, samples: int, seconds: float) -> Timi
         If the result is wrong; it then gets no time.
     """
     attributes = (library.parent / "operator.json").read_text()
-    _, inputs, expected = case(attributes, seed)
+    operator, inputs, expected = case(attributes, seed)
     copies, known = min(-(-COLD_BYTES // weight_bytes(inputs)), MOST_COPIES), sets_of.cache_info().hits
     sets = sets_of(attributes, seed, copies)
     function = tvm.runtime.load_module(str(library))["main"]
     out = tvm.runtime.empty(expected.shape)
-    error = check(function, sets[0], out, expected)
+    error = check(function, sets[0], out, expected, operator.tolerance)
 
     def sample(sets: Sequence[list[Any]], least: float) -> float:
         return round(seconds_a_call(function, sets, out, least) * 1e9, 1)
@@ -160,16 +160,16 @@ def time_library(library: Path, seed: int, samples: int, seconds: float) -> Timi
     return Timing(hot, cold, error, weight_bytes(inputs) * copies, balance(inputs[3], inputs[4]))
 
 
-@lru_cache(maxsize=1)
-def _peak(spec: TargetSpec) -> tuple[Probe, Callable[[int], float]]:
-    instruction = next(i for i in INSTRUCTIONS if (i.format, i.lanes) == ("fp32", spec.lanes))
+@lru_cache(maxsize=2)
+def _peak(spec: TargetSpec, format: str) -> tuple[Probe, Callable[[int], float]]:
+    instruction = next(i for i in INSTRUCTIONS if (i.format, i.lanes) == (format, spec.lanes))
     kernel = peak(instruction, spec.threads)
     return kernel, timer(kernel, spec)
 
 
-def peak_rate(spec: TargetSpec) -> float:
+def peak_rate(spec: TargetSpec, format: str) -> float:
     """Time multiply-adds in registers in the calling process: the best of a few samples, in GFLOP/s."""
-    kernel, seconds = _peak(spec)
+    kernel, seconds = _peak(spec, format)
     return round(max(kernel.work(_PEAK_PASSES) / seconds(_PEAK_PASSES) / 1e9 for _ in range(_PEAK_SAMPLES)), 2)
 
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from codesign.blocks import BlockShape
 from codesign.bsr import MIN_BLOCK_SPARSITY, BSRMatrix
+from codesign.compiler.formats import FP32
 from codesign.compiler.operators import Linear
-from codesign.compiler.operators.linear import panel_rows, strip_of
+from codesign.compiler.operators.packing import panel_rows, strip_of
 from codesign.compiler.target import TargetSpec
 
 #: How activations may lie: vectors of tokens side by side, or all features of a token.
@@ -80,14 +81,16 @@ class Layout:
             return _TOKEN_MAJOR_PANEL
         return panel_rows(self.vectors) if self.strips else _WHOLE_PANEL
 
-    def linear(self, shape: tuple[int, int], block: BlockShape, nnz: int, epilogue: str) -> Linear:
+    def linear(
+        self, shape: tuple[int, int], block: BlockShape, nnz: int, epilogue: str, format: str = FP32.name
+    ) -> Linear:
         """Return the operator of a linear layer over these activations.
 
         Parameters
         ----------
         shape, block, nnz
             Of the weight [out, in]: its size, its blocks, and how many are stored.
-        epilogue
+        epilogue, format
             As of a `codesign.compiler.operators.Linear`.
         """
         return Linear(
@@ -101,6 +104,7 @@ class Layout:
             slab=self.slab,
             token_shares=self.token_shares,
             strip=strip_of(block.rows, self.vectors) if self.strips else block.rows,
+            format=format,
         )
 
     def stored(self, weight: np.ndarray, block: BlockShape | None) -> BSRMatrix:

@@ -13,7 +13,7 @@ from typing import Any
 
 from codesign.compiler import target_spec
 from codesign.compiler.layout import layout_for
-from codesign.compiler.operators.linear import strip_of
+from codesign.compiler.operators.packing import strip_of
 from codesign.engines import LAYOUTS, STRIPS, TOKEN_MAJOR, WHOLE
 from codesign.isa import NATIVE
 from codesign.measure.naive import WAYS, compare_ways

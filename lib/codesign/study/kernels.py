@@ -26,6 +26,7 @@ from codesign import machine
 from codesign.blocks import DENSE, BlockShape
 from codesign.compiler import target_spec
 from codesign.compiler.bench import Bench, Candidate, Timing
+from codesign.compiler.formats import FP32
 from codesign.compiler.layout import layout_for
 from codesign.compiler.operators import Linear
 from codesign.compiler.schedules import Decisions, families_for, find_family
@@ -74,6 +75,7 @@ class Problem:
     seed: int
     block: str
     sparsity: float
+    format: str = FP32.name
 
     def __str__(self) -> str:
         return f"{self.matrix}, {self.block}"
@@ -81,7 +83,7 @@ class Problem:
     @property
     def matrix(self) -> str:
         """What the problems that are timed in turns have in common."""
-        return f"{self.outputs}x{self.inputs}, {self.tokens} tokens"
+        return f"{self.outputs}x{self.inputs}, {self.tokens} tokens, {self.format}"
 
     @property
     def spec(self) -> TargetSpec:
@@ -102,7 +104,7 @@ class Problem:
             block = BlockShape.parse(self.block)
             rows, columns = block.grid(size)
             nnz = kept_blocks(rows * columns, self.sparsity)
-        return list(dict.fromkeys(layout.linear(size, block, nnz, "bias") for layout in layouts))
+        return list(dict.fromkeys(layout.linear(size, block, nnz, "bias", self.format) for layout in layouts))
 
     def candidate(self, family: str, decisions: Decisions) -> Candidate:
         """Return a point of a family, over the first storage of `operators` that the family reads."""
@@ -128,6 +130,7 @@ def problems(
     sparsity: float,
     tokens: Sequence[int],
     threads: int,
+    format: str = FP32.name,
 ) -> list[Problem]:
     """List problems: linears of a model, as in `codesign.encoder.LINEARS`, by loads, each dense and in each shape.
 
@@ -145,7 +148,7 @@ def problems(
     sizes = dict(zip(LINEARS, ((hidden, hidden), (wide, hidden), (hidden, wide)), strict=True))
     shapes = [(DENSE, 0.0), *((block, float(sparsity)) for block in blocks)]
     return [
-        Problem(*sizes[linear], count, NATIVE, threads, seed, block, share)
+        Problem(*sizes[linear], count, NATIVE, threads, seed, block, share, format)
         for linear, count in itertools.product(linears, tokens)
         for block, share in shapes
     ]
@@ -231,7 +234,7 @@ def _time(study: Study, bench: Bench, group: Sequence[Problem], effort: Effort) 
         block = ""
         for index, (problem, _point) in enumerate(chosen):
             if problem.block != block:
-                block, peak = problem.block, bench.peak()
+                block, peak = problem.block, bench.peak(problem.format)
             library = libraries[index]
             timing = bench.time(library, 1, effort.round_s) if isinstance(library, Path) else library
             if isinstance(timing, str) or isinstance(peak, str):
@@ -258,6 +261,6 @@ def _append(
         measured["max_abs_err"] = max(each.max_abs_err for each in timings)
     named = ("rows", "cols", "strip", "nnz", "epilogue", "flops", "slab", "token_shares")
     what = {name: getattr(point.operator, name) for name in named}
-    target = {"format": "fp32", "target": problem.spec.key, "lanes": problem.spec.lanes}
+    target = {"target": problem.spec.key, "lanes": problem.spec.lanes}
     how = {"family": point.family, "decisions": point.decisions}
     study.append("kernel", asdict(problem), what, target, how, about, measured)

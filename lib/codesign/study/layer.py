@@ -18,7 +18,7 @@ from codesign.compiler import MissingTask, TargetSpec, open_database, target_spe
 from codesign.compiler.layout import layout_for
 from codesign.compiler.operators import Linear, pack
 from codesign.compiler.operators.base import as_matrix, as_slabs
-from codesign.compiler.operators.linear import PackedLinear
+from codesign.compiler.operators.packing import PackedLinear
 from codesign.compiler.schedules import Decisions, find_family
 from codesign.compiler.space import expand
 from codesign.compiler.tasks import best_decisions, task_of

@@ -66,7 +66,7 @@ def _time(study: Study, problem: Problem, candidate: Candidate) -> None:
             timings = worker.submit(time_variants, library, problem.seed, *EFFORTS[study.protocol]).result()
     finally:
         worker.shutdown()
-    common = {"nnz": candidate.operator.nnz, "format": "fp32", "target": problem.spec.key, "session_id": new_run_id()}
+    common = {"nnz": candidate.operator.nnz, "target": problem.spec.key, "session_id": new_run_id()}
     how = {"family": candidate.family, "decisions": dict(candidate.decisions)}
     for variant, timing in zip(VARIANTS, timings, strict=True):
         study.append("variant", asdict(problem), common, how, asdict(variant), timing)

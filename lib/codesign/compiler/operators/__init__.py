@@ -10,5 +10,6 @@ from codesign.compiler.operators.attention import Attention
 from codesign.compiler.operators.base import Argument, Operator, family_operator_of, operator_from, operator_of
 from codesign.compiler.operators.layer_norm import LayerNorm
 from codesign.compiler.operators.layout import ToFeatureMajor, ToTokenMajor
-from codesign.compiler.operators.linear import Linear, PackedLinear, pack
+from codesign.compiler.operators.linear import Linear
+from codesign.compiler.operators.packing import PackedLinear, pack
 from codesign.compiler.operators.row_balanced import RowBalanced

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from codesign.compiler.formats import FP32
 from codesign.compiler.tvm_compat import IRBuilder, T, tirx
 
 #: Function attribute that holds an operator's kind and sizes as JSON: part of a task's structure, so of its identity.
@@ -72,6 +73,11 @@ class Operator:
     def example_inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
         """Valid random inputs: what the tuner measures on. Index arrays must point inside their matrices."""
         return [rng.standard_normal(a.shape).astype(a.dtype) for a in self.arguments()[:-1]]
+
+    @property
+    def tolerance(self) -> float:
+        """How far a result may be off, relative to the largest."""
+        return FP32.tolerance
 
     @property
     def flops(self) -> int:

@@ -8,23 +8,24 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
 from codesign.blocks import BlockShape
 from codesign.bsr import BSRMatrix
 from codesign.compiler import scalar
+from codesign.compiler.formats import FORMATS, FP32, NumberFormat
+from codesign.compiler.formats.int8 import largest_activation, quantised
 from codesign.compiler.operators.base import Argument, Operator, activations, as_matrix, as_slabs
+from codesign.compiler.operators.packing import most_groups, pack, slack, strip_order
 from codesign.compiler.tvm_compat import T, tirx
-from codesign.errors import InputError
+from codesign.errors import InputError, one_of
 
 #: What may follow the product inside the kernel, before the result leaves the registers.
 EPILOGUES = ("bias", "bias_gelu", "bias_residual")
-#: Accumulators of the register tile that a strip of a block, or a panel of a dense weight, is made for. A dense weight
-#: has no index to load, and more accumulators make more multiply-adds of a load.
-STRIP_TILE, PANEL_TILE = 16, 24
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,13 @@ class Linear(Operator):
         Rows that lie side by side in memory, a divisor of ``rows``; 0 for all rows of a block. With fewer, a block-row
         is stored strip by strip, each through all of its blocks: a kernel that takes a strip at a time then reads its
         weights in the order in which they are stored.
+    format
+        Number format of weights and activations, one of `FORMATS`; what follows the product is float32.
 
     Raises
     ------
     InputError
-        If the strip, the slab or the epilogue does not fit.
+        If the strip, the slab, the epilogue or the format does not fit.
     """
 
     outputs: int
@@ -74,6 +77,7 @@ class Linear(Operator):
     slab: int = 0
     token_shares: int = 1
     strip: int = 0
+    format: str = FP32.name
     kind: ClassVar[str] = "linear"
 
     def __post_init__(self) -> None:
@@ -86,6 +90,16 @@ class Linear(Operator):
             raise InputError("slab", self.slab, expected, self.tokens // self.token_shares)
         if self.epilogue not in EPILOGUES:
             raise InputError("epilogue", self.epilogue, f"one of {', '.join(EPILOGUES)}", EPILOGUES[0])
+        one_of("format", self.format, FORMATS)
+
+    @property
+    def number(self) -> NumberFormat:
+        """The number format."""
+        return FORMATS[self.format]
+
+    @property
+    def tolerance(self) -> float:
+        return self.number.tolerance
 
     @property
     def block_rows(self) -> int:
@@ -103,6 +117,26 @@ class Linear(Operator):
         return self.rows // self.strip
 
     @property
+    def joined(self) -> int:
+        """Blocks that are stored as one, a group; most often one."""
+        return self.number.joined(self.cols)
+
+    @property
+    def groups(self) -> int:
+        """Groups that are allocated, of all strips."""
+        return most_groups(self.nnz, self.block_rows, self.joined)
+
+    @property
+    def words(self) -> int:
+        """Lanes that the inputs of a group take."""
+        return self.cols * self.joined // self.number.depth
+
+    @property
+    def area(self) -> int:
+        """Weights of a strip of a group."""
+        return self.cols * self.joined * self.strip
+
+    @property
     def is_dense(self) -> bool:
         """Whether the weight is stored whole."""
         return self.cols == self.inputs and self.nnz == self.block_rows
@@ -112,14 +146,18 @@ class Linear(Operator):
         return 2 * self.tokens * self.nnz * self.rows * self.cols
 
     def arguments(self) -> list[Argument]:
+        number, joined = self.number, self.joined
+        stored = self.groups * self.strips + slack(self.area, number)
+        scales = [Argument("scales", (self.outputs,)), Argument("steps", (self.tokens // self.slab, self.slab))]
         residual = [self._outputs("residual")][: self.epilogue == "bias_residual"]
         return [
-            activations("x", self.inputs, self.tokens, self.slab),
-            Argument("data", (max(self.nnz, 1) * self.strips, self.cols, self.strip)),
-            Argument("indices", (max(self.nnz, 1),), "int32"),
+            replace(activations("x", self.inputs, self.tokens, self.slab), dtype=number.activations),
+            Argument("data", (stored, self.words, self.strip * number.depth), number.weights),
+            Argument("indices", (self.groups, joined) if joined > 1 else (self.groups,), "int32"),
             Argument("indptr", (self.block_rows + 1,), "int32"),
             Argument("bounds", (self.shares + 1,), "int32"),
             Argument("bias", (self.outputs,)),
+            *(scales if number.scaled else []),
             *residual,
             self._outputs("y"),
         ]
@@ -128,18 +166,21 @@ class Linear(Operator):
         return activations(name, self.outputs, self.tokens, self.slab)
 
     def body(self, *buffers: Any) -> None:
-        x, data, indices, indptr, _, bias, *residual, y = buffers
+        x, data, indices, indptr, *_, y = buffers
+        sums, depth = self.number.sums, self.number.depth
+        total = None if sums == "float32" else T.alloc_buffer((1,), sums)
         loops = T.serial(0, self.tokens // self.slab), T.serial(0, self.outputs), T.serial(0, self.slab)
         with loops[0] as s, loops[1] as n, loops[2] as m:
-            T.buffer_store(y, scalar.f32(0.0), [s, n, m])
+            into, at = (y, [s, n, m]) if total is None else (total, [0])
+            T.buffer_store(into, tirx.const(0, sums), at)
             row = n // self.rows
-            with T.serial(0, indptr[row + 1] - indptr[row]) as j, T.serial(0, self.cols) as c:
-                block = indptr[row] + j
+            with T.serial(0, indptr[row + 1] - indptr[row]) as j, T.serial(0, self.cols * self.joined) as c:
+                group = indptr[row] + j
                 stored = self.stored(indptr, row, j, n % self.rows // self.strip)
-                product = data[stored, c, n % self.strip] * x[s, self.column(indices[block], c), m]
-                T.buffer_store(y, y[s, n, m] + product, [s, n, m])
-            value = self.finish(y[s, n, m], bias[n], residual[0][s, n, m] if residual else None)
-            T.buffer_store(y, value, [s, n, m])
+                weight = data[stored, c // depth, n % self.strip * depth + c % depth]
+                product = T.cast(weight, sums) * T.cast(x[s, self.column(indices, group, c), m], sums)
+                T.buffer_store(into, into[tuple(at)] + product, at)
+            T.buffer_store(y, self.finish(into[tuple(at)], buffers, (s, n, m)), [s, n, m])
 
     def stored(self, indptr: Any, row: Any, j: Any, strip: Any) -> Any:
         """Where strip ``strip`` of the ``j``-th block of block-row ``row`` is stored: first index into ``data``."""
@@ -148,41 +189,55 @@ class Linear(Operator):
         return indptr[row] * self.strips + strip * (indptr[row + 1] - indptr[row]) + j
 
     def attributes(self) -> str:
-        """As of every operator; a block stored whole is not mentioned, and stays the task that it was before strips."""
+        """As of every operator; what a task did not have in its first version is only mentioned where it differs."""
         fields = {"kind": self.kind, **dataclasses.asdict(self)}
         if self.strips == 1:
             del fields["strip"]
+        if self.number is FP32:
+            del fields["format"]
         return json.dumps(fields, sort_keys=True)
 
-    def column(self, block_column: Any, c: Any) -> Any:
-        """Input feature of column ``c`` of a block; the padding of an edge block reads a real column times zero."""
-        column = block_column * self.cols + c
+    def column(self, indices: Any, group: Any, c: Any) -> Any:
+        """Input feature of column ``c`` of a group; the padding of an edge block reads a real column times zero."""
+        block, c = (indices[group], c) if self.joined == 1 else (indices[group, c // self.cols], c % self.cols)
+        column = block * self.cols + c
         return column if self.inputs % self.cols == 0 else tirx.min(column, self.inputs - 1)
 
-    def packing(self) -> tuple[int, int]:
+    def packing(self) -> tuple[int, int, NumberFormat]:
         """How `pack` lays a weight out for this operator: its last arguments."""
-        return self.shares, self.strip
+        return self.shares, self.strip, self.number
 
-    def finish(self, total: Any, bias: Any, residual: Any | None) -> Any:
-        """Apply the epilogue to one accumulated element."""
-        total = total + bias
+    def finish(self, total: Any, buffers: Sequence[Any], place: tuple[Any, Any, Any]) -> Any:
+        """Scale one sum and apply the epilogue, at a place of the output: slab, feature, token of the slab."""
+        slab, n, m = place
+        bias, *more, _ = buffers[5:]
+        if self.number.scaled:
+            scales, steps, *more = more
+            total = T.cast(total, "float32") * scales[n] * steps[slab, m]
+        total = total + bias[n]
         if self.epilogue == "bias_gelu":
             return scalar.gelu(total)
-        return total if residual is None else total + residual
+        return total + more[0][place] if more else total
 
     def oracle(self, *inputs: np.ndarray) -> np.ndarray:
-        x, data, indices, indptr, _, bias, *residual = inputs
-        strips = data[strip_order(indptr, self.strips)]  # [blocks, strips, cols, rows of a strip]
+        x, data, indices, indptr, _, bias, *more = inputs
+        strips = data[strip_order(indptr, self.strips)]  # [groups, strips, words, rows of a strip * inputs of a word]
+        strips = strips.reshape(*strips.shape[:3], self.strip, -1).transpose(0, 1, 3, 2, 4)
+        whole = strips.reshape(-1, self.rows, self.joined, self.cols)[: indptr[-1]]
         grid = BlockShape(self.rows, self.cols).grid((self.outputs, self.inputs))
         blocks = np.zeros((*grid, self.rows, self.cols))
         block_row = np.repeat(np.arange(self.block_rows), np.diff(indptr))
-        whole = strips.transpose(0, 1, 3, 2).reshape(-1, self.rows, self.cols)
-        blocks[block_row, indices[: self.nnz]] = whole[: self.nnz]
+        for part, columns in enumerate(indices[: indptr[-1]].reshape(-1, self.joined).T):
+            blocks[block_row, columns] += whole[:, :, part]  # padding adds zeros
         weight = blocks.transpose(0, 2, 1, 3).reshape(grid[0] * self.rows, -1)[: self.outputs, : self.inputs]
-        y = weight @ as_matrix(x).astype(np.float64) + bias[:, None]
+        y = weight @ as_matrix(x).astype(np.float64)
+        if self.number.scaled:
+            scales, steps, *more = more
+            y = y * scales[:, None] * steps.reshape(-1)
+        y = y + bias[:, None]
         if self.epilogue == "bias_gelu":
             y = y * 0.5 * (1.0 + np.vectorize(math.erf)(y / np.sqrt(2.0)))
-        return as_slabs(y, self.slab) + (residual[0] if residual else 0.0)
+        return as_slabs(y, self.slab) + (more[0] if more else 0.0)
 
     def example_inputs(self, rng: np.random.Generator) -> list[np.ndarray]:
         x, *_, bias = super().example_inputs(rng)[:6]
@@ -192,71 +247,12 @@ class Linear(Operator):
         mask = np.kron(stored, np.ones((self.rows, self.cols), np.float32))[: self.outputs, : self.inputs]
         values = rng.standard_normal(mask.shape, np.float32)
         values[values == 0] = 1.0  # once in ten million draws; a block of one weight would not be stored
-        weight = mask * values
-        packed = pack(BSRMatrix.from_dense(weight, BlockShape(self.rows, self.cols)), *self.packing())
+        matrix, scales = BSRMatrix.from_dense(mask * values, BlockShape(self.rows, self.cols)), []
         residual = [rng.standard_normal(self._outputs("residual").shape).astype(np.float32)]
-        return [x, *packed, bias, *residual[: self.epilogue == "bias_residual"]]
-
-
-class PackedLinear(NamedTuple):
-    """A weight as the kernels read it, in calling order: the rows of a strip, or of a whole block, lie side by side.
-
-    ``data`` is [nnz * strips, cols, rows of a strip], as `Linear.stored` counts.
-    """
-
-    data: np.ndarray
-    indices: np.ndarray
-    indptr: np.ndarray
-    bounds: np.ndarray
-
-
-def strip_rows(vectors: int) -> int:
-    """Rows of a strip where a slab has so many vectors of tokens: 4 for four of them, 16 for one."""
-    return max(4, STRIP_TILE // vectors // 4 * 4)
-
-
-def panel_rows(vectors: int) -> int:
-    """Rows of a panel of a dense weight where a slab has so many vectors of tokens: 6 for four, 24 for one."""
-    return max(6, PANEL_TILE // vectors)
-
-
-def strip_of(rows: int, vectors: int) -> int:
-    """Rows of a strip for blocks of ``rows``: `strip_rows`, where these divide them; else blocks stay whole."""
-    strip = strip_rows(vectors)
-    return strip if rows % strip == 0 else rows
-
-
-def strip_order(indptr: np.ndarray, strips: int) -> np.ndarray:
-    """Where the strips of each block are stored: int64 [blocks, strips], at least one block."""
-    counts = np.diff(indptr)
-    first = np.repeat(indptr[:-1], counts)
-    places = first * strips + np.arange(indptr[-1]) - first
-    found = places[:, None] + np.repeat(counts, counts)[:, None] * np.arange(strips)
-    return found if len(found) else np.arange(strips)[None]
-
-
-def pack(matrix: BSRMatrix, shares: int, strip: int = 0) -> PackedLinear:
-    """Lay a BSR matrix out for the kernels and divide its block-rows into ``shares`` of about equal non-zeros.
-
-    Parameters
-    ----------
-    matrix
-        The weight.
-    shares, strip
-        As in `Linear`.
-    """
-    data = np.ascontiguousarray(matrix.data.transpose(0, 2, 1))
-    indices = matrix.indices
-    if matrix.nnz_blocks == 0:  # TVM has no empty tensors; nothing points at this block
-        data, indices = np.zeros((1, *data.shape[1:]), np.float32), np.zeros(1, np.int32)
-    # an empty row costs its epilogue, hence the + 1
-    cost = np.concatenate([[0], np.cumsum(np.diff(matrix.indptr) + 1)])
-    bounds = np.searchsorted(cost, np.linspace(0, cost[-1], shares + 1)).astype(np.int32)
-    bounds[0], bounds[-1] = 0, len(matrix.indptr) - 1
-    blocks, cols, rows = data.shape
-    strips = rows // (strip or rows)
-    if strips > 1:
-        stored = np.empty((blocks * strips, cols, strip), np.float32)
-        stored[strip_order(matrix.indptr, strips)] = data.reshape(blocks, cols, strips, strip).transpose(0, 2, 1, 3)
-        data = stored
-    return PackedLinear(data, indices, matrix.indptr, bounds)
+        if self.number.scaled:
+            most = largest_activation(self.inputs)
+            x = rng.integers(-most, most, x.shape, x.dtype, endpoint=True)
+            matrix, of_rows = quantised(matrix)
+            of_tokens = rng.uniform(0.5, 1.5, (len(x), self.slab)) / most
+            scales = [of_rows, of_tokens.astype(np.float32)]
+        return [x, *pack(matrix, *self.packing()), bias, *scales, *residual[: self.epilogue == "bias_residual"]]

@@ -7,6 +7,8 @@ import itertools
 import math
 from typing import Any, ClassVar
 
+import numpy as np
+
 from codesign.compiler.operators import Operator
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import tirx
@@ -63,7 +65,7 @@ class Family:
             rows, vectors = decisions["rows"], decisions["vectors"]
             found["tile.registers"] = (rows * vectors + vectors + 1) / spec.registers
             found["tile.fmas_per_load"] = rows * vectors / (rows + vectors)
-            found["tile.activation_bytes"] = 4.0 / rows
+            found["tile.activation_bytes"] = np.dtype(operator.arguments()[0].dtype).itemsize / rows
             for name, extent in (("rows", rows), ("tokens", vectors * spec.lanes)):
                 if size := getattr(operator, name, None):
                     found[f"tile.in_{name}"] = math.log2(size / extent)

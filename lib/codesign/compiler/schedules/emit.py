@@ -23,22 +23,30 @@ class At:
 
 
 class Registers:
-    """A tile of ``rows x vectors`` vector registers of ``lanes`` float32.
+    """A tile of ``rows x vectors`` vector registers of ``lanes`` elements, float32 unless said.
 
     Every register is a buffer of its own, and of the global scope: TVM puts those under 1 KiB on the stack, where LLVM
     keeps them in registers. Larger ones, and those of the local scope, it takes from the heap; LLVM then writes the
     tile back to memory in every other kernel.
     """
 
-    def __init__(self, rows: int, vectors: int, lanes: int) -> None:
+    def __init__(self, rows: int, vectors: int, lanes: int, dtype: str = "float32") -> None:
         self.rows, self.vectors, self.lanes = rows, vectors, lanes
-        self._registers = [[T.alloc_buffer((lanes,), "float32") for _ in range(vectors)] for _ in range(rows)]
+        self._registers = [[T.alloc_buffer((lanes,), dtype) for _ in range(vectors)] for _ in range(rows)]
 
     def __getitem__(self, at: At) -> Expr:
         return self._registers[at.row][at.vector][at.lane]
 
     def __setitem__(self, at: At, value: Expr) -> None:
         T.buffer_store(self._registers[at.row][at.vector], value, [at.lane])
+
+    def whole(self, row: int, vector: int) -> Expr:
+        """Return a register."""
+        return self._registers[row][vector][T.ramp(0, 1, self.lanes)]
+
+    def put(self, row: int, vector: int, value: Expr) -> None:
+        """Set a register."""
+        T.buffer_store(self._registers[row][vector], value, [T.ramp(0, 1, self.lanes)])
 
     def each(self, emit: Callable[[At], None], rows: range | None = None, vectors: range | None = None) -> None:
         """Call ``emit`` once for every register (of some rows or vectors), inside a loop over its lanes."""

@@ -23,6 +23,7 @@ from codesign.compiler.operators import Linear
 from codesign.compiler.operators.base import primfunc
 from codesign.compiler.scalar import f32
 from codesign.compiler.schedules.base import Decisions, Family, Space
+from codesign.compiler.schedules.dots import Dots
 from codesign.compiler.schedules.emit import At, Registers, fits, serial_unrolled
 from codesign.compiler.schedules.walk import block_rows, group_options, inside, prefetch_weights, store
 from codesign.compiler.target import TargetSpec
@@ -51,8 +52,8 @@ class TokenTile(_LinearFamily):
     name: ClassVar[str] = "token_tile"
 
     def space(self, operator: Linear, spec: TargetSpec) -> Space | str:
-        if operator.slab % spec.lanes:
-            return f"{operator.slab} token columns are not whole vectors of {spec.lanes}"
+        if operator.slab % (spec.lanes * operator.number.depth):
+            return f"{operator.slab} token columns are not whole vectors of {spec.lanes * operator.number.depth}"
         divisors = [rows for rows in (4, 8, 6, 2, 12, 16, 1) if operator.strip % rows == 0]
         # a block height such as 7 has no divisor but 1 and itself
         divisors += [operator.strip] if max(divisors) == 1 < operator.strip else []
@@ -67,6 +68,10 @@ class TokenTile(_LinearFamily):
         busy = not small or rows == operator.strip or operator.slab < 4 * spec.lanes
         # with one tile of rows, or one of tokens, both orders are the same
         ordered = not decisions["rows_inner"] or (rows < operator.rows and vectors * spec.lanes < operator.slab)
+        number = operator.number
+        if number.dot is not None:  # products take a register on their way to a sum, which waits for one cycle alone
+            whole = whole and vectors % number.depth == 0
+            return whole and fits(rows, vectors, spec.registers - 1) and ordered and chains == 1
         return whole and fits(rows * chains, vectors, spec.registers) and busy and ordered and (chains == 1 or small)
 
     def generate(self, operator: Linear, spec: TargetSpec, decisions: Decisions) -> tirx.PrimFunc:
@@ -74,16 +79,19 @@ class TokenTile(_LinearFamily):
         groups, tiles = operator.rows // rows, operator.slab // (vectors * spec.lanes)
         extents = (tiles, groups) if decisions["rows_inner"] else (groups, tiles)
         with primfunc(operator) as (buffers, finish), T.parallel(0, operator.threads) as thread:
-            tile = Registers(rows * decisions["chains"], vectors, spec.lanes)
+            tile = Registers(rows * decisions["chains"], vectors, spec.lanes, operator.number.sums)
+            dots = None if operator.number.dot is None else Dots(operator, buffers, tile)
             loops = T.serial(0, group), T.serial(0, extents[0]), T.serial(0, extents[1])
-            walk = block_rows(operator, buffers, thread, group)
-            with walk as (row, first), loops[0] as s, loops[1] as outer, loops[2] as inner:
-                g, m = (inner, outer) if decisions["rows_inner"] else (outer, inner)
-                if decisions["prefetch"]:
-                    share = (s * extents[0] + outer) * extents[1] + inner
-                    prefetch_weights(operator, buffers, row + 1, share, group * groups * tiles)
-                place = row, g * rows, first + s, m * vectors * spec.lanes
-                _tile_of_tokens(operator, buffers, tile, rows, *place)
+            with block_rows(operator, buffers, thread, group) as (row, first):
+                if dots:
+                    dots.widen(row)
+                with loops[0] as s, loops[1] as outer, loops[2] as inner:
+                    g, m = (inner, outer) if decisions["rows_inner"] else (outer, inner)
+                    if decisions["prefetch"]:
+                        share = (s * extents[0] + outer) * extents[1] + inner
+                        prefetch_weights(operator, buffers, row + 1, share, group * groups * tiles)
+                    place = row, g * rows, first + s, m * vectors * spec.lanes
+                    _tile_of_tokens(operator, buffers, tile, dots, rows, *place)
         return finish()
 
 
@@ -99,6 +107,8 @@ class RowTile(_LinearFamily):
     def space(self, operator: Linear, spec: TargetSpec) -> Space | str:
         if operator.strips > 1:
             return f"blocks are stored in strips of {operator.strip} rows"
+        if operator.number.dot is not None:
+            return _one_input(operator)
         if operator.rows % spec.lanes:
             return f"{operator.rows} rows of a block are not whole vectors of {spec.lanes}"
         vectors = tuple(v for v in (2, 1, 3, 4) if operator.rows % (v * spec.lanes) == 0)
@@ -147,6 +157,8 @@ class TokenMajorLinear(_LinearFamily):
             return f"activations lie feature-major, in slabs of {operator.slab} tokens"
         if operator.strips > 1:
             return f"blocks are stored in strips of {operator.strip} rows"
+        if operator.number.dot is not None:
+            return _one_input(operator)
         if operator.rows % spec.lanes or operator.outputs % spec.lanes:
             rows = f"{operator.rows} rows of a block or {operator.outputs} outputs"
             return f"{rows} are not whole vectors of {spec.lanes}"
@@ -198,18 +210,33 @@ def balanced(count: int) -> tuple[int, ...]:
     return tuple(sorted((size for size in sizes if size <= _MOST_TOKENS), key=lambda size: (abs(size - 8), size)))
 
 
+def _one_input(operator: Linear) -> str:
+    return f"its lanes take one input at once, and those of {operator.format} {operator.number.depth}"
+
+
 def _tile_of_tokens(
-    operator: Linear, buffers: list[Any], tile: Registers, rows: int, row: Any, in_block: Any, slab: Any, column: Any
+    operator: Linear,
+    buffers: list[Any],
+    tile: Registers,
+    dots: Dots | None,
+    rows: int,
+    row: Any,
+    in_block: Any,
+    slab: Any,
+    column: Any,
 ) -> None:
     """Compute ``rows`` outputs of block-row ``row`` for the token vectors of ``slab`` from ``column`` on."""
     x, data, indices, indptr, *_ = buffers
-    chains, cols = tile.rows // rows, operator.cols
+    chains, cols = tile.rows // rows, operator.words
     whole = operator.strips == 1
     strip, in_strip = (0, in_block) if whole else (in_block // operator.strip, in_block % operator.strip)
-    tile.fill(f32(0.0))
+    tile.fill(tirx.const(0, operator.number.sums))
 
     def step(j: Any, c: Any, chain: int) -> None:
-        feature, stored = operator.column(indices[indptr[row] + j], c), operator.stored(indptr, row, j, strip)
+        if dots:
+            dots.step(row, j, c, strip, in_strip, (slab, column), range(rows))
+            return
+        feature, stored = operator.column(indices, indptr[row] + j, c), operator.stored(indptr, row, j, strip)
         tile.multiply_add(
             lambda r: data[stored, c, in_strip + r],
             lambda m: x[slab, feature, column + m],
@@ -232,6 +259,8 @@ def _tile_of_tokens(
         with T.serial(0, count % chains) as rest, T.serial(0, cols) as c:
             step(count // chains * chains + rest, c, 0)
     tile.fold(rows)
+    if dots:
+        dots.in_order(rows)
     first = row * operator.rows + in_block
 
     def write(at: At) -> None:
@@ -252,6 +281,6 @@ def _sum_rows(
         block = indptr[row] + j
         tile.accumulate(
             operator.cols,
-            lambda c, t: x(t, operator.column(indices[block], c)),
+            lambda c, t: x(t, operator.column(indices, block, c)),
             lambda c, r: data[block, c, in_block + r],
         )

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from codesign.compiler.operators import Linear
 from codesign.compiler.tvm_compat import T, tirx
 
-#: float32 in a cache line.
-_LINE = 16
+#: Bytes of a cache line.
+_LINE = 64
 #: Slabs that may share a walk over the weights; more do not fit an L2 cache with the activations of 3072 features.
 _GROUPS = (1, 2, 4, 8)
 
@@ -39,23 +41,22 @@ def block_rows(operator: Linear, buffers: list[Any], thread: Any, group: int) ->
 def prefetch_weights(operator: Linear, buffers: list[Any], row: Any, share: Any, shares: int) -> None:
     """Prefetch one of ``shares`` parts of the weights of block-row ``row``, if there is such a row."""
     _, data, _, indptr, *_ = buffers
-    strips, area = operator.strips, operator.strip * operator.cols
+    strips, area, width = operator.strips, operator.area, int(data.shape[2])
+    a_line = _LINE // np.dtype(operator.number.weights).itemsize
     row = tirx.min(row, operator.block_rows - 1)
-    lines = ((indptr[row + 1] - indptr[row]) * strips * area + _LINE - 1) // _LINE
+    lines = ((indptr[row + 1] - indptr[row]) * strips * area + a_line - 1) // a_line
     part = (lines + shares - 1) // shares
     with T.serial(0, part) as line:
-        element = (share * part + line) * _LINE
-        stored = tirx.min(indptr[row] * strips + element // area, max(operator.nnz, 1) * strips - 1)
-        here = tirx.address_of(data[stored, element % area // operator.strip, element % operator.strip])
+        element = (share * part + line) * a_line
+        stored = tirx.min(indptr[row] * strips + element // area, operator.groups * strips - 1)
+        here = tirx.address_of(data[stored, element % area // width, element % width])
         reading, everywhere, data_cache = (tirx.const(value, "int32") for value in (0, 3, 1))
         T.evaluate(tirx.call_intrin("void", "tirx.prefetch", here, reading, everywhere, data_cache))
 
 
 def store(operator: Linear, buffers: list[Any], total: Any, place: tuple[Any, Any, Any]) -> None:
     """Finish a sum and write it to a place of the output: slab, feature, token of the slab."""
-    bias, *residual, y = buffers[5:]
-    value = operator.finish(total, bias[place[1]], residual[0][place] if residual else None)
-    T.buffer_store(y, value, list(place))
+    T.buffer_store(buffers[-1], operator.finish(total, buffers, place), list(place))
 
 
 @contextmanager
