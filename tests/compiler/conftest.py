@@ -80,9 +80,11 @@ def run(function: tirx.PrimFunc, inputs: list[np.ndarray], shape: tuple[int, ...
     return call(tvm.compile(tvm.IRModule({"main": function}), target=spec.target)["main"], inputs, shape)
 
 
-def call(kernel: Callable[..., object], inputs: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    """Call a kernel, whose output starts as NaN."""
-    out = tvm.runtime.tensor(np.full(shape, np.nan, np.float32))
+def call(
+    kernel: Callable[..., object], inputs: list[np.ndarray], shape: tuple[int, ...], dtype: str = "float32"
+) -> np.ndarray:
+    """Call a kernel, whose output starts as NaN, or as the least whole number."""
+    out = tvm.runtime.tensor(np.full(shape, np.nan if dtype == "float32" else np.iinfo(dtype).min, dtype))
     kernel(*[tvm.runtime.tensor(array) for array in inputs], out)
     return out.numpy()
 

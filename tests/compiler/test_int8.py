@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.compiler.conftest import call, kernels, run
+from tests.compiler.conftest import Alone, call, kernels, run
+from tests.compiler.test_build import reference
 from tests.compiler.test_schedules import COMPILES, inputs_of, linears, names, near
 
 from codesign.blocks import BlockShape
 from codesign.bsr import BSRMatrix
-from codesign.compiler import TargetSpec
-from codesign.compiler.formats.int8 import LARGEST, largest_activation, quantised
+from codesign.compiler import TargetSpec, build, lower_encoder
+from codesign.compiler.formats.int8 import LARGEST_ACTIVATION, quantised
 from codesign.compiler.instructions import PAIRS
-from codesign.compiler.operators import Linear, operator_of
+from codesign.compiler.layout import TOKEN_MAJOR
+from codesign.compiler.operators import Linear, Operator, Rounded, TokenSteps, operator_of
 from codesign.compiler.operators.packing import pack
 from codesign.compiler.schedules import find_family, refusals
 from codesign.compiler.tvm_compat import IRBuilder, T, tirx
+from codesign.encoder import example_inputs, load_encoder, prunable_linears, save_checkpoint
 from codesign.errors import InputError
+from codesign.prune import prune_model
 
 INT8 = linears().map(lambda linear: replace(linear, tokens=2 * linear.tokens, slab=2 * linear.slab, format="int8"))
 
@@ -69,6 +74,50 @@ def test_sums_are_exact(linear: Linear, data: st.DataObject | None, spec: Target
     np.testing.assert_array_equal(run(family.generate(linear, spec, decisions), inputs, want.shape, spec), want)
 
 
+@pytest.mark.parametrize("operator", [TokenSteps(24, 64, 32), Rounded(24, 64, 32), Rounded(7, 16, 16)], ids=repr)
+def test_activations_are_rounded_token_by_token(operator: Operator, spec: TargetSpec) -> None:
+    inputs = inputs_of(operator)
+    inputs[0][0, :, 3] = 0  # a token of zeros
+    inputs[0][0, 5] *= 60  # a feature as BERT has them
+    if isinstance(operator, Rounded):
+        inputs[1] = TokenSteps(*vars(operator).values()).oracle(inputs[0]).astype(np.float32)
+    want = operator.oracle(*inputs)
+    dtype = operator.arguments()[-1].dtype
+    for what, kernel in kernels(operator, spec).items():
+        got = call(kernel, inputs, want.shape, dtype)
+        np.testing.assert_allclose(got, want.astype(dtype), rtol=0 if dtype == "int16" else 1e-6, err_msg=what)
+    assert abs(want).max() <= LARGEST_ACTIVATION
+
+
+def test_an_encoder_with_outlying_features_equals_pytorch(alone: Alone, spec: TargetSpec, tmp_path: Path) -> None:
+    """One feature of every hidden state is sixty times as large as others; a matrix, and rows of another, are zero."""
+    model = load_encoder("bert-tiny", seed=2)
+    prune_model(model, scope="all", pruner="random", block=BlockShape(4, 1), sparsity=0.7, seed=0)
+    for name, parameter in model.named_parameters():
+        if name.endswith("LayerNorm.weight"):
+            parameter.data[5] *= 60
+    first, second, *_ = prunable_linears(model, "all").values()
+    first.weight.data[:] = 0
+    second.weight.data[:12] = 0
+    save_checkpoint(model, tmp_path / "model", {})
+    sizes = {"block": BlockShape(4, 1), "batch": 2, "seq": 37, "spec": spec}
+    build(lower_encoder(tmp_path / "model", **sizes, format="int8"), None, tmp_path / "int8")
+    inputs = example_inputs(model, 2, 37, seed=0)
+    got, want = alone(tmp_path / "int8", inputs), reference(tmp_path / "model", inputs)
+    others = np.arange(want.shape[-1]) != 5
+    for features in (others, ~others):
+        error = np.abs(got - want)[..., features].max()
+        assert error < 5e-3 * np.abs(want[..., features]).max()
+
+
+@pytest.mark.parametrize("options", [{"pipeline": "stock"}, {"layout": TOKEN_MAJOR}], ids=str)
+def test_int8_is_refused_where_it_is_not_to_be_had(
+    options: dict[str, Any], pruned_tiny: Path, spec: TargetSpec
+) -> None:
+    with pytest.raises(InputError, match="feature-major encoder of our own pipeline; did you mean fp32"):
+        lower_encoder(pruned_tiny, block=None, batch=1, seq=16, spec=spec, format="int8", **options)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (4, 1), (4, 4), (3, 3), (32, 1), (32, 32), (6, 70)])
 def test_every_point_of_every_epilogue(shape: tuple[int, int], spec: TargetSpec) -> None:
     """Blocks that are joined in pairs, deep ones, strips, and whole panels; the last block-row reaches too far."""
@@ -81,17 +130,21 @@ def test_every_point_of_every_epilogue(shape: tuple[int, int], spec: TargetSpec)
     assert names(linear, spec) == ["token_tile"]
     inputs = inputs_of(linear)
     want = linear.oracle(*inputs)
-    for what, kernel in kernels(linear, spec, 8).items():
+    for what, kernel in kernels(linear, spec, 12).items():
         near(call(kernel, inputs, want.shape), want, what)
 
 
 def test_the_largest_sums_do_not_overflow(spec: TargetSpec) -> None:
+    """A row of equal weights has the largest sum; its steps are as wide as the sum needs."""
+    weight = np.full((2, 3072), 0.5, np.float32)
+    matrix, scales = quantised(BSRMatrix.from_dense(weight, BlockShape(2, 3072)))
+    assert 2**30 < LARGEST_ACTIVATION * int(matrix.data[0, 0].astype(int).sum()) < 2**31
+    np.testing.assert_allclose(matrix.data[0] * scales[:, None], weight, rtol=0.05)
     linear = Linear(2, 3072, 64, 2, 3072, 1, 1, "bias", format="int8")
-    x, data, *rest = exact(linear)[0]
-    data[:] = LARGEST
-    inputs = [np.full_like(x, largest_activation(3072)), data, *rest]
+    x, _, _, _, _, bias, scales, steps = exact(linear)[0]
+    packed = pack(matrix, *linear.packing())
+    inputs = [np.full_like(x, LARGEST_ACTIVATION), *packed, bias, scales, steps]
     want = linear.oracle(*inputs)
-    assert 2**30 < want.max() < 2**31
     for kernel in kernels(linear, spec, 9).values():
         np.testing.assert_array_equal(call(kernel, inputs, want.shape), want.astype(np.float32))
 

@@ -40,6 +40,8 @@ ENGINE_LABELS = _Labels(
         "tvm-stock-tuned": "TVM stock, tuned",
         "tvm-dense": "our compiler, dense",
         "tvm-bsr": "our compiler, sparse",
+        "tvm-dense-int8": "our compiler, dense, int8",
+        "tvm-bsr-int8": "our compiler, sparse, int8",
         "tvm-dense-whole": "our compiler, dense, whole blocks",
         "tvm-bsr-whole": "our compiler, sparse, whole blocks",
         "tvm-dense-token-major": "our compiler, dense, token-major",

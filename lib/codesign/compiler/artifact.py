@@ -16,6 +16,7 @@ Keys of the manifest:
 ``batch, seq``     their shape, int64 [batch, seq]; ``vocabulary`` bounds the token ids, ``types`` the segments
 ``left_out``       the head that ``--encoder-only`` left out, its class and its tensors; empty if there was none
 ``pipeline``       ``codesign`` (our operators) or ``stock`` (TVM as it comes)
+``computes_in``    number format of the linears: ``fp32`` or ``int8``
 ``block``          block shape in which sparse weights are stored, or ``dense``
 ``bsr_linears``    how many linears are stored so; ``dense_linears``, how many whole
 ``target``         LLVM's name of the CPU, float32 lanes, vector registers, threads
@@ -107,6 +108,7 @@ def build(lowered: Lowered, database: Path | None, out: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "pipeline": lowered.pipeline,
+            "computes_in": lowered.format,
             "batch": lowered.batch,
             "seq": lowered.seq,
             **lowered.about,

@@ -15,7 +15,7 @@ import numpy as np
 
 from codesign.blocks import BlockShape
 from codesign.bsr import MIN_BLOCK_SPARSITY, BSRMatrix
-from codesign.compiler.formats import FP32
+from codesign.compiler.formats import FP32, NumberFormat
 from codesign.compiler.operators import Linear
 from codesign.compiler.operators.packing import panel_rows, strip_of
 from codesign.compiler.target import TargetSpec
@@ -45,6 +45,8 @@ class Layout:
         Tokens in a slab, a divisor of ``padded``; 1 if activations are token-major.
     strips
         Whether blocks are stored in strips, where they are tall enough.
+    number
+        Number format of the linears.
     """
 
     spec: TargetSpec
@@ -53,6 +55,7 @@ class Layout:
     padded: int
     slab: int
     strips: bool
+    number: NumberFormat = FP32
 
     @property
     def token_major(self) -> bool:
@@ -81,16 +84,14 @@ class Layout:
             return _TOKEN_MAJOR_PANEL
         return panel_rows(self.vectors) if self.strips else _WHOLE_PANEL
 
-    def linear(
-        self, shape: tuple[int, int], block: BlockShape, nnz: int, epilogue: str, format: str = FP32.name
-    ) -> Linear:
+    def linear(self, shape: tuple[int, int], block: BlockShape, nnz: int, epilogue: str) -> Linear:
         """Return the operator of a linear layer over these activations.
 
         Parameters
         ----------
         shape, block, nnz
             Of the weight [out, in]: its size, its blocks, and how many are stored.
-        epilogue, format
+        epilogue
             As of a `codesign.compiler.operators.Linear`.
         """
         return Linear(
@@ -104,7 +105,7 @@ class Layout:
             slab=self.slab,
             token_shares=self.token_shares,
             strip=strip_of(block.rows, self.vectors) if self.strips else block.rows,
-            format=format,
+            format=self.number.name,
         )
 
     def stored(self, weight: np.ndarray, block: BlockShape | None) -> BSRMatrix:
@@ -121,14 +122,24 @@ class Layout:
         return BSRMatrix(data, np.zeros(panels, np.int32), indptr, (outputs, inputs), block)
 
 
-def layout_for(batch: int, seq: int, spec: TargetSpec, layout: str = FEATURE_MAJOR, *, strips: bool = True) -> Layout:
+def layout_for(
+    batch: int,
+    seq: int,
+    spec: TargetSpec,
+    layout: str = FEATURE_MAJOR,
+    *,
+    strips: bool = True,
+    number: NumberFormat = FP32,
+) -> Layout:
     """Lay out ``batch`` sequences of ``seq`` tokens: in the widest slabs that divide evenly, if any do.
 
-    Token-major activations are slabs of one token, which need no padding; blocks are then stored whole.
+    Token-major activations are slabs of one token, which need no padding; blocks are then stored whole. A format that
+    takes several inputs at once turns as many vectors of tokens around together.
     """
     if layout == TOKEN_MAJOR:
-        return Layout(spec, batch, seq, seq, 1, strips=False)
-    padded = -(-seq // spec.lanes) * spec.lanes
-    widths = [v * spec.lanes for v in _VECTORS if padded % (v * spec.lanes) == 0]
+        return Layout(spec, batch, seq, seq, 1, strips=False, number=number)
+    together = number.depth * spec.lanes
+    padded = -(-seq // together) * together
+    widths = [v * spec.lanes for v in _VECTORS if v % number.depth == 0 and padded % (v * spec.lanes) == 0]
     even = (width for width in widths if batch * padded // width % spec.threads == 0)
-    return Layout(spec, batch, seq, padded, next(even, widths[0]), strips)
+    return Layout(spec, batch, seq, padded, next(even, widths[0]), strips, number)

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from codesign.blocks import BlockShape
+from codesign.compiler.formats import FORMATS, FP32
 from codesign.compiler.layout import FEATURE_MAJOR, LAYOUTS, layout_for
 from codesign.compiler.rewrite import Rewriter, Weights
 from codesign.compiler.target import TargetSpec
 from codesign.compiler.tvm_compat import Schedule, relax, silenced, tirx, tvm
-from codesign.errors import InputError
+from codesign.errors import InputError, one_of
 
 #: ``codesign`` stores linears in blocks and runs them on our operators; ``stock`` is TVM 0.27 as it comes.
 PIPELINES = ("codesign", "stock")
@@ -38,6 +39,7 @@ class Lowered:
     module: tvm.IRModule
     params: dict[str, np.ndarray]
     pipeline: str
+    format: str
     spec: TargetSpec
     batch: int
     seq: int
@@ -58,6 +60,7 @@ def lower_encoder(
     pipeline: str = "codesign",
     layout: str = FEATURE_MAJOR,
     strips: bool = True,
+    format: str = FP32.name,
 ) -> Lowered:
     """Lower an encoder to tunable functions.
 
@@ -78,16 +81,22 @@ def lower_encoder(
     strips
         Whether our pipeline stores weights in strips of a few rows (`codesign.compiler.operators.Linear`); if not,
         and wherever activations are token-major, blocks are stored whole.
+    format
+        Number format of the linears in our pipeline, one of `codesign.compiler.formats.FORMATS`; what lies between them
+        is float32.
 
     Raises
     ------
     InputError
-        If the pipeline or the layout is unknown, or no schedule family computes a linear of the model.
+        If the pipeline, the layout or the format is unknown, or no schedule family computes a linear of the model.
     """
     if pipeline not in PIPELINES:
         raise InputError("pipeline", pipeline, f"one of {', '.join(PIPELINES)}", "codesign")
     if layout not in LAYOUTS:
         raise InputError("layout", layout, f"one of {', '.join(LAYOUTS)}", FEATURE_MAJOR)
+    one_of("format", format, FORMATS)
+    if format != FP32.name and (pipeline, layout) != ("codesign", FEATURE_MAJOR):
+        raise InputError("format", format, f"a {FEATURE_MAJOR} encoder of our own pipeline", FP32.name)
     # torch and transformers take seconds to import, which the tuner's workers need not pay
     from codesign.checkpoint import left_out
     from codesign.encoder import load_encoder, prunable_linears
@@ -97,7 +106,8 @@ def lower_encoder(
     with silenced(), spec.target:
         function, weights = import_encoder(model, batch, seq, decompose=pipeline == "stock")
         if pipeline == "codesign":
-            rewriter = Rewriter(function, weights, block, layout_for(batch, seq, spec, layout, strips=strips))
+            laid_out = layout_for(batch, seq, spec, layout, strips=strips, number=FORMATS[format])
+            rewriter = Rewriter(function, weights, block, laid_out)
             module, params = rewriter.run()
             dense = sum(linear.is_dense for linear in rewriter.stored.values())
             stored = len(rewriter.stored) - dense, dense
@@ -123,7 +133,8 @@ def lower_encoder(
     sizes = {"vocabulary": config.vocab_size, "types": config.type_vocab_size}
     about = {"inputs": list(input_names(config)), **sizes, "left_out": left_out(config)}
     digest = digest_of_weights(dict(weights.values()))
-    return Lowered(module, params, pipeline, spec, batch, seq, about, *stored, block if stored[0] else None, digest)
+    block = block if stored[0] else None
+    return Lowered(module, params, pipeline, format, spec, batch, seq, about, *stored, block, digest)
 
 
 def import_encoder(model: Any, batch: int, seq: int, *, decompose: bool) -> tuple[relax.Function, Weights]:

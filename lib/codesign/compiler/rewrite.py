@@ -10,51 +10,32 @@ values.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from codesign.blocks import BlockShape
+from codesign.compiler.formats.int8 import quantised
 from codesign.compiler.layout import FEATURE_MAJOR, TOKEN_MAJOR, Layout
-from codesign.compiler.operators import Attention, LayerNorm, Linear, Operator, ToFeatureMajor, ToTokenMajor, pack
+from codesign.compiler.operators import (
+    Attention,
+    LayerNorm,
+    Linear,
+    Operator,
+    Rounded,
+    ToFeatureMajor,
+    TokenSteps,
+    ToTokenMajor,
+    pack,
+)
 from codesign.compiler.schedules import applicable, refusals
 from codesign.compiler.tvm_compat import relax, tvm
+from codesign.compiler.values import HEADS, HIDDEN, FeatureMajor, Pending, Weight, shape_of
 from codesign.errors import InputError
-
-#: Logical axes of a hidden state: batch, sequence, features; heads split the last into heads and head features.
-HIDDEN, HEADS = ("b", "s", "f"), ("b", "s", "h", "d")
-
 
 #: Name of an argument -> name of the weight in the model, and its values.
 Weights = dict[str, tuple[str, np.ndarray]]
-
-
-@dataclass(frozen=True, eq=False)
-class Weight:
-    """A transposed weight argument, waiting for its matmul."""
-
-    name: str
-
-
-@dataclass(frozen=True, eq=False)
-class Pending:
-    """A linear whose epilogue is still open."""
-
-    x: relax.Expr
-    weight: str
-    bias: str | None = None
-    gelu: bool = False
-    residual: relax.Expr | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureMajor:
-    """A value stored as ``[slabs, features, tokens of a slab]``; ``axes`` names its logical dimensions in order."""
-
-    store: relax.Expr | Pending
-    axes: tuple[str, ...]
-    shape: tuple[int, ...]
 
 
 class Rewriter:
@@ -78,6 +59,7 @@ class Rewriter:
         self.params: dict[str, tuple[relax.Var, np.ndarray]] = {}
         self.functions: dict[Operator, relax.GlobalVar] = {}
         self.converted: dict[Any, relax.Expr] = {}
+        self.rounded: dict[relax.Expr, tuple[relax.Expr, relax.Expr]] = {}
         self.stored: dict[str, Linear] = {}
 
     def run(self) -> tuple[tvm.IRModule, dict[str, np.ndarray]]:
@@ -186,6 +168,11 @@ class Rewriter:
         epilogue = "bias_gelu" if pending.gelu else "bias" if pending.residual is None else "bias_residual"
         operator = self.layout.linear(matrix.shape, matrix.block, matrix.nnz_blocks, epilogue)
         self.stored[path] = operator
+        x, scales = pending.x, []
+        if self.layout.number.scaled:
+            matrix, of_rows = quantised(matrix)
+            x, steps = self.round(pending.x)
+            scales = [self.param(f"{path}.scales", of_rows), steps]
         packed = pack(matrix, *operator.packing())._asdict()
         arrays = [self.param(f"{path}.{name}", array) for name, array in packed.items()]
         if pending.bias is None:
@@ -193,7 +180,15 @@ class Rewriter:
         else:
             bias = self.weight(pending.bias)
         residual = [] if pending.residual is None else [pending.residual]
-        return self.call(operator, [pending.x, *arrays, bias, *residual])
+        return self.call(operator, [x, *arrays, bias, *scales, *residual])
+
+    def round(self, x: relax.Expr) -> tuple[relax.Expr, relax.Expr]:
+        """Return activations in whole numbers, and what one counts for in each token; Q, K and V share them."""
+        if x not in self.rounded:
+            sizes = int(x.ty.shape[1]), self.layout.tokens, self.layout.slab
+            steps = self.call(TokenSteps(*sizes), [x])
+            self.rounded[x] = self.call(Rounded(*sizes), [x, steps]), steps
+        return self.rounded[x]
 
     def is_weight(self, value: Any) -> bool:
         return isinstance(value, relax.Var) and value.name in self.weights
@@ -206,11 +201,6 @@ class Rewriter:
             var = relax.Var(name.replace(".", "_"), relax.TensorType(array.shape, str(array.dtype)))
             self.params[name] = (var, array)
         return self.params[name][0]
-
-
-def shape_of(var: relax.Expr) -> tuple[int, ...]:
-    """Return the static shape of a Relax expression."""
-    return tuple(int(extent) for extent in var.ty.shape)
 
 
 def _permute_dims(walk: Rewriter, call: relax.Call, x: Any) -> Any:

@@ -29,6 +29,11 @@ def f32(value: float) -> Expr:
     return tirx.const(value, "float32")
 
 
+def rounded(x: Expr, dtype: str) -> Expr:
+    """Nearest whole number, of two the even one."""
+    return tirx.nearbyint(x).astype("int32").astype(dtype)
+
+
 def _let(value: Expr, body: Callable[[Expr], Expr]) -> Expr:
     """Name a value that is used more than once: without it the expression doubles at every use."""
     name = tirx.Var("v", "float32")

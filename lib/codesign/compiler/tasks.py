@@ -8,13 +8,16 @@ from typing import Any
 
 from codesign.blocks import DENSE
 from codesign.compiler.database import best_record, best_seconds, open_database, trials
+from codesign.compiler.formats import FP32
 from codesign.compiler.lower import Lowered
 from codesign.compiler.operators import (
     Attention,
     LayerNorm,
     Linear,
     Operator,
+    Rounded,
     ToFeatureMajor,
+    TokenSteps,
     ToTokenMajor,
     family_operator_of,
     operator_of,
@@ -24,10 +27,13 @@ from codesign.compiler.tvm_compat import ms, structural_hash, tirx, tvm
 from codesign.schema.parts import KERNEL_KINDS
 
 #: What a kernel of a compiled encoder is for: names that a profile can group by.
-SPARSE, WHOLE, ATTENTION, LAYER_NORM, GELU, EMBEDDING, LAYOUT, OTHER = KINDS = KERNEL_KINDS
+SPARSE, WHOLE, ATTENTION, LAYER_NORM, GELU, EMBEDDING, LAYOUT, ROUNDING, OTHER = KINDS = KERNEL_KINDS
 
 #: Our operators; a `Linear` is told by its storage.
-_OPERATORS = {Attention: ATTENTION, LayerNorm: LAYER_NORM, ToFeatureMajor: LAYOUT, ToTokenMajor: LAYOUT}
+_OPERATORS: dict[type[Operator], str] = {
+    **{Attention: ATTENTION, LayerNorm: LAYER_NORM, ToFeatureMajor: LAYOUT, ToTokenMajor: LAYOUT},
+    **{TokenSteps: ROUNDING, Rounded: ROUNDING},
+}
 #: Words in the names that TVM gives to its own functions, from the operators that it fused; the first match counts.
 _WORDS = (
     ("softmax", ATTENTION),
@@ -112,7 +118,8 @@ def _name(module: tvm.IRModule, fallback: str) -> str:
     operator = operator_of(module["main"])
     if not isinstance(operator, Linear):
         return fallback
-    return f"linear_{operator.outputs}x{operator.inputs}_{_block(operator)}_{operator.epilogue}"
+    format = "" if operator.format == FP32.name else f"_{operator.format}"
+    return f"linear_{operator.outputs}x{operator.inputs}_{_block(operator)}_{operator.epilogue}{format}"
 
 
 def _block(operator: Linear) -> str:

@@ -37,7 +37,9 @@ _ALL: tuple[Engine, ...] = (
     TVM("tvm-stock-tuned"),  # dense, TVM's own rules tuned
     TVM("tvm-dense"),  # our pipeline at density 1.0
     TVM("tvm-bsr"),  # our pipeline with BSR operators
-    TVM("tvm-dense-whole"),  # the same two with blocks stored whole, not in strips of a few rows
+    TVM("tvm-dense-int8", "int8"),  # the same two with linears in int8
+    TVM("tvm-bsr-int8", "int8"),
+    TVM("tvm-dense-whole"),  # and in float32 with blocks stored whole, not in strips of a few rows
     TVM("tvm-bsr-whole"),
     TVM("tvm-dense-token-major"),  # and with token-major activations
     TVM("tvm-bsr-token-major"),
@@ -46,7 +48,7 @@ ENGINES: dict[str, Engine] = {engine.name: engine for engine in _ALL}
 
 #: Engines that may leave zeros out. To all others pruned weights are like any others: one block shape stands for all.
 SPARSE = (
-    *("tvm-bsr", "tvm-bsr-whole", "tvm-bsr-token-major"),
+    *("tvm-bsr", "tvm-bsr-int8", "tvm-bsr-whole", "tvm-bsr-token-major"),
     *("deepsparse", "deepsparse-int8", "torch-bsr", "openvino-int8-sparse"),
 )
 

@@ -12,6 +12,7 @@ from codesign.runtime import load
 @dataclass
 class TVM(Engine):
     name: str
+    format: str = "fp32"
     package = "tvm"
 
     def prepare(self, job: Job, inputs: Arrays) -> Call:

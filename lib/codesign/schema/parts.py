@@ -14,7 +14,9 @@ ISAS: tuple[str, ...] = get_args(Isa)
 #: Number formats.
 Format = Literal["fp32", "bf16", "int8"]
 #: What a kernel of a compiled encoder is for, in the order in which a profile shows them; the linears come first.
-KernelKind = Literal["sparse linear", "dense linear", "attention", "layer norm", "GELU", "embedding", "layout", "other"]
+KernelKind = Literal[
+    "sparse linear", "dense linear", "attention", "layer norm", "GELU", "embedding", "layout", "rounding", "other"
+]
 KERNEL_KINDS: tuple[str, ...] = get_args(KernelKind)
 LINEARS = KERNEL_KINDS[:2]
 #: The inference as a whole, timed without looking at its kernels.

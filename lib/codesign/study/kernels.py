@@ -26,7 +26,7 @@ from codesign import machine
 from codesign.blocks import DENSE, BlockShape
 from codesign.compiler import target_spec
 from codesign.compiler.bench import Bench, Candidate, Timing
-from codesign.compiler.formats import FP32
+from codesign.compiler.formats import FORMATS, FP32
 from codesign.compiler.layout import layout_for
 from codesign.compiler.operators import Linear
 from codesign.compiler.schedules import Decisions, families_for, find_family
@@ -95,7 +95,8 @@ class Problem:
 
         Stored as in an encoder first, in strips where blocks are tall; then, where that differs, in whole blocks.
         """
-        layouts = [layout_for(1, self.tokens, self.spec, strips=strips) for strips in (True, False)]
+        number = FORMATS[self.format]
+        layouts = [layout_for(1, self.tokens, self.spec, strips=strips, number=number) for strips in (True, False)]
         size = self.outputs, self.inputs
         if self.block == DENSE:
             block = BlockShape(layouts[0].panel_rows, self.inputs)
@@ -104,7 +105,7 @@ class Problem:
             block = BlockShape.parse(self.block)
             rows, columns = block.grid(size)
             nnz = kept_blocks(rows * columns, self.sparsity)
-        return list(dict.fromkeys(layout.linear(size, block, nnz, "bias", self.format) for layout in layouts))
+        return list(dict.fromkeys(layout.linear(size, block, nnz, "bias") for layout in layouts))
 
     def candidate(self, family: str, decisions: Decisions) -> Candidate:
         """Return a point of a family, over the first storage of `operators` that the family reads."""

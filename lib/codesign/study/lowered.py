@@ -14,6 +14,7 @@ from codesign.blocks import DENSE, BlockShape
 from codesign.compiler import Lowered, target_spec
 from codesign.compiler.operators import Linear
 from codesign.encoder import RANDOM_MODELS, load_encoder, save_checkpoint
+from codesign.engines import find
 from codesign.errors import InputError
 from codesign.records import Record
 from codesign.study.chain import Study
@@ -33,6 +34,7 @@ def lower(study: Study, case: Case) -> Lowered:
         pipeline=case.pipeline,
         layout=case.layout,
         strips=case.strips,
+        format=find(case.engine).format,
     )
 
 

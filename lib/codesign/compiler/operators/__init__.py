@@ -12,4 +12,5 @@ from codesign.compiler.operators.layer_norm import LayerNorm
 from codesign.compiler.operators.layout import ToFeatureMajor, ToTokenMajor
 from codesign.compiler.operators.linear import Linear
 from codesign.compiler.operators.packing import PackedLinear, pack
+from codesign.compiler.operators.rounding import Rounded, TokenSteps
 from codesign.compiler.operators.row_balanced import RowBalanced

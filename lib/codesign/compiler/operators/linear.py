@@ -18,7 +18,7 @@ from codesign.blocks import BlockShape
 from codesign.bsr import BSRMatrix
 from codesign.compiler import scalar
 from codesign.compiler.formats import FORMATS, FP32, NumberFormat
-from codesign.compiler.formats.int8 import largest_activation, quantised
+from codesign.compiler.formats.int8 import LARGEST_ACTIVATION, quantised
 from codesign.compiler.operators.base import Argument, Operator, activations, as_matrix, as_slabs
 from codesign.compiler.operators.packing import most_groups, pack, slack, strip_order
 from codesign.compiler.tvm_compat import T, tirx
@@ -250,7 +250,7 @@ class Linear(Operator):
         matrix, scales = BSRMatrix.from_dense(mask * values, BlockShape(self.rows, self.cols)), []
         residual = [rng.standard_normal(self._outputs("residual").shape).astype(np.float32)]
         if self.number.scaled:
-            most = largest_activation(self.inputs)
+            most = LARGEST_ACTIVATION
             x = rng.integers(-most, most, x.shape, x.dtype, endpoint=True)
             matrix, of_rows = quantised(matrix)
             of_tokens = rng.uniform(0.5, 1.5, (len(x), self.slab)) / most

@@ -7,6 +7,7 @@ from codesign.compiler.schedules import (
     layout,
     linear,
     norm,
+    rounding,
 )
 from codesign.compiler.schedules.base import (
     Decisions,
@@ -28,6 +29,7 @@ register(
     linear.TokenMajorLinear(),
     attention.TokenMajorAttention(),
     norm.TokenMajorNorm(),
+    rounding.RoundingTile(),
 )
 
 __all__ = ["Decisions", "Family", "Space", "applicable", "families_for", "find_family", "refusals"]
