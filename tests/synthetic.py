@@ -25,6 +25,11 @@ MILLISECONDS = {
     ("tvm-bsr", "all", "32x1"): 20.0,
 }
 
+IN_FORMATS = {("tvm-dense", "4x1"): 50.0, ("tvm-bsr", "4x1"): 20.0, ("tvm-bsr", "32x4"): 22.0} | {
+    **{("tvm-dense-int8", "4x1"): 30.0, ("tvm-bsr-int8", "4x1"): 14.0, ("tvm-bsr-int8", "32x4"): 12.5},
+    **{("onnxruntime-int8", "4x1"): 28.0, ("torch-eager", "4x1"): 80.0},
+}
+
 
 class Memory:
     """Records that are only held in memory; reads like `codesign.records.Results`."""
@@ -199,7 +204,7 @@ def everything() -> list[Record]:
         for block in ("4x1", "32x1")
         for allocation, stored in (("uniform", [60] * 8), ("global", range(56, 64)))
     ]
-    found = [*trained(), *known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed]
+    found = [*trained(), *known, *patterns, *tasks, *compared(), *tunings, *searches(), *timed, *formats()]
     ways = [("4x1", "strips"), *product(("dense", "32x1"), ("whole blocks", "strips", "token-major"))]
     plain = ("tvm-dense", "tvm-bsr")  # whose tasks are there
     both = [r for r in layouts(dict.fromkeys(ways, 20.0)) if r["kind"] == "layouts" or r["engine"] not in plain]
@@ -366,6 +371,16 @@ def layouts(times: Mapping[tuple[str, str], float], **changes: Any) -> list[Reco
         found.append(latency(engine, "all", shape, ms, **changes) | {"kind": "layouts"})
         best = {"engine": engine, "best_ns": ms * 1e5, "run_id": f"20260101T000000Z-{way}"}
         found.append(task("all", shape, f"{block} {way}", 10, **best))
+    return found
+
+
+def formats(**changes: Any) -> list[Record]:
+    """Return one session with our encoders in two number formats."""
+    found = []
+    for (engine, block), ms in IN_FORMATS.items():
+        format = "int8" if "int8" in engine else "fp32"
+        record = latency(engine, "all", block, ms, spread=0.001, **changes)
+        found.append(record | {"kind": "formats", "format": format})
     return found
 
 

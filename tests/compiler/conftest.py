@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from codesign.blocks import BlockShape
-from codesign.compiler import Lowered, TargetSpec, build, lower_encoder, target_spec, workers
+from codesign.compiler import Lowered, TargetSpec, build, lower_encoder, target_spec
 from codesign.compiler.operators import Operator
 from codesign.compiler.schedules import applicable
-from codesign.compiler.tvm_compat import PopenPoolExecutor, tirx, tvm
+from codesign.compiler.tvm_compat import tirx, tvm
+from codesign.compiler.workers import Workshop
 
 #: Runs artefacts where nothing but numpy and TVM can be imported; says what of the package that took, or what is wrong.
 ALONE = """
@@ -45,34 +46,10 @@ def wide() -> TargetSpec:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def pools() -> Iterator[None]:
+def shops() -> Iterator[None]:
     """Give every tuning run and bench of these tests the same worker processes, which take seconds to start."""
-    made: dict[object, Kept] = {}
-
-    def kept(make: Callable[..., PopenPoolExecutor]) -> Callable[..., Kept]:
-        def pool(*arguments: int) -> Kept:
-            if (make, arguments) not in made:
-                made[make, arguments] = Kept(make(*arguments))
-            return made[make, arguments]
-
-        return pool
-
-    with pytest.MonkeyPatch.context() as patch:
-        for make in (workers.builders, workers.runner):
-            patch.setattr(workers, make.__name__, kept(make))
+    with Workshop(target_spec(threads=1)), Workshop(target_spec(threads=2)):
         yield
-    for each in made.values():
-        each.pool.shutdown()
-
-
-class Kept:
-    """A pool that outlives who thinks that it is its own."""
-
-    def __init__(self, pool: PopenPoolExecutor) -> None:
-        self.pool, self.submit = pool, pool.submit
-
-    def shutdown(self) -> None:
-        """Do nothing."""
 
 
 def run(function: tirx.PrimFunc, inputs: list[np.ndarray], shape: tuple[int, ...], spec: TargetSpec) -> np.ndarray:

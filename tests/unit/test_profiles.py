@@ -29,8 +29,8 @@ def test_every_parameters_cell_is_right_and_says_values_or_units(name: str) -> N
 @pytest.mark.parametrize("profile", profile_file.names())
 def test_every_profile_gives_every_notebook_a_sweep_and_a_budget(profile: str) -> None:
     sections = profile_file.load(profile_file.path_of(profile))
-    shown = {notebooks.TRY, "11_accuracy"} if profile == "default" else {notebooks.TRY}  # from the committed records
-    assert set(sections) == set(NOTEBOOKS) - shown
+    shown = {"11_accuracy", "18_formats"} if profile == "default" else set()  # from the committed records
+    assert set(sections) == set(NOTEBOOKS) - {notebooks.TRY, *shown}
     names = inspect.signature(sweep).parameters
     for values in sections.values():
         if "pruner" not in values:  # single kernels, of no model's weights
@@ -42,7 +42,8 @@ def test_every_profile_gives_every_notebook_a_sweep_and_a_budget(profile: str) -
 
 def test_the_notebooks_default_to_what_was_committed() -> None:
     committed = profile_file.load(places.results("book").directory / places.PARAMETERS)
-    assert set(committed) == set(profile_file.load(profile_file.path_of("full")))
+    not_yet = {"18_formats"}  # measured on another machine
+    assert set(committed) == set(profile_file.load(profile_file.path_of("full"))) - not_yet
     for name, values in committed.items():
         assert profile_file.defaults(name) == {"results": "book", "profile": "default", **values}
 
@@ -61,10 +62,10 @@ def test_a_notebook_takes_its_own_parameters_only(values: dict[str, object], mes
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("seq: 32", "sequence: 32", "parameter='sequence' .* did you mean seq"),
-        ("  seq: 32\n", "", r"seq=None .* \(01_prune takes it, and it is missing\)"),
-        ("seq: 32", "seq: '32'", "seq='32' .* an integer"),
-        ("seq: 32", "seq: 4096", "seq=4096 .* did you mean 512"),
+        ("seq: 16", "sequence: 32", "parameter='sequence' .* did you mean seq"),
+        ("  seq: 16\n", "", r"seq=None .* \(01_prune takes it, and it is missing\)"),
+        ("seq: 16", "seq: '32'", "seq='32' .* an integer"),
+        ("seq: 16", "seq: 4096", "seq=4096 .* did you mean 512"),
         ("common:", "comon:", "section='comon' .* did you mean common"),
         ("03_tune:", "03_tun:", "notebook='03_tun' .* did you mean 03_tune"),
         ("trials_per_task", "trials", "parameter='trials' .* did you mean trials_per_task"),

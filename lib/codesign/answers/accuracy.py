@@ -69,19 +69,21 @@ def _right(hits: pd.Series) -> np.ndarray:
 
 def _draws(right: np.ndarray) -> np.ndarray:
     """Means over drawn seeds and drawn texts, float64 [_RESAMPLES]."""
-    weights, texts = _drawn(*right.shape)
-    return (weights @ right).take(texts).mean(axis=1)
+    weights, often = _drawn(*right.shape)
+    return (weights * (often @ right.T)).sum(axis=1) / right.shape[1]
 
 
 @cache
 def _drawn(seeds: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weight of each seed, and which texts were drawn, for every resample; texts count on over resamples."""
+    """Return the weight of each seed, and how often each text was drawn, for every resample."""
     rng = np.random.default_rng(0)
-    texts = rng.integers(count, size=(_RESAMPLES, count))
-    drawn = rng.integers(seeds, size=(_RESAMPLES, seeds))
-    return np.stack([np.bincount(each, minlength=seeds) for each in drawn]) / seeds, texts + count * np.arange(
-        _RESAMPLES
-    )[:, None]
+    texts, drawn = (rng.integers(each, size=(_RESAMPLES, each)) for each in (count, seeds))
+    return _often(drawn, seeds) / seeds, _often(texts, count)
+
+
+def _often(drawn: np.ndarray, count: int) -> np.ndarray:
+    """Count what each row drew, float64 [rows, count]."""
+    return np.stack([np.bincount(each, minlength=count) for each in drawn]).astype(np.float64)
 
 
 def newest_recipe(accuracies: pd.DataFrame) -> pd.DataFrame:

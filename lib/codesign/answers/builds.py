@@ -11,17 +11,18 @@ from codesign.answers.frames import DENSE, Frames, fastest, median_ms, missing, 
 from codesign.answers.tasks import tasks_of
 from codesign.answers.words import shape_order, times
 from codesign.blocks import BlockShape
-from codesign.engines import LAYOUTS, STRIPS, TOKEN_MAJOR, WHOLE
+from codesign.engines import FORMATS, LAYOUTS, STRIPS, TOKEN_MAJOR, WHOLE
 from codesign.isa import NATIVE
 from codesign.measure.ratios import Interval, ratio
 
 NARROW = "avx2"
 #: Column that tells the ways of a session apart -> the ways, in order.
-WAYS = {"layout": list(LAYOUTS), "isa": [NARROW, NATIVE]}
+WAYS = {"layout": list(LAYOUTS), "isa": [NARROW, NATIVE], "format": list(FORMATS)}
 #: Way -> the one that it is compared with.
-OVER = {STRIPS: WHOLE, TOKEN_MAJOR: STRIPS, NATIVE: NARROW}
+OVER = {STRIPS: WHOLE, TOKEN_MAJOR: STRIPS, NATIVE: NARROW, "int8": "fp32"}
 #: Our engines -> the layout that they stand for.
 _LAYOUT_OF = {engine: layout for layout, engines in LAYOUTS.items() for engine in engines}
+_LAYOUT_OF |= {engine: STRIPS for engines in FORMATS.values() for engine in engines}
 
 
 def sides(timed: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -30,9 +31,9 @@ def sides(timed: pd.DataFrame, column: str) -> pd.DataFrame:
     Parameters
     ----------
     timed
-        Of the kind ``layouts`` or ``vectors``.
+        Of the kind ``layouts``, ``vectors`` or ``formats``.
     column
-        What tells the ways apart: ``"layout"`` or ``"isa"``.
+        What tells the ways apart: ``"layout"``, ``"isa"`` or ``"format"``.
     """
     if not len(timed):
         return pd.DataFrame(columns=WAYS[column])
@@ -74,7 +75,7 @@ def _of_point(frames: Frames, kind: str) -> pd.DataFrame:
     point = {"model": frames.model, "sparsity": frames.sparsity, "pruner": frames.pruner, **frames.load}
     timed = where(frames.all(kind), **point)
     sure = timed[timed["doubt"] == ""] if len(timed) else timed
-    found = sides(sure if len(sure) else timed, {"layouts": "layout", "vectors": "isa"}[kind])
+    found = sides(sure if len(sure) else timed, {"layouts": "layout", "vectors": "isa", "formats": "format"}[kind])
     if not len(found):
         raise missing(kind, **point)
     return found
@@ -119,6 +120,32 @@ def same_shape_narrow(frames: Frames) -> Interval:
     if best not in narrow or len(narrow) < 2:
         raise missing("vectors", isa=NARROW, block=f"{best}, and another")
     return least(ratio(record, narrow[best]) for record in narrow.drop(best))
+
+
+# Other number formats.
+
+
+@effect("ratio")
+def int8_over_fp32(frames: Frames, block: str) -> Interval:
+    """Effect: how many times faster a shape is in int8 than the fastest of our shapes in float32."""
+    found = of_point(frames, "formats").drop(DENSE[1], errors="ignore")
+    if block not in found["int8"].dropna() or not found["fp32"].notna().any():
+        raise missing("formats", engine=FORMATS["int8"][1], block=block)
+    return ratio(fastest(found["fp32"].dropna()), found.loc[block, "int8"])
+
+
+@effect("ratio")
+def int8_over_others(frames: Frames) -> Interval:
+    """Effect: how many times faster our fastest shape in int8 is than the fastest int8 engine by others, dense."""
+    ours = of_point(frames, "formats")["int8"].drop(DENSE[1], errors="ignore").dropna()
+    if not len(ours):
+        raise missing("formats", engine=FORMATS["int8"][1])
+    session = usable(where(frames.all("formats"), session_id=ours.iloc[0]["session_id"], format="int8"))
+    others = session.loc[~session["engine"].isin(FORMATS["int8"]), "record"]
+    if not len(others):
+        raise missing("formats", format="int8", block=DENSE[1])
+    frames.compared.extend(others)
+    return ratio(fastest(others), fastest(ours))
 
 
 # Other layouts.

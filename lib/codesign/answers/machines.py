@@ -58,6 +58,24 @@ def _called(frames: Frames) -> str:
     return cpu_label(frames.machine) if len(frames.all("machine")) else frames.results.machine
 
 
+def in_formats(frames: Frames) -> pd.DataFrame:
+    """Return the newest session with several number formats of every machine that has one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Latency rows without controls, with ``machine``, what each is called.
+    """
+    rows = []
+    for each, name in zip(frames.machines, labels(frames.machines), strict=True):
+        point = {"model": frames.model, "pruner": frames.pruner, "sparsity": frames.sparsity, **frames.load}
+        timed = where(each.all("formats"), **point)
+        if len(timed):
+            last = where(timed, session_id=timed["session_id"].iloc[-1])
+            rows.append(last[last["control"].isna()].assign(machine=name))
+    return pd.concat(rows) if rows else frames.all("formats").iloc[:0].assign(machine="")
+
+
 def say(frames: Frames, verdict: Verdict) -> str:
     """Return a verdict in words that are true where other machines have a column, too."""
     there = verdict.verdict == NOT_MEASURED and not frames.results.local

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import inspect
 import json
 import os
@@ -29,6 +30,7 @@ from codesign.study import places
 
 def claims(options: argparse.Namespace) -> None:
     check_json(options.json)
+    gc.disable()  # every record lives until the end: looking again and again for what is left over takes a second
     name = one_of("results", options.results, (places.SHOWN, LOCAL, *places.machines()))
     found = Frames(places.results(name), committed=RESULTS_ROOT).machines
     only = one_of("claim", options.only, known()) if options.only else None

@@ -154,7 +154,8 @@ def import_encoder(model: Any, batch: int, seq: int, *, decompose: bool) -> tupl
     from codesign.forward import EncoderForward
 
     state = EncoderForward(model).state_dict(keep_vars=False)
-    key = json.dumps([model.config.to_dict(), str(model.dtype), batch, seq, decompose], sort_keys=True, default=str)
+    architecture = {name: value for name, value in model.config.to_dict().items() if name != "_name_or_path"}
+    key = json.dumps([architecture, str(model.dtype), batch, seq, decompose], sort_keys=True, default=str)
     if key not in _IMPORTED:
         _IMPORTED.clear()  # a study goes through many encoders of one architecture
         _IMPORTED[key] = _import(model, batch, seq, decompose=decompose)

@@ -6,12 +6,14 @@ that is most of their start; no candidate needs it, so it is kept from them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 import threading
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
 
 from codesign import machine
 from codesign.compiler.target import TargetSpec
@@ -26,22 +28,31 @@ _MAIN = "import sys; sys.modules['torch'] = None; from tvm.exec.popen_worker imp
 class Workshop:
     """Worker processes in which candidates for one target are built and run, and a folder for what is built.
 
-    They stay until it is left. (TVM's own builder starts new ones for every batch, 20 s each.)
+    They stay until it is left. (TVM's own builder starts new ones for every batch, 20 s each.) One inside another has
+    the same processes, which take seconds to start: whoever tunes several times opens one around it.
     """
+
+    _open: ClassVar[dict[tuple[object, int], PopenPoolExecutor]] = {}
 
     def __init__(self, spec: TargetSpec) -> None:
         self.spec = spec
 
     def __enter__(self) -> Self:
-        self._scratch = tempfile.TemporaryDirectory(prefix="codesign-kernels-", ignore_cleanup_errors=True)
-        self.folder = self._scratch.name
-        self.builders, self.runner = builders(machine.describe().cores), runner(self.spec.threads)
+        self._left = contextlib.ExitStack()
+        scratch = tempfile.TemporaryDirectory(prefix="codesign-kernels-", ignore_cleanup_errors=True)
+        self.folder = self._left.enter_context(scratch)
+        self.builders = self._pool(builders, machine.describe().cores)
+        self.runner = self._pool(runner, self.spec.threads)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.builders.shutdown()
-        self.runner.shutdown()
-        self._scratch.cleanup()
+        self._left.close()
+
+    def _pool(self, make: Callable[[int], PopenPoolExecutor], count: int) -> PopenPoolExecutor:
+        if (make, count) not in self._open:
+            self._open[make, count] = make(count)
+            self._left.callback(lambda: self._open.pop((make, count)).shutdown())
+        return self._open[make, count]
 
 
 def builders(count: int) -> PopenPoolExecutor:

@@ -61,10 +61,12 @@ LAYOUTS = {
     STRIPS: ("tvm-dense", "tvm-bsr"),
     TOKEN_MAJOR: ("tvm-dense-token-major", "tvm-bsr-token-major"),
 }
+#: Our engines, dense and sparse, by number format.
+FORMATS = {"fp32": LAYOUTS[STRIPS], "int8": ("tvm-dense-int8", "tvm-bsr-int8")}
 
 __all__ = [
-    "ENGINES", "LAYOUTS", "SPARSE", "STRIPS", "TOKEN_MAJOR", "WHOLE", "Engine", "EngineError", "Job", "Refused",
-    "find",
+    "ENGINES", "FORMATS", "LAYOUTS", "SPARSE", "STRIPS", "TOKEN_MAJOR", "WHOLE", "Engine", "EngineError", "Job",
+    "Refused", "find",
 ]  # fmt: skip
 
 

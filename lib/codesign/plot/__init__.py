@@ -5,7 +5,7 @@ Last line of a notebook cell: ``latency_bars(records)`` (or ``show(...)`` in the
 
 from IPython.display import HTML, display
 
-from codesign.plot.builds import layouts, vectors
+from codesign.plot.builds import formats, layouts, vectors
 from codesign.plot.crossover import crossover, loads
 from codesign.plot.kernels import family_map, kernel_shares, patterns, predictions
 from codesign.plot.latency import latency_bars, machines, your_shape
@@ -18,9 +18,10 @@ from codesign.plot.pruning import masks, retained_norm
 from codesign.plot.tasks import task_counts, task_map, tuning_curves
 
 __all__ = [
-    "Drawing", "crossover", "family_map", "inner_loops", "kernel_shares", "ladder", "latency_bars", "layer_arrays",
-    "layer_matrix", "layouts", "loads", "machines", "masks", "operator_profile", "pareto", "patterns", "predictions",
-    "protocol", "retained_norm", "show", "task_counts", "task_map", "tuning_curves", "vectors", "ways", "your_shape",
+    "Drawing", "crossover", "family_map", "formats", "inner_loops", "kernel_shares", "ladder", "latency_bars",
+    "layer_arrays", "layer_matrix", "layouts", "loads", "machines", "masks", "operator_profile", "pareto", "patterns",
+    "predictions", "protocol", "retained_norm", "show", "task_counts", "task_map", "tuning_curves", "vectors", "ways",
+    "your_shape",
 ]  # fmt: skip
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from codesign.answers.builds import NARROW, compared
+from codesign.answers.builds import NARROW, compared, sides
 from codesign.answers.words import three_digits, times
-from codesign.engines import LAYOUTS
+from codesign.engines import FORMATS, LAYOUTS
 from codesign.isa import NATIVE
 from codesign.plot.charts import named_rows
 from codesign.plot.look import BLUE, ORANGE, SKY, Drawing, at_end
@@ -51,6 +51,33 @@ def vectors(sides: pd.DataFrame) -> Drawing:
         alt="Two instruction sets",
         caption="Medians of one session. Each encoder was tuned for each instruction set: best against best.",
     )
+
+
+def formats(timed: pd.DataFrame) -> Drawing:
+    """Draw a panel a machine with a pair of bars for each encoder: its linears in float32, and in int8.
+
+    Parameters
+    ----------
+    timed
+        From `codesign.answers.machines.in_formats`.
+    """
+    found = {name: sides(rows, "format") for name, rows in timed.groupby("machine", sort=False)}
+    drawn = [
+        _grouped(
+            compared(both),
+            {name: (name, f"ms in {name}") for name in FORMATS},
+            title=str(machine),
+            alt=str(machine),
+            caption="Medians of one session on each machine, with the linears in float32 and in int8. Each encoder was "
+            "tuned in each format: best against best.",
+        )
+        for machine, each in found.items()
+        if len(both := each.dropna())
+    ]
+    if not drawn:
+        return Drawing([], "No session with several number formats has been measured.")
+    panels = [panel for drawing in drawn for panel in drawing.panels]
+    return Drawing(panels, " ".join(drawing.alt for drawing in drawn), drawn[0].caption)
 
 
 def _grouped(rows: pd.DataFrame, ways: Mapping[str, tuple[str, str]], *, title: str, alt: str, caption: str) -> Drawing:

@@ -225,6 +225,12 @@ class Layouts(Latency):
     producer = "notebook 17_layouts"
 
 
+class Formats(Latency):
+    """One session in which the same encoders run in several number formats."""
+
+    producer = "notebook 18_formats"
+
+
 class Protocol(_Rounds):
     """An engine of a pair that took turns in some way."""
 

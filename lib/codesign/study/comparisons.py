@@ -14,15 +14,16 @@ from typing import Any
 from codesign.compiler import target_spec
 from codesign.compiler.layout import layout_for
 from codesign.compiler.operators.packing import strip_of
-from codesign.engines import LAYOUTS, STRIPS, TOKEN_MAJOR, WHOLE
-from codesign.isa import NATIVE
+from codesign.engines import FORMATS, LAYOUTS, STRIPS, TOKEN_MAJOR, WHOLE
 from codesign.measure.naive import WAYS, compare_ways
 from codesign.measure.session import REFERENCES
 from codesign.records import Record
 from codesign.study.artefacts import ensure_built
 from codesign.study.chain import Study
+from codesign.study.lowered import is_tuned
 from codesign.study.points import Case, Point, headline
-from codesign.study.sessions import OURS, Session, contender, how, session_id, shared_session, time_together
+from codesign.study.pruned import ensure_pruned
+from codesign.study.sessions import Session, contender, how, session_id, shared_session, time_together
 from codesign.study.tuning import ensure_tuned
 
 
@@ -34,10 +35,10 @@ def ensure_beside(study: Study, kind: str, cases: Session, trials_per_task: int)
     Parameters
     ----------
     kind
-        Of the records: ``layouts`` or ``vectors``.
+        Of the records: ``layouts``, ``vectors`` or ``formats``.
     cases
-        From `layout_cases` or `vector_cases`; without any there is nothing to do, nor where all instruction sets are
-        the same on this machine.
+        From `layout_cases`, `vector_cases` or `format_cases`; without any there is nothing to do, nor where all
+        instruction sets are the same on this machine.
     trials_per_task
         Most trials of a task that notebook 03_tune does not tune.
 
@@ -53,8 +54,8 @@ def ensure_beside(study: Study, kind: str, cases: Session, trials_per_task: int)
         return []
     if study.local and session_id(study, cases, kind) is None:
         built = [case for case in cases if case.compiled]
-        others = [case for case in built if case.engine not in OURS or case.isa != NATIVE]
-        ensure_tuned(study, others, trials_per_task)
+        ensure_pruned(study, list(dict.fromkeys(case.point for case in cases)))
+        ensure_tuned(study, [case for case in built if not is_tuned(study, case)], trials_per_task)
         ensure_built(study, built)
         time_together(study, cases, kind)
     session = session_id(study, cases, kind) or study.newest(kind, cases[-1].fields())["session_id"]
@@ -67,6 +68,15 @@ def layout_cases(points: Sequence[Point]) -> Session:
     found = [Case(engine, given) for engine in REFERENCES]
     for layout, (dense, sparse) in LAYOUTS.items():
         found += [Case(dense, given), *(Case(sparse, each) for each in points if layout in layouts_of(each))]
+    return found
+
+
+def format_cases(points: Sequence[Point], engines: Sequence[str]) -> Session:
+    """Say what takes part: the references, engines of others, and ours in each number format, dense and pruned."""
+    given = headline(points)
+    found = [Case(engine, given) for engine in dict.fromkeys((*REFERENCES, *engines))]
+    for dense, sparse in FORMATS.values():
+        found += [Case(dense, given), *(Case(sparse, each) for each in points)]
     return found
 
 

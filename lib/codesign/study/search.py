@@ -19,6 +19,7 @@ from codesign.compiler import TargetSpec, target_spec
 from codesign.compiler.bench import MeasuredPoint, measure_space
 from codesign.compiler.operators import Linear, RowBalanced
 from codesign.compiler.tasks import best_decisions, task_of
+from codesign.compiler.workers import Workshop
 from codesign.encoder import load_encoder, prunable_linears
 from codesign.progress import track
 from codesign.prune.allocation import kept_blocks
@@ -67,11 +68,12 @@ def ensure_searched(study: Study, point: Point, *, trials: int, passes: int, sto
         linears, balanced = zip(*pairs(point, spec), strict=True)
         known = found("exhaustive")
         todo = [linear for linear in linears if (linear.outputs, linear.inputs) not in known]
-        for linear in track(todo, "measuring every point of"):
-            append([_yardstick(linear, measure_space(linear, spec, passes))])
-        if not found("scheduler"):
-            append(scheduled(linears, found("exhaustive"), spec, trials))
-        append(by_stock_rules(balanced, spec, stock))
+        with Workshop(spec):
+            for linear in track(todo, "measuring every point of"):
+                append([_yardstick(linear, measure_space(linear, spec, passes))])
+            if not found("scheduler"):
+                append(scheduled(linears, found("exhaustive"), spec, trials))
+            append(by_stock_rules(balanced, spec, stock))
     if not found("stock rules"):
         study.newest("search", point.fields() | {"settings": settings})
     return [record for strategy in STRATEGIES for record in found(strategy).values()]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from codesign import compiler
 from codesign.compiler import Lowered, TargetSpec, target_spec
+from codesign.compiler.workers import Workshop
 from codesign.folders import appearing
 from codesign.progress import say, track
 from codesign.records import Record
@@ -63,9 +64,10 @@ def ensure_tuned(
     runs: dict[tuple[str, str], list[Case]] = {}
     for case in cases:
         runs.setdefault((case.pipeline, case.isa), []).append(case)
-    for run in runs.values():
-        if study.local and not _finished(study, run):
-            _tune(study, run, trials_per_task, lower)
+    if study.local and (todo := [run for run in runs.values() if not _finished(study, run)]):
+        with Workshop(target_spec(cases[0].point.threads)):
+            for run in todo:
+                _tune(study, run, trials_per_task, lower)
     return [study.newest("tuning", run[0].fields() | CONTINUED) for run in runs.values()]
 
 
