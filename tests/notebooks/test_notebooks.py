@@ -32,7 +32,7 @@ for name in CHAIN:
     QUICK[name] |= {"threads": 1} if "threads" in QUICK[name] else {}
     QUICK[name] |= {"trials_per_task": 1} if "trials_per_task" in QUICK[name] else {}
     QUICK[name] |= {"blocks": QUICK["01_prune"]["blocks"]}  # also where quick times one
-QUICK["04_latency"] |= {"engines": ["torch-bsr", "onnxruntime", "tvm-dense", "tvm-bsr"]}
+QUICK["04_latency"] |= {"engines": ["torch-bsr", "onnxruntime", "tvm-dense", "tvm-bsr"], "rival": "onnxruntime"}
 QUICK["06_sweeps"] |= {"sparsities": [0.5], "blocks": [HEADLINE]}
 TINY = {name: QUICK["01_prune"][name] for name in ("model", "batch", "seq", "threads")}
 

@@ -88,7 +88,7 @@ SESSION = [
         (["--engines", "tvm-bsr,openvin"], "did you mean openvino?"),
         (
             ["--prune", "4x1@0.8", "--engines", "openvino"],
-            "at least one of tvm-bsr, tvm-bsr-whole, tvm-bsr-token-major, deepsparse,",
+            "at least one of tvm-bsr, tvm-bsr-int8, tvm-bsr-whole, tvm-bsr-token-major, deepsparse,",
         ),
         (["--engines", "tvm-bsr"], "none of its all weights is zero: these are for pruned models"),
         (["--scope", "ffn"], "none without --prune: none of its ffn weights is zero"),

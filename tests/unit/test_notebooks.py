@@ -77,7 +77,11 @@ def test_what_a_profile_leaves_out_shows_the_committed_records(tmp_path: Path, m
     monkeypatch.setattr(notebooks.kernels, "prepare", lambda: None)
     monkeypatch.setattr(notebooks.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 0))
     notebooks.build_book("local", "default")
-    assert {name for name, results in ran.items() if results == "book"} == {"07_your_shape", "11_accuracy"}
+    assert {name for name, results in ran.items() if results == "book"} == {
+        "07_your_shape",
+        "11_accuracy",
+        "18_formats",
+    }
     assert sorted(ran) == profile_file.notebooks()
 
 
