@@ -92,10 +92,10 @@ table(
 # %% [markdown]
 # ## What this shows
 #
-# On the Zen 3, which has AVX2 alone, that int8 in 32x4 is at least half as fast again as the fastest of our shapes in
-# float32 is {num}`zen3-avx2.claim.int8.verdict`; it is {num}`zen3-avx2.claim.int8.effect`. That the fastest int8 shape
-# is faster than int8 engines by others, which compute all zeros, is {num}`zen3-avx2.claim.int8-others.verdict`; it is
-# {num}`zen3-avx2.claim.int8-others.effect`.
+# On the Zen 3, which has AVX2 alone, int8 in 32x4 is {num}`zen3-avx2.int8-over-fp32.32x4` as fast as the fastest of our
+# shapes in float32, and int8 in 4x1 {num}`zen3-avx2.int8-over-fp32.4x1`. The fastest int8 shape is
+# {num}`zen3-avx2.int8-over-others` as fast as the fastest int8 engine by others, which computes all zeros. The machine
+# was disturbed while these were timed, as the remarks above say: take them as a first look.
 #
 # Deep blocks win in both formats there: one index serves four inputs, and in int8 nothing has to be put together. So
 # int8 gives most to the shapes that float32 serves worst, and least to the best one. Its kernels reach less of what the
