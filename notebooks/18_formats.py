@@ -85,7 +85,6 @@ table(
         "cosine": "{cosine:.5f}",
         "largest error": "{largest_error}",
         "disk": "{disk}",
-        "remark": "{remark}",
     },
 )
 
@@ -95,9 +94,10 @@ table(
 # On the Zen 3, which has AVX2 alone, int8 in 32x4 is {num}`zen3-avx2.int8-over-fp32.32x4` as fast as the fastest of our
 # shapes in float32, and int8 in 4x1 {num}`zen3-avx2.int8-over-fp32.4x1`. The fastest int8 shape is
 # {num}`zen3-avx2.int8-over-others` as fast as the fastest int8 engine by others, which computes all zeros. The machine
-# was disturbed while these were timed, as the remarks above say: take them as a first look.
+# was disturbed while these were timed ([how we tell](../decisions/0009-machine-state.md)): take them as a first look.
 #
 # Deep blocks win in both formats there: one index serves four inputs, and in int8 nothing has to be put together. So
 # int8 gives most to the shapes that float32 serves worst, and least to the best one. Its kernels reach less of what the
-# instruction can do than those of float32, because a tile has half as many steps for the same start and end. What is
-# left of the time is attention, layer norm and GELU, which stay float32, and rounding activations.
+# instruction can do than those of float32. We think that this is because a tile has half as many steps for the same
+# start and end, and have not shown it. What is left of the time is attention, layer norm and GELU, which stay
+# float32, and rounding activations.
